@@ -1,0 +1,11 @@
+#pragma once
+/* Random bytes of the kernel (getrandom); ids made of them. */
+#include <stddef.h>
+
+/* Fill `to`; never fails (the kernel's pool is initialised before we run). */
+void random_bytes(void *to, size_t len);
+
+enum { UUID_LEN = 36 };
+
+/* A random version 4 UUID in lower case, NUL-terminated. */
+void random_uuid(char to[static UUID_LEN + 1]);

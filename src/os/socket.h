@@ -1,0 +1,22 @@
+#pragma once
+/* TCP sockets of servers. */
+#include "base/str.h"
+
+/*
+ * A listening TCP socket (non-blocking, close-on-exec, SO_REUSEADDR) on a numeric IPv4 or
+ * [IPv6] address, `host:port` form; port 0 picks one. 0 and *ret_fd, or -EINVAL when the
+ * text is no such address, or the fault of bind/listen.
+ */
+[[nodiscard]] int socket_listen(str address, int backlog, int *ret_fd);
+
+/* The port a socket is bound to, host byte order, or a fault. */
+[[nodiscard]] int socket_port(int fd);
+
+/* Is the local address of the text form (see socket_listen) a loopback one? */
+[[nodiscard]] bool socket_is_loopback(str address);
+
+/*
+ * Accept one connection: non-blocking, close-on-exec, TCP_NODELAY. 0 and *ret_fd, or
+ * -EAGAIN when none waits (also for a connection that was reset meanwhile), or a fault.
+ */
+[[nodiscard]] int socket_accept(int listener, int *ret_fd);
