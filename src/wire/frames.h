@@ -1,0 +1,195 @@
+#pragma once
+/*
+ * What the router and the warden say to each other: fixed-size frames over a
+ * SOCK_SEQPACKET pair, descriptors by SCM_RIGHTS. There is nothing to parse: each frame
+ * is one struct, told by its first field. The router names handles (slot and generation),
+ * digests and numbers of packs; never a path, an id of the system or a device.
+ *
+ * Also the struct that `mayfly serve` gives to the warden at start.
+ */
+#include <assert.h>
+#include <stdint.h>
+
+enum {
+	DIGEST_LEN = 32,      /* SHA-256 of the ZIP */
+	FRAME_LAYERS_MAX = 5, /* AWS: "up to five layers" */
+	SANDBOX_SLOTS_MAX = 4096,
+	PACKS_MAX = 64,
+	PACK_BINDS_MAX = 8,
+	PACK_ARGV_MAX = 12,
+	PACK_PATH_MAX = 256,
+	ENV_BLOCK_MAX = 16384, /* bytes of a sandbox's NUL-separated environment */
+};
+
+/* A sandbox as the router knows it. A stale generation names nothing. */
+struct sandbox_handle {
+	uint32_t slot;
+	uint32_t generation;
+};
+
+/* router → warden: requests. warden → router: events. One number space. */
+enum frame_op {
+	FRAME_NONE,
+
+	/* requests */
+	FRAME_READY,  /* the router serves; the warden prints Ready and resets its back-off */
+	FRAME_UNPACK, /* 1 fd: the ZIP, readable, positioned anywhere */
+	FRAME_FORGET, /* remove the unpacked code of a digest (no sandbox uses it) */
+	FRAME_SPAWN,  /* 2 fds: the environment block (sealed memfd), the write end of the log pipe */
+	FRAME_KILL,
+	FRAME_FREEZE,
+	FRAME_THAW,
+	FRAME_DRAINED, /* the router has finished what was in flight (after FRAME_DRAIN) */
+
+	/* events */
+	FRAME_UNPACKED,
+	FRAME_SPAWNED, /* 3 fds: Runtime API listener, AWS endpoint listener, memory peak file */
+	FRAME_EXITED,  /* the sandbox is gone, or never came to be */
+	FRAME_DRAIN,   /* SIGTERM: take no new work, finish, answer FRAME_DRAINED */
+
+	FRAME_OPS
+};
+
+/* Every frame begins with this. `ticket` is the asker's, given back in the answer. */
+struct frame_head {
+	uint32_t op;
+	uint32_t reserved; /* zero */
+	uint64_t ticket;
+};
+
+struct ready_frame {
+	struct frame_head head;
+};
+
+/* Unpack a ZIP into the code directory under its digest. Asking again for one that exists answers UNPACK_DONE. */
+struct unpack_frame {
+	struct frame_head head;
+	uint8_t digest[DIGEST_LEN];
+	uint64_t bytes_max; /* of all files unpacked */
+	uint32_t entries_max;
+	uint32_t reserved;
+};
+
+enum unpack_answer {
+	UNPACK_DONE,
+	UNPACK_NOT_A_ZIP, /* or a broken or hostile one (escaping names, devices…) */
+	UNPACK_TOO_LARGE, /* above bytes_max or entries_max */
+	UNPACK_FAULT,	  /* ours: disk full, no process, …; `error` is the errno */
+};
+
+struct unpacked_frame {
+	struct frame_head head;
+	uint32_t answer; /* enum unpack_answer */
+	uint32_t error;
+	uint64_t bytes; /* unpacked size of all files */
+};
+
+struct forget_frame {
+	struct frame_head head;
+	uint8_t digest[DIGEST_LEN];
+};
+
+enum network_mode { NETWORK_ISOLATED, NETWORK_HOST, NETWORK_MODES };
+
+struct spawn_frame {
+	struct frame_head head;
+	uint8_t code[DIGEST_LEN];
+	uint8_t layers[FRAME_LAYERS_MAX][DIGEST_LEN];
+	uint32_t layer_count;
+	uint32_t pack;	      /* index into warden_boot.packs */
+	uint32_t memory_mb;   /* the cgroup's limit */
+	uint32_t tmp_mb;      /* size of /tmp */
+	uint32_t network;     /* enum network_mode */
+	uint32_t cpu_strict;  /* 1: a hard ceiling of memory_mb / 1769 CPUs; 0: a weight */
+	uint32_t extra_mb;    /* added to memory_mb for what is ours inside (init) */
+	uint32_t reserved;
+};
+
+struct spawned_frame {
+	struct frame_head head;
+	struct sandbox_handle handle;
+};
+
+struct sandbox_frame { /* FRAME_KILL, FRAME_FREEZE, FRAME_THAW */
+	struct frame_head head;
+	struct sandbox_handle handle;
+};
+
+enum exit_kind {
+	EXIT_STATUS,   /* the runtime exited: `value` is its status */
+	EXIT_SIGNAL,   /* a signal ended it: `value` is the signal */
+	EXIT_OOM,      /* the kernel killed it for memory */
+	EXIT_KILLED,   /* FRAME_KILL did */
+	EXIT_NO_START, /* it never ran: `step` names the jail step, `value` is the errno */
+};
+
+enum { STEP_NAME_MAX = 32 };
+
+/* For a spawn that failed before FRAME_SPAWNED, `head.ticket` is the spawn's and the handle is zero. */
+struct exited_frame {
+	struct frame_head head;
+	struct sandbox_handle handle;
+	uint32_t kind; /* enum exit_kind */
+	uint32_t value;
+	uint64_t memory_peak; /* bytes, 0 when unknown */
+	char step[STEP_NAME_MAX];
+};
+
+struct drain_frame {
+	struct frame_head head;
+};
+
+/* The largest frame: receive buffers have this size. */
+union frame {
+	struct frame_head head;
+	struct unpack_frame unpack;
+	struct unpacked_frame unpacked;
+	struct forget_frame forget;
+	struct spawn_frame spawn;
+	struct spawned_frame spawned;
+	struct sandbox_frame sandbox;
+	struct exited_frame exited;
+};
+
+static_assert(sizeof(struct spawn_frame) == 16 + 32 + 160 + 32);
+
+/* One installed runtime of a pack, as `mayfly serve` found it on the host. */
+struct pack_spec {
+	char name[32];			  /* python */
+	char version[32];		  /* 3.11.2; empty for provided */
+	char folder[PACK_PATH_MAX];	  /* the pack's folder, bound at /var/runtime */
+	char binds[PACK_BINDS_MAX][PACK_PATH_MAX]; /* read-only binds at the same path, beyond the base root */
+	uint32_t bind_count;
+	uint32_t argv_alternatives; /* 1 or 2: which are tried in order until one exists */
+	uint32_t argc[2];
+	char argv[2][PACK_ARGV_MAX][PACK_PATH_MAX]; /* argv[i][0] is the program, absolute */
+};
+
+enum { BOOT_MAGIC = 0x6d617966, BOOT_VERSION = 1 };
+
+/* What `mayfly serve` tells the warden: a sealed memfd, inherited as descriptor 3. */
+struct warden_boot {
+	uint32_t magic;
+	uint32_t version;
+	char listen[128];	 /* address:port of the public endpoint, see socket_listen() */
+	char data_dir[PACK_PATH_MAX];
+	char libexec_dir[PACK_PATH_MAX]; /* where mayfly, mayfly-unpack are */
+	uint32_t router_uid;	 /* the router's uid and gid */
+	uint32_t unpack_uid;	 /* the unpacker's */
+	uint32_t sandbox_uid;	 /* slot N runs as sandbox_uid + N */
+	uint32_t sandboxes_max;	 /* slots, at most SANDBOX_SLOTS_MAX */
+	uint32_t drain_ms_max;	 /* how long SIGTERM waits for FRAME_DRAINED */
+	uint32_t log_json;
+	uint32_t log_level;
+	uint32_t pack_count;
+	struct pack_spec packs[PACKS_MAX];
+};
+
+/*
+ * Descriptors the router is born with: 3 the warden socket, 4 the public listening
+ * socket, 5 its settings (a sealed memfd of `name=value` lines, as given by serve). Its
+ * working directory is DATA/router.
+ */
+enum { ROUTER_FD_WARDEN = 3, ROUTER_FD_LISTEN = 4, ROUTER_FD_SETTINGS = 5 };
+/* Descriptors the warden is born with: 3 the struct warden_boot, 4 the router's settings. */
+enum { WARDEN_FD_BOOT = 3, WARDEN_FD_SETTINGS = 4 };
