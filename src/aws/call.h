@@ -19,7 +19,7 @@
 
 #include <jansson.h>
 
-struct services; /* what handlers may use; see below */
+struct platform; /* the stores and the engine, see engine/platform.h */
 
 enum { CALL_ERROR = 1 };
 
@@ -37,7 +37,7 @@ struct call {
 	str http_path;	   /* percent-encoded, as sent */
 	bool is_secure;
 	struct arena *arena;   /* lives as long as the call */
-	struct router *router; /* the stores, the engine: see bin/router.h; opaque here */
+	struct platform *platform; /* what a handler works on, see engine/platform.h */
 
 	/* what is answered */
 	json_t *out;	   /* an empty object to fill */

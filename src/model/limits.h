@@ -1,0 +1,30 @@
+#pragma once
+/*
+ * AWS Lambda's quotas as published ("Lambda quotas" in the developer guide); the few that
+ * are settings of the node live in bin/settings.h.
+ */
+#include "base/attr.h"
+
+enum {
+	LIMIT_ZIP_BYTES = 50 * 1024 * 1024,	   /* "50 MB (zipped, for direct upload)" */
+	LIMIT_UNZIPPED_BYTES = 262144000,	   /* "250 MB", as the error message prints it */
+	LIMIT_UNZIPPED_ENTRIES = 200'000,	   /* ours: bounds the inodes of one ZIP */
+	LIMIT_ENVIRONMENT_BYTES = 4096,		   /* "4 KB, in aggregate" */
+	LIMIT_PAYLOAD_BYTES = 6 * 1024 * 1024,	   /* "6 MB each for request and response (synchronous)" */
+	LIMIT_PAYLOAD_ERROR_BYTES = 6291556,	   /* the figure that the response error prints */
+	LIMIT_EVENT_BYTES = 1024 * 1024,	   /* asynchronous: 1 MB */
+	LIMIT_REQUEST_BYTES = 70'167'211,	   /* the largest request that create and update accept */
+	LIMIT_LAYERS = 5,
+	LIMIT_MEMORY_MB_MIN = 128,
+	LIMIT_MEMORY_MB_MAX = 10'240,
+	LIMIT_TIMEOUT_S_MAX = 900,
+	LIMIT_TMP_MB_MIN = 512,
+	LIMIT_TMP_MB_MAX = 10'240,
+	LIMIT_FUNCTION_NAME = 64,
+	LIMIT_TAGS = 50,
+	LIMIT_POLICY_BYTES = 20'480,
+	LIMIT_CONCURRENCY_UNRESERVED_MIN = 100, /* always left for functions without a reservation */
+	LIMIT_INIT_MS = 10'000,		   /* "The Init phase is limited to 10 seconds" */
+	LIMIT_LOG_TAIL_BYTES = 4096,	   /* "the last 4 KB of the execution log" */
+	LIMIT_CLIENT_CONTEXT_BYTES = 3583,
+};
