@@ -125,7 +125,10 @@ enum exit_kind {
 
 enum { STEP_NAME_MAX = 32 };
 
-/* For a spawn that failed before FRAME_SPAWNED, `head.ticket` is the spawn's and the handle is zero. */
+/*
+ * `head.ticket` is always that of the spawn. For a spawn that failed before FRAME_SPAWNED the
+ * handle is zero.
+ */
 struct exited_frame {
 	struct frame_head head;
 	struct sandbox_handle handle;
