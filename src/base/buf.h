@@ -10,7 +10,7 @@
 struct buf {
 	char *at;
 	size_t len;
-	size_t size;	/* bytes allocated */
+	size_t size;	/* bytes there is room for (one more is allocated: buf_cstr's NUL) */
 	size_t ceiling; /* len never passes it */
 	int err;	/* 0, or the first error: -ENOMEM or -EOVERFLOW; sticky */
 };
@@ -52,5 +52,8 @@ str buf_str(const struct buf *buf);
  */
 const char *buf_cstr(struct buf *buf);
 
-/* Give the memory to the caller (who frees it) and leave the buffer empty. */
+/*
+ * Give the memory to the caller (who frees it with mem_free()) and leave the buffer empty;
+ * NULL when nothing was ever written.
+ */
 char *buf_take(struct buf *buf, size_t *ret_len);
