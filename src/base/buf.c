@@ -97,7 +97,7 @@ void buf_vputf(struct buf *buf, const char *format, va_list args)
 		return;
 	va_list again;
 	va_copy(again, args);
-	size_t room = buf->size - buf->len; /* and one for the NUL, when there is memory */
+	size_t room = MIN(buf->size, buf->ceiling) - buf->len; /* the NUL stands beyond it */
 	int len = vsnprintf(
 		buf->at ? buf->at + buf->len : NULL, buf->at ? room + 1 : 0, format, args);
 	if (len < 0) {

@@ -13,16 +13,21 @@
 
 _Thread_local int fault_countdown;
 
-/* Is this the allocation that has to fail? */
-static bool mem_fault_due(void)
+/* Can it be given at all, and is this not the allocation that has to fail? */
+static bool mem_may_give(size_t count, size_t size)
 {
-	return fault_countdown > 0 && --fault_countdown == 0;
+	size_t bytes;
+
+	if (__builtin_mul_overflow(
+		    count, size, &bytes)) /* libc looks too; sanitizers abort there */
+		return false;
+	return fault_countdown <= 0 || --fault_countdown > 0;
 }
 
 void *mem_new(size_t count, size_t size)
 {
 	assert(size > 0);
-	if (mem_fault_due())
+	if (!mem_may_give(count, size))
 		return NULL;
 	return calloc(count ? count : 1, size); /* calloc(0) may answer NULL: no failure here */
 }
@@ -30,7 +35,7 @@ void *mem_new(size_t count, size_t size)
 void *mem_grow(void *old, size_t count, size_t size)
 {
 	assert(count > 0 && size > 0); /* zero would free `old` */
-	if (mem_fault_due())
+	if (!mem_may_give(count, size))
 		return NULL;
 	return reallocarray(old, count, size);
 }
