@@ -10,13 +10,16 @@ struct list {
 	struct list *next, *prev;
 };
 
+/* clang-format off */
 #define LIST_INIT(name) { &(name), &(name) }
+/* clang-format on */
 
 /* The object that holds this link. */
-#define list_entry(link, type, member) ((type *)((char *)(link) - offsetof(type, member)))
+#define list_entry(link, type, member) \
+	((type *)(void *)&((char *)(link))[-(ptrdiff_t)offsetof(type, member)])
 
 /* Walk the links of `head`; the current one may be removed inside the loop. */
-#define list_each(link, head)                                                        \
+#define list_each(link, head)                                                             \
 	for (struct list *link = (head)->next, *link##_next = link->next; link != (head); \
 		link = link##_next, link##_next = link->next)
 

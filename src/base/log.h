@@ -17,9 +17,9 @@ struct log_field {
 	uint64_t number;
 };
 
-#define LOG_STR(k, v)	((struct log_field){ .key = (k), .kind = LOG_KIND_STR, .text = (v) })
-#define LOG_TEXT(k, v)	LOG_STR((k), str_of(v))
-#define LOG_U64(k, v)	((struct log_field){ .key = (k), .kind = LOG_KIND_U64, .number = (v) })
+#define LOG_STR(k, v)  ((struct log_field){ .key = (k), .kind = LOG_KIND_STR, .text = (v) })
+#define LOG_TEXT(k, v) LOG_STR((k), str_of(v))
+#define LOG_U64(k, v)  ((struct log_field){ .key = (k), .kind = LOG_KIND_U64, .number = (v) })
 #define LOG_I64(k, v) \
 	((struct log_field){ .key = (k), .kind = LOG_KIND_I64, .number = (uint64_t)(int64_t)(v) })
 /* An errno value, positive or negative, printed by name. */
@@ -27,8 +27,8 @@ struct log_field {
 	((struct log_field){ .key = (k), .kind = LOG_KIND_ERRNO, .number = (uint64_t)(int64_t)(v) })
 
 /* log_info("environment_started", LOG_STR("function", name), LOG_U64("ms", ms)); */
-#define log_line(level, event, ...)                                                       \
-	log_write((level), (event), (const struct log_field[]){ __VA_ARGS__ },            \
+#define log_line(level, event, ...)                                            \
+	log_write((level), (event), (const struct log_field[]){ __VA_ARGS__ }, \
 		sizeof((const struct log_field[]){ __VA_ARGS__ }) / sizeof(struct log_field))
 #define log_debug(event, ...) log_line(LOG_DEBUG, (event), ##__VA_ARGS__)
 #define log_info(event, ...)  log_line(LOG_INFO, (event), ##__VA_ARGS__)
@@ -39,4 +39,5 @@ struct log_field {
 void log_setup(enum log_level least, bool as_json, const char *process);
 
 /* Write one line if `level` is wanted. Never fails visibly, never blocks on a lock. */
-void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t count);
+void log_write(
+	enum log_level level, const char *event, const struct log_field *fields, size_t count);

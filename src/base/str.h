@@ -16,7 +16,9 @@ typedef struct str {
 /* A view of a string literal. */
 #define S(literal) ((str){ "" literal, sizeof(literal) - 1 })
 /* The same as a static initialiser. */
+/* clang-format off */
 #define S_INIT(literal) { "" literal, sizeof(literal) - 1 }
+/* clang-format on */
 /* printf of a view whose bytes are known to be our own: printf(STR_FMT, STR_ARG(s)). */
 #define STR_FMT	   "%.*s"
 #define STR_ARG(s) (int)(s).len, (s).at

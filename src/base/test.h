@@ -23,18 +23,20 @@ int test_main(const struct test_case *tests, size_t count);
 			test_fail(__FILE__, __LINE__, #condition); \
 	} while (0)
 #define FAIL(text) test_fail(__FILE__, __LINE__, (text))
-#define CHECK_STR(got, want)                                                            \
-	do {                                                                            \
-		if (!str_eq((got), (want))) {                                           \
-			test_fail(__FILE__, __LINE__, #got " == " #want);               \
-			fprintf(stderr, "  got: " STR_FMT "\n", STR_ARG((str)(got)));   \
-		}                                                                       \
+#define CHECK_STR(got, want)                                                          \
+	do {                                                                          \
+		if (!str_eq((got), (want))) {                                         \
+			test_fail(__FILE__, __LINE__, #got " == " #want);             \
+			fprintf(stderr, "  got: " STR_FMT "\n", STR_ARG((str)(got))); \
+		}                                                                     \
 	} while (0)
 
+/* clang-format off */
 #define TEST(function) { #function, function }
-#define TESTS(...)                                                                     \
-	int main(void)                                                                 \
-	{                                                                              \
-		static const struct test_case tests[] = { __VA_ARGS__ };               \
-		return test_main(tests, sizeof(tests) / sizeof(tests[0]));             \
+/* clang-format on */
+#define TESTS(...)                                                         \
+	int main(void)                                                     \
+	{                                                                  \
+		static const struct test_case tests[] = { __VA_ARGS__ };   \
+		return test_main(tests, sizeof(tests) / sizeof(tests[0])); \
 	}

@@ -26,14 +26,17 @@ enum { FD_PASS_MAX = 8 };
 
 /*
  * Send one SOCK_SEQPACKET message with up to FD_PASS_MAX descriptors (borrowed: the
- * caller still closes its copies). 0, or -EAGAIN when the queue is full, or a fault.
+ * caller still closes its copies). 0, or -EAGAIN when the queue of a non-blocking socket is
+ * full, or -EPIPE as a fault when nobody receives any more, or another fault.
  */
-[[nodiscard]] int fd_send(int socket, const void *bytes, size_t len, const int *fds, size_t fd_count);
+[[nodiscard]] int fd_send(
+	int socket, const void *bytes, size_t len, const int *fds, size_t fd_count);
 
 /*
  * Receive one message: *ret_len bytes into `bytes` and *ret_fd_count close-on-exec
- * descriptors (the caller's to close) into `fds`. 0; -EAGAIN when nothing waits; -EPIPE at
- * end of file; -EMSGSIZE when the message or its descriptors did not fit (all are closed).
+ * descriptors (the caller's to close) into `fds`. 0; -EAGAIN when nothing waits (on a
+ * non-blocking socket); -EPIPE at end of file; -EMSGSIZE when the message or its descriptors
+ * did not fit (all are closed).
  */
 [[nodiscard]] int fd_receive(int socket, void *bytes, size_t size, size_t *ret_len, int *fds,
 	size_t fds_max, size_t *ret_fd_count);

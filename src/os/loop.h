@@ -16,7 +16,7 @@ struct watch;
 struct timer;
 
 [[nodiscard]] int loop_new(struct loop **ret_loop);
-/* All watches, timers and signals must be freed before. */
+/* All watches and timers must be freed and all work done before. NULL is fine. */
 void loop_free(struct loop *loop);
 /* Runs until loop_stop(). */
 void loop_run(struct loop *loop);
@@ -29,7 +29,8 @@ typedef void watch_fn(void *context, unsigned events);
 
 /*
  * Watch a descriptor (borrowed, non-blocking) level-triggered. The descriptor must stay
- * open until watch_free(). An error or hang-up is reported as both events.
+ * open until watch_free(). An error is reported as both events, a hang-up as those that are
+ * watched.
  */
 [[nodiscard]] int watch_new(struct loop *loop, int fd, unsigned events, watch_fn *on_ready,
 	void *context, struct watch **ret_watch);
@@ -39,10 +40,12 @@ typedef void watch_fn(void *context, unsigned events);
 void watch_free(struct watch *watch);
 
 typedef void timer_fn(void *context);
-[[nodiscard]] int timer_new(struct loop *loop, timer_fn *on_time, void *context, struct timer **ret_timer);
-/* (Re)arm: fires once, `ms` from now. No system call. */
+[[nodiscard]] int timer_new(
+	struct loop *loop, timer_fn *on_time, void *context, struct timer **ret_timer);
+/* (Re)arm: fires once, `ms` from the start of this iteration. No system call. */
 void timer_set(struct timer *timer, uint64_t ms);
 void timer_clear(struct timer *timer);
+/* No further callback. NULL is fine. */
 void timer_free(struct timer *timer);
 
 /*
@@ -81,7 +84,8 @@ unsigned loop_work_pending(const struct loop *loop);
 
 /* Call on_signal on the loop thread for SIGTERM, SIGINT or SIGHUP. */
 typedef void signal_fn(void *context, int signal);
-[[nodiscard]] int loop_on_signal(struct loop *loop, int signal, signal_fn *on_signal, void *context);
+[[nodiscard]] int loop_on_signal(
+	struct loop *loop, int signal, signal_fn *on_signal, void *context);
 
 /*
  * One thread waits for one answer of another: the waiter (a worker thread) blocks in
