@@ -32,7 +32,7 @@ void buf_put(struct buf *buf, str s);
 void buf_put_char(struct buf *buf, char c);
 void buf_put_u64(struct buf *buf, uint64_t value);
 [[gnu::format(printf, 2, 3)]] void buf_putf(struct buf *buf, const char *format, ...);
-void buf_vputf(struct buf *buf, const char *format, va_list args);
+[[gnu::format(printf, 2, 0)]] void buf_vputf(struct buf *buf, const char *format, va_list args);
 
 /*
  * Append `s` as a JSON string, quotes included: control characters, quote and backslash
