@@ -162,7 +162,7 @@ int fd_receive(int socket, void *bytes, size_t size, size_t *ret_len, int *fds, 
 		.msg_controllen = sizeof(control.bytes),
 	};
 	int came[FD_PASS_MAX];
-	size_t len;
+	size_t len = 0;
 
 	int r = fd_receive_message(socket, &message, &len);
 	if (r < 0)

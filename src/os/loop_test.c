@@ -473,8 +473,13 @@ static atomic_int works_run;
 static void on_work(struct work *self)
 {
 	(void)self;
-	worker = pthread_self();
 	atomic_fetch_add(&works_run, 1);
+}
+
+static void on_work_tell_thread(struct work *self)
+{
+	worker = pthread_self();
+	on_work(self);
 }
 
 static void on_work_done(struct work *self)
