@@ -490,9 +490,9 @@ static void on_work_done(struct work *self)
 
 static void test_work_runs_elsewhere_and_is_done_here(void)
 {
-	struct teller teller = {
-		.work = { .run = on_work, .done = on_work_done }, .letter = 'w', .stops = true
-	};
+	struct teller teller = { .work = { .run = on_work_tell_thread, .done = on_work_done },
+		.letter = 'w',
+		.stops = true };
 
 	begin();
 	works_run = 0;
