@@ -1,0 +1,197 @@
+"""A real daemon under test: start it, wait for its Ready line, stop it, look for what it left behind."""
+
+import ctypes
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+START_SECONDS = 30
+STOP_SECONDS = 30
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def binary():
+    return pathlib.Path(os.environ.get("MAYFLY_BIN", ROOT / "build" / "mayfly")).resolve()
+
+
+def free_port():
+    """A port nobody listens on; from MAYFLY_TEST_PORTS ("14700-14899") when that is set."""
+    wanted = os.environ.get("MAYFLY_TEST_PORTS")
+    if not wanted:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return probe.getsockname()[1]
+
+    first, last = (int(n) for n in wanted.split("-"))
+    span = last - first + 1
+    start = int.from_bytes(os.urandom(4), "big")
+    for i in range(span):
+        port = first + (start + i) % span
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise RuntimeError(f"no free port in {wanted}")
+
+
+def become_subreaper():
+    """Orphans of a daemon that died become children of this process, so that none can hide."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def processes():
+    """pid -> (parent, command line) of everything that runs; zombies are left out."""
+    found = {}
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            stat = pathlib.Path(f"/proc/{entry}/stat").read_text()
+            line = pathlib.Path(f"/proc/{entry}/cmdline").read_bytes()
+        except OSError:
+            continue
+        state, parent = stat.rpartition(")")[2].split()[:2]
+        if state != "Z":
+            found[int(entry)] = (int(parent), line.replace(b"\0", b" ").decode(errors="replace"))
+    return found
+
+
+def descendants(root):
+    table = processes()
+    below = {root}
+    grown = True
+    while grown:
+        grown = False
+        for pid, (parent, _) in table.items():
+            if parent in below and pid not in below:
+                below.add(pid)
+                grown = True
+    below.discard(root)
+    return {pid: table[pid][1] for pid in below if pid in table}
+
+
+def cgroups():
+    """Every control group of any mayfly daemon on this machine, in all hierarchies."""
+    found = set()
+    for top, dirs, _ in os.walk("/sys/fs/cgroup"):
+        found.update(os.path.join(top, d) for d in dirs if d.startswith("mayfly"))
+    return found
+
+
+def mounts(needle):
+    with open("/proc/self/mountinfo") as table:
+        return [line.strip() for line in table if needle in line]
+
+
+class Daemon:
+    """One `mayfly serve` with a data directory of its own."""
+
+    def __init__(self, *flags, account=None, test_controls=True, data=None, env=None):
+        self.port = free_port()
+        self.data = pathlib.Path(data or tempfile.mkdtemp(prefix=os.environ.get("MAYFLY_TEST_TMP", "/tmp/mayfly-test-")))
+        self.log_path = self.data.with_name(self.data.name + ".log")
+        self.flags = list(flags)
+        if test_controls:
+            self.flags.append("--test-controls")
+        if account:
+            self.flags += ["--account", account]
+        self.env = env or {}
+        self.process = None
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.cgroups_before = set()
+        self.children_before = set()
+
+    def start(self):
+        become_subreaper()
+        self.cgroups_before = cgroups()
+        self.children_before = set(descendants(os.getpid()))
+        command = [str(binary()), "serve", "--listen", f"127.0.0.1:{self.port}", "--data", str(self.data), *self.flags]
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **self.env},
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if re.search(r"^Ready\.", self.log(), re.MULTILINE):
+                return self
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the daemon left with status {self.process.returncode}:\n{self.log()}")
+            time.sleep(0.02)
+        self.process.kill()
+        raise RuntimeError(f"the daemon was not ready in {START_SECONDS} s:\n{self.log()}")
+
+    def log(self):
+        try:
+            return self.log_path.read_text(errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def stop(self):
+        """SIGTERM and wait. Returns the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(5)
+            raise
+
+    def leftovers(self, patience=5.0):
+        """What a daemon that has left did not take with it; empty lists when all is well."""
+        deadline = time.monotonic() + patience
+        while True:
+            left = {
+                "processes": {
+                    pid: line
+                    for pid, line in descendants(os.getpid()).items()
+                    if pid not in self.children_before and str(self.data) in line + _environ(pid)
+                    or pid not in self.children_before and "mayfly" in line
+                },
+                "cgroups": sorted(c for c in cgroups() - self.cgroups_before if self._is_mine(c)),
+                "mounts": mounts(str(self.data)),
+            }
+            if not any(left.values()) or time.monotonic() > deadline:
+                return left
+            time.sleep(0.1)
+
+    def _is_mine(self, cgroup):
+        """Another daemon may run beside this one: its groups have living processes, ours must not exist."""
+        numbers = re.findall(r"\d+", os.path.relpath(cgroup, "/sys/fs/cgroup"))
+        return str(self.process.pid) in numbers or not _has_processes(cgroup)
+
+    def forget(self):
+        shutil.rmtree(self.data, ignore_errors=True)
+        self.log_path.unlink(missing_ok=True)
+
+
+def _environ(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _has_processes(cgroup):
+    for top, _, files in os.walk(cgroup):
+        if "cgroup.procs" in files:
+            try:
+                if pathlib.Path(top, "cgroup.procs").read_text().strip():
+                    return True
+            except OSError:
+                continue
+    return False
