@@ -16,6 +16,7 @@ struct blobs;
 struct logs;
 struct engine;
 struct warden_client;
+struct runtimes;
 
 /* A runtime installed on this node. */
 struct installed_runtime {
@@ -34,6 +35,7 @@ struct platform {
 	struct logs *logs;
 	struct engine *engine;
 	struct warden_client *warden;
+	const struct runtimes *runtimes;
 	str account;		     /* the default account */
 	uint32_t account_concurrency;
 	bool is_runtimes_strict;
