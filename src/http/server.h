@@ -1,7 +1,7 @@
 #pragma once
 /*
- * The server side of HTTP/1.1 connections on the loop: used for the public endpoint and
- * for the Runtime API alike. One request is open at a time on a connection; pipelined ones wait in the
+ * The server side of HTTP/1.1 connections on the loop: used for the public endpoint and for the
+ * Runtime API alike. One request is open at a time on a connection; pipelined ones wait in the
  * input buffer. Reading is one read(2) a readiness, writing one writev(2) a reply.
  */
 #include "os/loop.h"
@@ -13,43 +13,48 @@ struct http_conn;
 /* A whole request: views stay valid until http_reply() for it, or on_gone(). */
 struct http_request {
 	struct http_head head;
-	str body;	/* in memory (bodies up to `memory_max`); empty when spooled */
-	int body_fd;	/* a spooled body: an unlinked file (the connection's; dup it to keep), else -1 */
+	str body;    /* in memory (bodies up to `memory_max`); empty when spooled */
+	int body_fd; /* an unlinked file (the connection's; dup it to keep), else -1 */
 	uint64_t body_len;
-	str trailers;	/* raw trailer lines of a chunked body */
+	str trailers; /* raw trailer lines of a chunked body */
 };
 
 struct http_reply {
 	int status;
-	str fields; /* extra header lines, each ended by CRLF */
-	str body;   /* copied only when the socket cannot take it at once */
-	int file_fd;	    /* > 0: instead of `body`, this file's contents (taken: closed after) */
+	str fields;  /* extra header lines, each ended by CRLF */
+	str body;    /* copied only when the socket cannot take it at once */
+	int file_fd; /* > 0: instead of `body`, this file's contents (taken: closed after) */
 	uint64_t file_len;
 	bool close; /* close the connection after it */
 	/*
 	 * Keep it in the output buffer and write it together with the next reply, if the peer has
-	 * already sent its next request; otherwise it is written now. (The 202 before the next event.)
+	 * already sent its next request; otherwise it is written now. (The 202 before the next
+	 * event.)
 	 */
 	bool hold;
 };
 
 struct http_server_ops {
 	/*
-	 * A head is complete; the body is not read yet. Set how large the body may be and from what size it goes
-	 * to disk. Return 0 to go on, or a status to refuse with (the connection then closes; the body of the
-	 * refusal comes from on_refuse when set).
+	 * A head is complete; the body is not read yet. Set how large the body may be and from what
+	 * size it goes to disk. Return 0 to go on, or a status to refuse with (the connection then
+	 * closes; the body of the refusal comes from on_refuse when set).
 	 */
 	int (*on_head)(void *context, struct http_conn *conn, const struct http_head *head,
 		uint64_t *ret_body_max, uint64_t *ret_memory_max);
 	/* The request is whole. Answer with http_reply() now or later. */
 	void (*on_request)(void *context, struct http_conn *conn, struct http_request *request);
 	/*
-	 * The peer closed, or failed, while a request is open (between on_request and http_reply): forget the
-	 * connection, it is freed after this returns; http_reply() must not be called. Also called, with no request
-	 * open, right before any connection is freed, so that what http_conn_set_user() set can be released.
+	 * The peer closed, or failed, while a request is open (between on_request and http_reply):
+	 * forget the connection, it is freed after this returns; http_reply() must not be called.
+	 * Also called, with no request open, right before any connection is freed, so that what
+	 * http_conn_set_user() set can be released.
 	 */
 	void (*on_gone)(void *context, struct http_conn *conn, bool request_open);
-	/* Optional: the reply to a request that was refused before on_request (bad, too large): fill fields and body. */
+	/*
+	 * Optional: the reply to a request that was refused before on_request (bad, too large):
+	 * fill fields and body.
+	 */
 	void (*on_refuse)(void *context, int status, struct buf *fields, struct buf *body);
 };
 
@@ -58,25 +63,29 @@ struct http_server_options {
 	int listener; /* taken: closed by http_server_free(); non-blocking */
 	const struct http_server_ops *ops;
 	void *context;
-	unsigned conns_max;	/* beyond it, accepting pauses */
-	uint64_t idle_ms;	/* a keep-alive connection without a request; 0 = for ever */
-	uint64_t request_ms;	/* from the first byte of a request to its last; 0 = for ever */
+	unsigned conns_max;  /* beyond it, accepting pauses */
+	uint64_t idle_ms;    /* a keep-alive connection without a request; 0 = for ever */
+	uint64_t request_ms; /* from the first byte of a request to its last; 0 = for ever */
 	bool is_eager_close_detected; /* watch for the peer's close while a request is open */
 };
 
 /* Start accepting. */
-[[nodiscard]] int http_server_new(const struct http_server_options *options, struct http_server **ret_server);
+[[nodiscard]] int http_server_new(
+	const struct http_server_options *options, struct http_server **ret_server);
 /* Stop accepting and close all connections (on_gone is called for each). NULL is fine. */
 void http_server_free(struct http_server *server);
-/* Stop accepting; idle connections close; open requests may still be answered (with Connection: close). */
+/*
+ * Stop accepting; idle connections close; open requests may still be answered (with Connection:
+ * close).
+ */
 void http_server_drain(struct http_server *server);
 /* Open connections, and requests among them waiting for a reply. */
 unsigned http_server_conns(const struct http_server *server);
 unsigned http_server_open_requests(const struct http_server *server);
 
 /*
- * Answer the open request. Content-Length and Connection are added here. The views in `reply`
- * may die when it returns. The next pipelined request may be handled before it returns to the loop, but
+ * Answer the open request. Content-Length and Connection are added here. The views in `reply` may
+ * die when it returns. The next pipelined request may be handled before it returns to the loop, but
  * never inside this call.
  */
 void http_reply(struct http_conn *conn, const struct http_reply *reply);

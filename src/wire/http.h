@@ -14,12 +14,19 @@ enum {
 };
 
 struct http_field {
-	str name; /* as sent */
+	str name;  /* as sent */
 	str value; /* trimmed */
 };
 
 enum http_verb {
-	HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_PATCH, HTTP_OPTIONS, HTTP_OTHER
+	HTTP_GET,
+	HTTP_HEAD,
+	HTTP_POST,
+	HTTP_PUT,
+	HTTP_DELETE,
+	HTTP_PATCH,
+	HTTP_OPTIONS,
+	HTTP_OTHER
 };
 
 /* A parsed request head: views into the bytes it was parsed from. */
@@ -70,8 +77,9 @@ struct http_chunks {
 
 /*
  * Feed bytes; content goes to `sink`. 0 (look at chunks->done), or HTTP_BAD, HTTP_TOO_LARGE (above
- * `content_max`, or the trailers above HTTP_HEAD_MAX). *ret_used bytes were consumed: all, or up to the end of
- * the body. Trailer lines are appended raw to `trailers` when it is not NULL, else dropped.
+ * `content_max`, or the trailers above HTTP_HEAD_MAX). *ret_used bytes were consumed: all, or up to
+ * the end of the body. Trailer lines are appended raw to `trailers` when it is not NULL, else
+ * dropped.
  */
 typedef int http_sink_fn(void *context, str content);
 [[nodiscard]] int http_chunks_feed(struct http_chunks *chunks, str bytes, uint64_t content_max,

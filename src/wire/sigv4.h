@@ -1,7 +1,7 @@
 #pragma once
 /*
- * AWS Signature Version 4, the verifying side: reads the Authorization header or the
- * presigned query parameters, and computes the signature for comparison. (libcrypto does the HMACs.)
+ * AWS Signature Version 4, the verifying side: reads the Authorization header or the presigned
+ * query parameters, and computes the signature for comparison. (libcrypto does the HMACs.)
  */
 #include "wire/http.h"
 
@@ -10,7 +10,7 @@ struct sigv4_claim {
 	bool present;
 	bool presigned; /* by query string */
 	str access_key;
-	str date;    /* yyyymmdd of the scope */
+	str date; /* yyyymmdd of the scope */
 	str region;
 	str service;
 	str signed_headers; /* a;b;c */
@@ -30,9 +30,9 @@ enum sigv4_answer {
 [[nodiscard]] int sigv4_claim(const struct http_head *head, struct sigv4_claim *ret_claim);
 
 /*
- * Verify against the secret. `payload_hash` is the hex SHA-256 of the body, used when the request has no
- * x-amz-content-sha256 header. `now_s` is the wall clock. S3 paths are not normalised or encoded twice. Returns a
- * sigv4_answer or a fault.
+ * Verify against the secret. `payload_hash` is the hex SHA-256 of the body, used when the request
+ * has no x-amz-content-sha256 header. `now_s` is the wall clock. S3 paths are not normalised or
+ * encoded twice. Returns a sigv4_answer or a fault.
  */
-[[nodiscard]] int sigv4_verify(const struct http_head *head, const struct sigv4_claim *claim, str secret,
-	str payload_hash, uint64_t now_s);
+[[nodiscard]] int sigv4_verify(const struct http_head *head, const struct sigv4_claim *claim,
+	str secret, str payload_hash, uint64_t now_s);
