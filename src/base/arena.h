@@ -13,6 +13,7 @@ struct arena {
 	size_t ceiling; /* of total; beyond it arena_new() answers NULL */
 };
 
+/* Make an empty arena that hands out at most `ceiling` bytes. Allocates nothing yet. */
 void arena_init(struct arena *arena, size_t ceiling);
 
 /* Free everything; usable again. */

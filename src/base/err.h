@@ -16,6 +16,7 @@
 /* Pass what a callee returned: a negative leaves a trace line; anything else is returned as it is. */
 #define err_pass(result) err_pass_at((result), __FILE__, __LINE__, __func__)
 
+/* What the macros call. */
 int err_raise_at(int fault, const char *file, int line, const char *function);
 int err_pass_at(int result, const char *file, int line, const char *function);
 

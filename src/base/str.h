@@ -35,6 +35,7 @@ str str_of(const char *text);
 /* Order by bytes, the shorter first on a tie: <0, 0, >0. */
 [[nodiscard]] int str_cmp(str a, str b);
 
+/* Does it start (end) with these bytes? The empty view starts and ends everything. */
 [[nodiscard]] bool str_starts(str s, str prefix);
 [[nodiscard]] bool str_ends(str s, str suffix);
 [[nodiscard]] bool str_starts_fold(str s, str prefix);

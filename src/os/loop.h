@@ -15,11 +15,13 @@ struct loop;
 struct watch;
 struct timer;
 
+/* A loop without anything to do: 0 and *ret_loop, or a fault. */
 [[nodiscard]] int loop_new(struct loop **ret_loop);
 /* All watches and timers must be freed and all work done before. NULL is fine. */
 void loop_free(struct loop *loop);
 /* Runs until loop_stop(). */
 void loop_run(struct loop *loop);
+/* Ends loop_run() after this iteration; from the loop thread only. */
 void loop_stop(struct loop *loop);
 /* The monotonic time in ms at the start of this iteration, without a system call. */
 uint64_t loop_now_ms(const struct loop *loop);
@@ -40,10 +42,13 @@ typedef void watch_fn(void *context, unsigned events);
 void watch_free(struct watch *watch);
 
 typedef void timer_fn(void *context);
+
+/* A timer that is not armed: 0 and *ret_timer (free with timer_free()), or a fault. */
 [[nodiscard]] int timer_new(
 	struct loop *loop, timer_fn *on_time, void *context, struct timer **ret_timer);
 /* (Re)arm: fires once, `ms` from the start of this iteration. No system call. */
 void timer_set(struct timer *timer, uint64_t ms);
+/* Disarm. */
 void timer_clear(struct timer *timer);
 /* No further callback. NULL is fine. */
 void timer_free(struct timer *timer);
