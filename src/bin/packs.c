@@ -1,0 +1,349 @@
+/*
+ * Finding runtime packs.
+ *
+ * Only files of root's that nobody else can write are run or trusted: this is the one place where something
+ * outside of mayfly's own programs is executed by root, and only its version is asked for.
+ */
+#include "bin/packs.h"
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "bin/probe.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <glob.h>
+#include <ini.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { VALUE_MAX = 1024 };
+
+/* One pack.ini as it stands. */
+struct manifest {
+	char folder[PACK_PATH_MAX];
+	char name[32];
+	char language[64];
+	char runtimes[VALUE_MAX];
+	char start[16];
+	char interpreter[VALUE_MAX];
+	char version[VALUE_MAX];
+	char prefix[VALUE_MAX];
+	char argv[VALUE_MAX];
+	char env[VALUE_MAX];
+};
+
+struct finder {
+	struct packs *packs;
+	struct buf *problems;
+	struct probe_cache *cache;
+};
+
+/* --- reading a manifest --- */
+
+static int manifest_line(void *context, const char *section, const char *name, const char *value)
+{
+	struct manifest *m = context;
+	const struct {
+		const char *name;
+		char *to;
+		size_t size;
+	} keys[] = {
+		{ "name", m->name, sizeof(m->name) },
+		{ "language", m->language, sizeof(m->language) },
+		{ "runtimes", m->runtimes, sizeof(m->runtimes) },
+		{ "start", m->start, sizeof(m->start) },
+		{ "interpreter", m->interpreter, sizeof(m->interpreter) },
+		{ "version", m->version, sizeof(m->version) },
+		{ "prefix", m->prefix, sizeof(m->prefix) },
+		{ "argv", m->argv, sizeof(m->argv) },
+		{ "env", m->env, sizeof(m->env) },
+	};
+
+	if (strcmp(section, "pack") != 0)
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		if (strcmp(keys[i].name, name) == 0)
+			return str_to_array(str_of(value), keys[i].to, keys[i].size) == 0;
+	}
+	return 0;
+}
+
+static bool manifest_read(const char *folder, struct manifest *m, struct buf *problems)
+{
+	char path[PATH_MAX];
+
+	*m = (struct manifest){};
+	snprintf(path, sizeof(path), "%s/pack.ini", folder);
+	int line = ini_parse(path, manifest_line, m);
+	if (str_to_array(str_of(folder), m->folder, sizeof(m->folder)) < 0)
+		line = -1;
+	if (line != 0) {
+		buf_putf(problems, "%s: line %d is wrong\n", path, line);
+		return false;
+	}
+	if (!m->name[0] || !m->runtimes[0] || !m->argv[0]) {
+		buf_putf(problems, "%s: name, runtimes and argv are needed\n", path);
+		return false;
+	}
+	if (strcmp(m->start, "exec") != 0) {
+		buf_putf(problems, "%s: the start mode '%s' is not available, use exec\n", path, m->start);
+		return false;
+	}
+	return true;
+}
+
+/* --- from a manifest to a spec --- */
+
+/* The next word of a template: separated by spaces, a "quoted word" keeps its own. False at the end. */
+static bool word_next(str *rest, str *ret_word)
+{
+	while (rest->len && rest->at[0] == ' ')
+		*rest = str_from(*rest, 1);
+	if (!rest->len)
+		return false;
+	if (rest->at[0] == '"') {
+		*rest = str_from(*rest, 1);
+		return str_cut(rest, '"', ret_word);
+	}
+	if (!str_cut(rest, ' ', ret_word)) {
+		*ret_word = *rest;
+		*rest = (str){};
+	}
+	return true;
+}
+
+/* A word with its placeholders filled in. */
+static bool word_expand(str word, str interpreter, str pack, char *to, size_t size)
+{
+	struct buf out;
+	str head;
+
+	buf_init(&out, size);
+	while (str_cut(&word, '{', &head)) {
+		buf_put(&out, head);
+		if (str_starts(word, S("interpreter}"))) {
+			buf_put(&out, interpreter);
+			word = str_from(word, strlen("interpreter}"));
+		} else if (str_starts(word, S("pack}"))) {
+			buf_put(&out, pack);
+			word = str_from(word, strlen("pack}"));
+		} else {
+			buf_put_char(&out, '{');
+		}
+	}
+	buf_put(&out, word);
+	bool is_right = !out.err && str_to_array(buf_str(&out), to, size) == 0;
+	buf_done(&out);
+	return is_right;
+}
+
+/* One alternative of argv. */
+static bool argv_fill(struct pack_spec *spec, int which, str template, const char *interpreter)
+{
+	str word;
+
+	while (word_next(&template, &word)) {
+		uint32_t at = spec->argc[which];
+		if (at == PACK_ARGV_MAX)
+			return false;
+		if (!word_expand(word, str_of(interpreter), S("/var/runtime"), spec->argv[which][at], PACK_PATH_MAX))
+			return false;
+		spec->argc[which]++;
+	}
+	return spec->argc[which] > 0 && spec->argv[which][0][0] == '/';
+}
+
+static bool spec_fill(struct pack_spec *spec, const struct manifest *m, const char *interpreter)
+{
+	str rest = str_of(m->argv), alternative;
+
+	while (str_next(&rest, '|', &alternative)) {
+		if (spec->argv_alternatives == ARRAY_LEN(spec->argv) ||
+			!argv_fill(spec, (int)spec->argv_alternatives, alternative, interpreter))
+			return false;
+		spec->argv_alternatives++;
+	}
+	return str_to_array(str_of(m->name), spec->name, sizeof(spec->name)) == 0 &&
+		str_to_array(str_of(m->folder), spec->folder, sizeof(spec->folder)) == 0;
+}
+
+/* What of the host the interpreter needs beyond the base root. */
+static bool spec_bind_prefix(struct pack_spec *spec, const char *prefix)
+{
+	if (!prefix[0] || strcmp(prefix, "/usr") == 0 || strncmp(prefix, "/usr/", 5) == 0)
+		return true;
+	if (prefix[0] != '/' || strcmp(prefix, "/") == 0)
+		return false;
+	return str_to_array(str_of(prefix), spec->binds[spec->bind_count++], PACK_PATH_MAX) == 0;
+}
+
+static struct pack_found *finder_add(struct finder *finder)
+{
+	struct packs *packs = finder->packs;
+
+	if (packs->count == PACKS_MAX) {
+		buf_putf(finder->problems, "more than %d runtimes: the others are left out\n", PACKS_MAX);
+		return NULL;
+	}
+	struct pack_found *found = &packs->found[packs->count];
+	*found = (struct pack_found){};
+	return found;
+}
+
+static bool found_fill_texts(struct pack_found *found, const struct manifest *m)
+{
+	return str_to_array(str_of(m->language), found->language, sizeof(found->language)) == 0 &&
+		str_to_array(str_of(m->runtimes), found->runtimes, sizeof(found->runtimes)) == 0 &&
+		str_to_array(str_of(m->env), found->env, sizeof(found->env)) == 0;
+}
+
+/* --- interpreters --- */
+
+static bool has_version(const struct packs *packs, const char *name, const char *version)
+{
+	for (size_t i = 0; i < packs->count; i++) {
+		if (strcmp(packs->found[i].spec.name, name) == 0 &&
+			strcmp(packs->found[i].spec.version, version) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int template_words(const char *template, const char *interpreter, char words[][VALUE_MAX])
+{
+	str rest = str_of(template), word;
+	int count = 0;
+
+	while (word_next(&rest, &word)) {
+		if (count == PROBE_ARGV_MAX ||
+			!word_expand(word, str_of(interpreter), S(""), words[count], VALUE_MAX))
+			return 0;
+		count++;
+	}
+	return count;
+}
+
+/* The first line that a template command prints, from the cache when the interpreter is the same file. */
+static bool interpreter_ask(struct finder *finder, const char *interpreter, const char *what,
+	const char *template, char *to, size_t size)
+{
+	char words[PROBE_ARGV_MAX][VALUE_MAX];
+	const char *argv[PROBE_ARGV_MAX + 1] = {};
+
+	if (probe_cache_get(finder->cache, interpreter, what, to, size))
+		return true;
+	int count = template_words(template, interpreter, words);
+	for (int i = 0; i < count; i++)
+		argv[i] = words[i];
+	if (!count || probe_run(argv, to, size) < 0)
+		return false;
+	probe_cache_put(finder->cache, interpreter, what, to);
+	return true;
+}
+
+static void finder_try_interpreter(struct finder *finder, const struct manifest *m, const char *interpreter)
+{
+	char prefix[PACK_PATH_MAX] = "", version[32];
+
+	if (!interpreter_ask(finder, interpreter, "version", m->version, version, sizeof(version)) ||
+		(m->prefix[0] &&
+			!interpreter_ask(finder, interpreter, "prefix", m->prefix, prefix, sizeof(prefix)))) {
+		buf_putf(finder->problems, "%s: does not say its version\n", interpreter);
+		return;
+	}
+	if (has_version(finder->packs, m->name, version))
+		return;
+	struct pack_found *found = finder_add(finder);
+	if (!found)
+		return;
+	if (!found_fill_texts(found, m) || !spec_fill(&found->spec, m, interpreter) ||
+		!spec_bind_prefix(&found->spec, prefix) ||
+		str_to_array(str_of(version), found->spec.version, sizeof(found->spec.version)) < 0 ||
+		str_to_array(str_of(interpreter), found->interpreter, sizeof(found->interpreter)) < 0) {
+		buf_putf(finder->problems, "%s: its paths do not fit\n", interpreter);
+		return;
+	}
+	finder->packs->count++;
+}
+
+static void finder_glob(struct finder *finder, const struct manifest *m, str pattern)
+{
+	char text[VALUE_MAX], real[PATH_MAX];
+	glob_t matches = {};
+
+	if (str_to_array(pattern, text, sizeof(text)) < 0 || glob(text, 0, NULL, &matches) != 0) {
+		globfree(&matches);
+		return;
+	}
+	for (size_t i = 0; i < matches.gl_pathc; i++) {
+		if (!realpath(matches.gl_pathv[i], real) || strlen(real) >= PACK_PATH_MAX)
+			continue;
+		if (!probe_is_trusted(real)) {
+			buf_putf(finder->problems,
+				"%s: is not a program that only root can change: left out\n", real);
+			continue;
+		}
+		finder_try_interpreter(finder, m, real);
+	}
+	globfree(&matches);
+}
+
+static void finder_take(struct finder *finder, const struct manifest *m)
+{
+	str rest = str_of(m->interpreter), pattern;
+
+	if (m->interpreter[0]) {
+		while (word_next(&rest, &pattern))
+			finder_glob(finder, m, pattern);
+		return;
+	}
+	struct pack_found *found = finder_add(finder);
+	if (!found)
+		return;
+	if (found_fill_texts(found, m) && spec_fill(&found->spec, m, ""))
+		finder->packs->count++;
+	else
+		buf_putf(finder->problems, "%s: its argv does not fit\n", m->folder);
+}
+
+/* --- all of them --- */
+
+int packs_find(const char *folder, const char *cache, struct packs *ret_packs, struct buf *problems)
+{
+	struct packs packs = { .found = mem_new(PACKS_MAX, sizeof(struct pack_found)) };
+	struct finder finder = { .packs = &packs, .problems = problems };
+	struct dirent **entries = NULL;
+
+	if (!packs.found)
+		return err_raise(-ENOMEM);
+	int count = scandir(folder, &entries, NULL, alphasort);
+	if (count < 0)
+		buf_putf(problems, "%s: %s\n", folder, strerror(errno));
+	finder.cache = probe_cache_open(cache);
+	for (int i = 0; i < count; i++) {
+		char path[PATH_MAX], file[PATH_MAX + 16];
+		struct manifest manifest;
+
+		snprintf(path, sizeof(path), "%s/%s", folder, entries[i]->d_name);
+		snprintf(file, sizeof(file), "%s/pack.ini", path);
+		if (entries[i]->d_name[0] != '.' && access(file, R_OK) == 0 &&
+			manifest_read(path, &manifest, problems))
+			finder_take(&finder, &manifest);
+		mem_free(entries[i]);
+	}
+	mem_free(entries);
+	probe_cache_close(finder.cache);
+	*ret_packs = packs;
+	return 0;
+}
+
+void packs_done(struct packs *packs)
+{
+	mem_free(packs->found);
+	*packs = (struct packs){};
+}

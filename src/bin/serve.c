@@ -1,0 +1,212 @@
+/*
+ * From the command line to the warden.
+ *
+ * Everything that needs parsing — flags, files, manifests, the answers of interpreters — is parsed here, once,
+ * before anything listens; the warden gets one fixed-size struct and the router lines that it only passes on.
+ */
+#include "bin/serve.h"
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "bin/packs.h"
+#include "bin/settings.h"
+#include "os/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { EXIT_USAGE = 2, LINES_MAX = 1024 * 1024 };
+
+static void serve_help(void)
+{
+	printf("Usage: mayfly serve [--listen ADDR:PORT] [--data DIR] [--config FILE] [SETTING…]\n\n"
+	       "Runs the daemon in the foreground, as root. It prints one line beginning with Ready. and the\n"
+	       "endpoint on standard output when it can serve; SIGTERM lets what is in flight finish.\n\n"
+	       "Each setting can also stand in the file (name = value) and in the environment (MAYFLY_NAME):\n\n");
+	settings_help(stdout);
+}
+
+/* Flags are read twice: --config names the file, which flags then win over. */
+static int serve_settings(struct settings *settings, int argc, char **argv, struct buf *error)
+{
+	struct settings first;
+	char **words = mem_new((size_t)argc + 1, sizeof(*words));
+	int count = argc, r = words ? settings_init(&first) : -ENOMEM;
+
+	if (r == 0) {
+		memcpy(words, argv, (size_t)argc * sizeof(*words));
+		r = settings_from_environment(&first, error);
+		if (r == 0)
+			r = settings_from_flags(&first, &count, words, error);
+		if (r == 0 && first.values[SET_CONFIG][0])
+			r = settings_from_file(settings, first.values[SET_CONFIG], error);
+		settings_done(&first);
+	}
+	mem_free(words);
+	if (r == 0)
+		r = settings_from_environment(settings, error);
+	if (r == 0)
+		r = settings_from_flags(settings, &argc, argv, error);
+	if (r == 0 && argc > 0) {
+		buf_put(error, S("what is "));
+		buf_put_json(error, str_of(argv[0]));
+		buf_put(error, S("? 'mayfly serve --help' lists the settings"));
+		r = SETTINGS_BAD;
+	}
+	return r;
+}
+
+/* The folder of our own program: the warden, the unpacker and the packs stand beside it. */
+static int program_folder(char *to, size_t size)
+{
+	char path[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	if (len < 0)
+		return err_raise(-errno);
+
+	path[len] = '\0';
+	char *slash = strrchr(path, '/');
+	if (!slash)
+		return err_raise(-EINVAL);
+	*slash = '\0';
+	return err_pass(str_to_array(str_of(path), to, size));
+}
+
+static int boot_fill(struct warden_boot *boot, const struct settings *settings, const struct packs *packs)
+{
+	static const char *const levels[LOG_LEVELS] = { "debug", "info", "warn", "error" };
+
+	boot->magic = BOOT_MAGIC;
+	boot->version = BOOT_VERSION;
+	int r = str_to_array(settings_text(settings, SET_LISTEN), boot->listen, sizeof(boot->listen));
+	if (r == 0)
+		r = str_to_array(settings_text(settings, SET_DATA), boot->data_dir, sizeof(boot->data_dir));
+	if (r < 0)
+		return err_pass(r);
+	boot->router_uid = (uint32_t)settings_number(settings, SET_ROUTER_UID);
+	boot->unpack_uid = (uint32_t)settings_number(settings, SET_UNPACK_UID);
+	boot->sandbox_uid = (uint32_t)settings_number(settings, SET_SANDBOX_UID);
+	boot->sandboxes_max = (uint32_t)settings_number(settings, SET_ENVIRONMENTS);
+	boot->drain_ms_max = (uint32_t)settings_number(settings, SET_DRAIN) * 1000;
+	boot->log_json = settings_is(settings, SET_LOG_FORMAT, S("json"));
+	for (uint32_t i = 0; i < LOG_LEVELS; i++) {
+		if (settings_is(settings, SET_LOG_LEVEL, str_of(levels[i])))
+			boot->log_level = i;
+	}
+	boot->pack_count = (uint32_t)packs->count;
+	for (size_t i = 0; i < packs->count; i++)
+		boot->packs[i] = packs->found[i].spec;
+	return 0;
+}
+
+/* What the router must know of the packs: see router_settings.c for the reader. */
+static void packs_put(const struct packs *packs, struct buf *out)
+{
+	for (size_t i = 0; i < packs->count; i++) {
+		const struct pack_found *found = &packs->found[i];
+		buf_putf(out, "pack=%s\npack.version=%s\npack.language=%s\npack.runtimes=%s\npack.env=%s\n",
+			found->spec.name, found->spec.version, found->language, found->runtimes, found->env);
+	}
+}
+
+/* Hand over two sealed memfds as descriptors 3 and 4, and become the warden. */
+static int warden_exec(const struct warden_boot *boot, str lines, const char *folder)
+{
+	char program[PATH_MAX];
+	int boot_fd, lines_fd;
+
+	snprintf(program, sizeof(program), "%s/mayfly-warden", folder);
+	int r = fd_sealed("boot", (str){ (const char *)boot, sizeof(*boot) }, &boot_fd);
+	if (r == 0)
+		r = fd_sealed("settings", lines, &lines_fd);
+	if (r < 0)
+		return err_pass(r);
+	/* Out of the way of 3 and 4 first, whichever numbers they got. */
+	boot_fd = fcntl(boot_fd, F_DUPFD_CLOEXEC, 10);
+	lines_fd = fcntl(lines_fd, F_DUPFD_CLOEXEC, 10);
+	if (boot_fd < 0 || lines_fd < 0 || dup2(boot_fd, WARDEN_FD_BOOT) < 0 ||
+		dup2(lines_fd, WARDEN_FD_SETTINGS) < 0 ||
+		close_range(WARDEN_FD_SETTINGS + 1, ~0U, 0) < 0)
+		return err_raise(-errno);
+	execv(program, (char *[]){ (char *)"mayfly-warden", NULL });
+	return err_raise(-errno);
+}
+
+static int serve_start(const struct settings *settings, struct buf *error)
+{
+	char folder[PACK_PATH_MAX], packs_folder[PATH_MAX], cache[PATH_MAX];
+	struct packs packs = {};
+	struct buf lines, problems;
+	struct warden_boot *boot = mem_one(struct warden_boot);
+
+	buf_init(&lines, LINES_MAX);
+	buf_init(&problems, LINES_MAX);
+	int r = boot ? program_folder(folder, sizeof(folder)) : -ENOMEM;
+	if (r < 0)
+		return err_pass(r);
+	if (settings->values[SET_RUNTIMES_DIR][0])
+		snprintf(packs_folder, sizeof(packs_folder), "%s", settings->values[SET_RUNTIMES_DIR]);
+	else
+		snprintf(packs_folder, sizeof(packs_folder), "%s/runtimes", folder);
+	if (mkdir(settings->values[SET_DATA], 0711) < 0 && errno != EEXIST) {
+		buf_putf(error, "cannot make the data directory %s: %s", settings->values[SET_DATA],
+			strerror(errno));
+		return SETTINGS_BAD;
+	}
+	snprintf(cache, sizeof(cache), "%s/runtimes.cache", settings->values[SET_DATA]);
+	r = packs_find(packs_folder, cache, &packs, &problems);
+	if (r == 0)
+		r = boot_fill(boot, settings, &packs);
+	if (r == 0)
+		r = str_to_array(str_of(folder), boot->libexec_dir, sizeof(boot->libexec_dir));
+	if (r < 0)
+		return err_pass(r);
+	str rest = buf_str(&problems), line;
+	while (str_cut(&rest, '\n', &line))
+		log_warn("runtime_left_out", LOG_STR("why", line));
+	settings_put(settings, &lines);
+	packs_put(&packs, &lines);
+	if (lines.err)
+		return err_raise(lines.err);
+	return err_pass(warden_exec(boot, buf_str(&lines), folder));
+}
+
+int serve_main(int argc, char **argv)
+{
+	struct settings settings;
+	struct buf error;
+
+	for (int i = 0; i < argc; i++) {
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+			serve_help();
+			return 0;
+		}
+	}
+	buf_init(&error, 64 * KIB);
+	int r = settings_init(&settings);
+	if (r == 0)
+		r = serve_settings(&settings, argc, argv, &error);
+	if (r == 0 && geteuid() != 0) {
+		fprintf(stderr, "mayfly serve: must be started as root: it makes sandboxes, and gives up its "
+				"rights in every process that reads the network\n");
+		return 1;
+	}
+	log_setup(LOG_INFO, r == 0 && settings_is(&settings, SET_LOG_FORMAT, S("json")), "serve");
+	if (r == 0)
+		r = serve_start(&settings, &error);
+	/* Only failures come back; the process ends, so what is still allocated goes with it. */
+	if (r < 0) {
+		err_log(r, "start the daemon");
+		return 1;
+	}
+	const char *text = buf_cstr(&error);
+	fprintf(stderr, "mayfly serve: %s\n", text ? text : "out of memory");
+	return EXIT_USAGE;
+}
