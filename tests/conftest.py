@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import signal
+import time
 
 import boto3
 import botocore.config
@@ -230,3 +231,19 @@ def cache():
 @pytest.fixture(scope="session")
 def root():
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def eventually():
+    """Try until the condition holds: eventually(lambda: …)."""
+
+    def wait(condition, seconds=10, pause=0.05):
+        deadline = time.monotonic() + seconds
+        while True:
+            result = condition()
+            if result:
+                return result
+            assert time.monotonic() < deadline, f"not in {seconds} s; the last result was {result!r}"
+            time.sleep(pause)
+
+    return wait
