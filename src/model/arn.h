@@ -6,8 +6,8 @@
 #include "base/str.h"
 
 struct function_name {
-	str account;   /* empty when the form does not say */
-	str region;    /* empty when the form does not say */
+	str account; /* empty when the form does not say */
+	str region;  /* empty when the form does not say */
 	str name;
 	str qualifier; /* empty when none */
 };
@@ -21,3 +21,6 @@ struct function_name {
 enum qualifier_kind { QUALIFIER_LATEST, QUALIFIER_VERSION, QUALIFIER_ALIAS, QUALIFIER_BAD };
 /* "$LATEST" (or empty), digits, an alias name ([a-zA-Z0-9$_-]+, not all digits), or none of them. */
 [[nodiscard]] enum qualifier_kind qualifier_kind(str qualifier);
+
+/* The partition that ARNs of a region begin with: "aws", "aws-cn" or "aws-us-gov". */
+[[nodiscard]] str arn_partition(str region);
