@@ -22,8 +22,8 @@ enum docs_answer {
 };
 
 /* Revisions to expect in a put or delete. A stored document's revision is at least 1. */
-#define DOCS_NEW ((uint64_t)0)	       /* it must not exist */
-#define DOCS_ANY UINT64_MAX	       /* whatever there is */
+#define DOCS_NEW ((uint64_t)0) /* it must not exist */
+#define DOCS_ANY UINT64_MAX    /* whatever there is */
 
 enum { DOCS_KEY_MAX = 1024, DOCS_VALUE_MAX = 16 * 1024 * 1024, DOCS_BATCH_MAX = 64 };
 

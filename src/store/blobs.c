@@ -1,0 +1,246 @@
+/*
+ *	blobs/
+ *	  tmp/UUID        being written; emptied at open (whoever wrote there is dead)
+ *	  ab/abcdef…      a blob named by its digest in hex, below its first byte
+ *
+ * A blob is written whole under tmp/, synced, and renamed to its name, so a name either is not
+ * there or holds everything. The rename replaces what has the name already: it has the same
+ * contents, unless the disk has rotted, and then that is the cure. The folder is synced before
+ * blobs_put() returns.
+ *
+ * O_TMPFILE with linkat() would leave nothing to empty, but linkat() cannot replace, and not
+ * every file system has it.
+ *
+ * Everything goes through the descriptor of the directory: moving it away does no harm.
+ */
+#include "store/blobs.h"
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "os/fd.h"
+#include "os/random.h"
+#include "wire/digest.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+	BLOBS_CHUNK = 64 * 1024,
+	BLOBS_HEX_LEN = 64,
+	BLOBS_FOLDER_LEN = 2,
+	BLOBS_PATH_MAX = BLOBS_FOLDER_LEN + 1 + BLOBS_HEX_LEN + 1, /* "ab/abcdef…" and the NUL */
+	BLOBS_TMP_MAX = 4 + UUID_LEN + 1,
+};
+
+struct blobs {
+	int dir;
+};
+
+static int blobs_sync_dir(int at, const char *path)
+{
+	scoped_fd dir = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 || fsync(dir) < 0)
+		return err_raise(-errno);
+	return 0;
+}
+
+/* Make a folder if missing, and its name durable. */
+static int blobs_make_dir(int at, const char *path)
+{
+	if (mkdirat(at, path, 0700) < 0)
+		return errno == EEXIST ? 0 : err_raise(-errno);
+	return err_pass(blobs_sync_dir(at, "."));
+}
+
+/* Unlink all files of a folder that is there or not. */
+static int blobs_empty_dir(int at, const char *path)
+{
+	scoped_fd fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : err_raise(-errno);
+	DIR *dir = fdopendir(fd);
+	if (!dir)
+		return err_raise(-errno);
+	(void)fd_take(&fd); /* closed with `dir` */
+
+	int r = 0;
+	for (struct dirent *entry; r == 0 && (entry = readdir(dir));) {
+		if (str_eq(str_of(entry->d_name), S(".")) || str_eq(str_of(entry->d_name), S("..")))
+			continue;
+		if (unlinkat(dirfd(dir), entry->d_name, 0) < 0 && errno != ENOENT)
+			r = err_raise(-errno);
+	}
+	closedir(dir);
+	return err_pass(r);
+}
+
+int blobs_open(const char *path, struct blobs **ret_blobs)
+{
+	assert(path && ret_blobs);
+	int r = blobs_make_dir(AT_FDCWD, path);
+	if (r < 0)
+		return err_pass(r);
+	scoped_fd dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return err_raise(-errno);
+
+	r = blobs_make_dir(dir, "tmp");
+	if (r == 0)
+		r = blobs_empty_dir(dir, "tmp");
+	if (r < 0)
+		return err_pass(r);
+
+	struct blobs *blobs = mem_one(struct blobs);
+	if (!blobs)
+		return err_raise(-ENOMEM);
+	blobs->dir = fd_take(&dir);
+	*ret_blobs = blobs;
+	return 0;
+}
+
+void blobs_close(struct blobs *blobs)
+{
+	if (!blobs)
+		return;
+	fd_close(&blobs->dir);
+	mem_free(blobs);
+}
+
+/* "ab/abcdef…" */
+static void blobs_path(char path[static BLOBS_PATH_MAX], const uint8_t digest[static 32])
+{
+	struct buf out = { .at = path, .size = BLOBS_PATH_MAX - 1, .ceiling = BLOBS_PATH_MAX - 1 };
+
+	hex_put(&out, (str){ (const char *)digest, 1 });
+	buf_put_char(&out, '/');
+	hex_put(&out, (str){ (const char *)digest, 32 });
+	assert(!out.err && out.len == BLOBS_PATH_MAX - 1);
+	path[out.len] = '\0';
+}
+
+/* Copy `from`, whole, by pread. */
+static int blobs_copy(int from, int to)
+{
+	scoped_mem char *chunk = mem_new(1, BLOBS_CHUNK);
+	if (!chunk)
+		return err_raise(-ENOMEM);
+
+	for (off_t at = 0;;) {
+		ssize_t got = pread(from, chunk, BLOBS_CHUNK, at);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return err_raise(-errno);
+		if (got == 0)
+			return 0;
+		int r = fd_write_all(to, (str){ chunk, (size_t)got });
+		if (r < 0)
+			return err_pass(r);
+		at += got;
+	}
+}
+
+/* Give the synced file tmp/… its name for good. */
+static int blobs_name(struct blobs *blobs, const char *tmp, const uint8_t digest[static 32])
+{
+	char path[BLOBS_PATH_MAX];
+	char folder[BLOBS_FOLDER_LEN + 1];
+
+	blobs_path(path, digest);
+	memcpy(folder, path, BLOBS_FOLDER_LEN);
+	folder[BLOBS_FOLDER_LEN] = '\0';
+	if (mkdirat(blobs->dir, folder, 0700) < 0 && errno != EEXIST)
+		return err_raise(-errno);
+	if (renameat(blobs->dir, tmp, blobs->dir, path) < 0)
+		return err_raise(-errno);
+	int r = blobs_sync_dir(blobs->dir, folder);
+	if (r < 0)
+		return err_pass(r);
+	/* The folder may be another thread's, just made and not yet synced. */
+	return err_pass(blobs_sync_dir(blobs->dir, "."));
+}
+
+int blobs_put(struct blobs *blobs, int fd, uint8_t ret_digest[static 32], uint64_t *ret_size)
+{
+	char uuid[UUID_LEN + 1];
+	char tmp[BLOBS_TMP_MAX];
+	uint8_t digest[32];
+	uint64_t size;
+
+	assert(blobs && fd >= 0);
+	random_uuid(uuid);
+	(void)snprintf(tmp, sizeof(tmp), "tmp/%s", uuid);
+	scoped_fd to = openat(blobs->dir, tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (to < 0)
+		return err_raise(-errno);
+
+	int r = blobs_copy(fd, to);
+	if (r == 0)
+		r = digest_sha256_file(
+			to, digest, &size); /* of what was written, not of what was meant */
+	if (r == 0 && fsync(to) < 0)
+		r = err_raise(-errno);
+	if (r == 0)
+		r = blobs_name(blobs, tmp, digest);
+	if (r < 0) {
+		(void)unlinkat(blobs->dir, tmp, 0);
+		return err_pass(r);
+	}
+	memcpy(ret_digest, digest, sizeof(digest));
+	*ret_size = size;
+	return 0;
+}
+
+int blobs_get(struct blobs *blobs, const uint8_t digest[static 32], int *ret_fd, uint64_t *ret_size)
+{
+	char path[BLOBS_PATH_MAX];
+	uint8_t found[32];
+	uint64_t size;
+
+	assert(blobs && ret_fd && ret_size);
+	blobs_path(path, digest);
+	scoped_fd fd = openat(blobs->dir, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? BLOBS_ABSENT : err_raise(-errno);
+
+	int r = digest_sha256_file(fd, found, &size);
+	if (r < 0)
+		return err_pass(r);
+	if (memcmp(found, digest, sizeof(found)) != 0)
+		return err_raise(-EUCLEAN); /* the disk has not kept it */
+	*ret_fd = fd_take(&fd);
+	*ret_size = size;
+	return BLOBS_DONE;
+}
+
+int blobs_drop(struct blobs *blobs, const uint8_t digest[static 32])
+{
+	char path[BLOBS_PATH_MAX];
+
+	assert(blobs);
+	blobs_path(path, digest);
+	if (unlinkat(blobs->dir, path, 0) < 0)
+		return errno == ENOENT ? BLOBS_ABSENT : err_raise(-errno);
+	return BLOBS_DONE;
+}
+
+int blobs_wipe(struct blobs *blobs)
+{
+	assert(blobs);
+	for (unsigned i = 0; i < 256; i++) {
+		char folder[BLOBS_FOLDER_LEN + 1];
+		(void)snprintf(folder, sizeof(folder), "%02x", i);
+		int r = blobs_empty_dir(blobs->dir, folder);
+		if (r < 0)
+			return err_pass(r);
+	}
+	return 0;
+}
