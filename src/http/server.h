@@ -10,7 +10,10 @@
 struct http_server;
 struct http_conn;
 
-/* A whole request: views stay valid until http_reply() for it, or on_gone(). */
+/*
+ * A whole request: views stay valid until http_reply() for it, or on_gone(). They are not those
+ * of on_head: the bytes may have moved since.
+ */
 struct http_request {
 	struct http_head head;
 	str body;    /* in memory (bodies up to `memory_max`); empty when spooled */
@@ -69,10 +72,13 @@ struct http_server_options {
 	bool is_eager_close_detected; /* watch for the peer's close while a request is open */
 };
 
-/* Start accepting. */
+/* Start accepting. On a fault the listener is still the caller's. */
 [[nodiscard]] int http_server_new(
 	const struct http_server_options *options, struct http_server **ret_server);
-/* Stop accepting and close all connections (on_gone is called for each). NULL is fine. */
+/*
+ * Stop accepting and close all connections (on_gone is called for each). Not from inside a callback
+ * of this server. NULL is fine.
+ */
 void http_server_free(struct http_server *server);
 /*
  * Stop accepting; idle connections close; open requests may still be answered (with Connection:
@@ -84,9 +90,10 @@ unsigned http_server_conns(const struct http_server *server);
 unsigned http_server_open_requests(const struct http_server *server);
 
 /*
- * Answer the open request. Content-Length and Connection are added here. The views in `reply` may
- * die when it returns. The next pipelined request may be handled before it returns to the loop, but
- * never inside this call.
+ * Answer the open request. Date, Content-Length and Connection are added here. The views in `reply`
+ * may die when it returns (they may be views of the request). When the connection has just died,
+ * nothing is sent, and on_gone follows. The next pipelined request may be handled before it returns
+ * to the loop, but never inside this call.
  */
 void http_reply(struct http_conn *conn, const struct http_reply *reply);
 
