@@ -33,8 +33,8 @@ static const char *const docs_statements[] = {
 	[DOCS_READ] = "SELECT revision, value FROM doc WHERE kind = ? AND key = ?",
 	[DOCS_REVISION] = "SELECT revision FROM doc WHERE kind = ? AND key = ?",
 	[DOCS_PUT] =
-		"INSERT INTO doc (kind, key, value, revision) VALUES (?, ?, ?, ?) "
-		"ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value, revision = excluded.revision",
+		("INSERT INTO doc (kind, key, value, revision) VALUES (?, ?, ?, ?) "
+		 "ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value, revision = excluded.revision"),
 	[DOCS_DELETE] = "DELETE FROM doc WHERE kind = ? AND key = ?",
 	[DOCS_LIST] =
 		"SELECT key, revision, value FROM doc WHERE kind = ? AND key >= ? ORDER BY key",
