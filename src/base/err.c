@@ -25,30 +25,27 @@ static _Thread_local struct err_trace {
 	int fault; /* 0: none */
 } err_trace;
 
-static void err_trace_add(const char *file, int line, const char *function)
+static void err_put_line(const char *file, int line, const char *function)
 {
 	if (err_trace.count < ERR_LINES_MAX)
 		err_trace.lines[err_trace.count++] = (struct err_line){ file, function, line };
 }
 
-int err_raise_at(int fault, const char *file, int line, const char *function)
+void err_trace_start(int fault, const char *file, int line, const char *function)
 {
 	assert(fault < 0);
 	err_trace.fault = fault;
 	err_trace.count = 0;
-	err_trace_add(file, line, function);
-	return fault;
+	err_put_line(file, line, function);
 }
 
-int err_pass_at(int result, const char *file, int line, const char *function)
+void err_trace_add(int fault, const char *file, int line, const char *function)
 {
-	if (result >= 0)
-		return result;
 	/* Somebody returned a fault that he had not raised: what is here is older. */
-	if (result != err_trace.fault)
-		return err_raise_at(result, file, line, function);
-	err_trace_add(file, line, function);
-	return result;
+	if (fault != err_trace.fault)
+		err_trace_start(fault, file, line, function);
+	else
+		err_put_line(file, line, function);
 }
 
 /* The compiler knows files by the way from the build folder: show them from src/ on. */

@@ -16,9 +16,28 @@
 /* Pass what a callee returned: a negative leaves a trace line; anything else is returned as it is. */
 #define err_pass(result) err_pass_at((result), __FILE__, __LINE__, __func__)
 
-/* What the macros call. */
-int err_raise_at(int fault, const char *file, int line, const char *function);
-int err_pass_at(int result, const char *file, int line, const char *function);
+/* Start the trace; add to it. `fault` is negative. */
+void err_trace_start(int fault, const char *file, int line, const char *function);
+void err_trace_add(int fault, const char *file, int line, const char *function);
+
+/*
+ * What the macros call. Inline, so that passing a 0 costs nothing, and so that the compiler
+ * sees that a raised fault is negative and that passing changes nothing.
+ */
+static inline int err_raise_at(int fault, const char *file, int line, const char *function)
+{
+	err_trace_start(fault, file, line, function);
+	if (fault >= 0)
+		__builtin_unreachable(); /* err_trace_start() has stopped the process */
+	return fault;
+}
+
+static inline int err_pass_at(int result, const char *file, int line, const char *function)
+{
+	if (result < 0)
+		err_trace_add(result, file, line, function);
+	return result;
+}
 
 /* Log the fault with its trace, once, at the top: `what` says what could not be done. */
 void err_log(int fault, const char *what);
