@@ -53,8 +53,9 @@ struct function_target {
 	struct function_version *other;	  /* NULL without routing */
 	uint32_t other_per_million;	  /* the weight of `other` */
 	int32_t reserved_concurrency;	  /* of the function; -1: none */
-	str alias;			  /* the qualifier when it is an alias; owned by the target's memory */
+	str alias; /* the qualifier when it is an alias; owned by the target's memory */
 	char alias_text[129];
 };
 
+/* Drops the references of the versions and frees. NULL is fine. */
 void function_target_free(struct function_target *target);
