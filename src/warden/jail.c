@@ -1,0 +1,199 @@
+/*
+ * The jail, as a table: each row is a step with its name, for whom it is, and why. They run
+ * in order in the child, as root at first; the first failure is reported by its name and
+ * ends the process. Namespaces are entered by the child itself (but for the pid namespace,
+ * which can only be born into), so that many children make theirs on all CPUs at once.
+ */
+#include "warden/jail.h"
+
+#include "base/attr.h"
+#include "os/fd.h"
+#include "os/socket.h"
+#include "warden/child.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { BOTH = JAIL_SANDBOX | JAIL_UNPACK, JAIL_BACKLOG = 64 };
+
+static int jail_watch_parent(struct jail *jail)
+{
+	return child_die_with_parent(jail->parent);
+}
+
+static int jail_join_cgroups(struct jail *jail)
+{
+	for (int i = 0; i < CGROUP_JOINS_MAX; i++)
+		if (jail->joins[i] >= 0 && write(jail->joins[i], "0", 1) < 0)
+			return -errno;
+	return 0;
+}
+
+/* When the whole host runs out of memory, a sandbox goes first, not the router. */
+static int jail_offer_to_oom([[maybe_unused]] struct jail *jail)
+{
+	scoped_fd fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	return write(fd, "500", 3) < 0 ? -errno : 0;
+}
+
+static int jail_unshare([[maybe_unused]] struct jail *jail)
+{
+	return unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) <
+			0
+		? -errno
+		: 0;
+}
+
+static int jail_name_host([[maybe_unused]] struct jail *jail)
+{
+	static const char name[] = "localhost"; /* one that /etc/hosts resolves */
+
+	return sethostname(name, sizeof(name) - 1) < 0 ? -errno : 0;
+}
+
+static int jail_raise_loopback([[maybe_unused]] struct jail *jail)
+{
+	struct ifreq loopback = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+
+	scoped_fd fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	return ioctl(fd, SIOCSIFFLAGS, &loopback) < 0 ? -errno : 0;
+}
+
+static int jail_listen(struct jail *jail)
+{
+	static const int ports[] = { RUNTIME_API_PORT, AWS_ENDPOINT_PORT };
+	int fds[ARRAY_LEN(ports)];
+
+	for (size_t i = 0; i < ARRAY_LEN(ports); i++) {
+		char address[32];
+		(void)snprintf(address, sizeof(address), "127.0.0.1:%d", ports[i]);
+		int r = socket_listen(str_of(address), JAIL_BACKLOG, &fds[i]);
+		if (r < 0)
+			return r;
+	}
+	jail_tell(jail, &(struct jail_note){ .kind = NOTE_LISTENERS }, fds, ARRAY_LEN(fds));
+	return 0;
+}
+
+/* The log becomes the sandbox's, so that /dev/stdout and /dev/stderr can be opened. */
+static int jail_own_log(struct jail *jail)
+{
+	return fchown(jail->log, jail->uid, jail->uid) < 0 ? -errno : 0;
+}
+
+static int jail_set_fds(struct jail *jail)
+{
+	/* The first three are the program's; exec closes the rest. */
+	int fds[2][6] = {
+		{ jail->null, jail->log, jail->log, jail->report, jail->parent, jail->env },
+		{ jail->zip, jail->report, jail->null, jail->report, jail->parent, jail->program },
+	};
+	int r = child_set_fds(fds[jail->kind == JAIL_UNPACK], ARRAY_LEN(fds[0]));
+	jail->report = 3;
+	jail->parent = 4;
+	jail->env = jail->program = 5;
+	for (int fd = 3; fd <= 5 && r == 0; fd++)
+		r = fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0;
+	return r;
+}
+
+struct jail_step {
+	const char *name;
+	unsigned kinds;
+	jail_step_fn *run;
+	const char *why;
+};
+
+static const struct jail_step steps[] = {
+	{ "parent", BOTH, jail_watch_parent, "a warden that died leaves nobody behind" },
+	{ "cgroup", BOTH, jail_join_cgroups,
+		"from here on all memory is counted (v2: from birth)" },
+	{ "oom score", BOTH, jail_offer_to_oom, "the host's OOM killer takes functions first" },
+	{ "namespaces", BOTH, jail_unshare,
+		"its own mounts, network, ipc, host name, cgroup view" },
+	{ "hostname", BOTH, jail_name_host, "the host's name is not told" },
+	{ "loopback", JAIL_SANDBOX, jail_raise_loopback, "the only network it has" },
+	{ "listeners", JAIL_SANDBOX, jail_listen, "the router accepts inside its namespace" },
+	{ "private mounts", BOTH, jail_make_private, "nothing mounted here shows on the host" },
+	{ "root", BOTH, jail_make_root, "an empty tmpfs to put the rest on" },
+	{ "system", BOTH, jail_bind_system, "programs and libraries, read-only" },
+	{ "etc", BOTH, jail_make_etc, "its own names; none of the host's secrets" },
+	{ "pack", JAIL_SANDBOX, jail_bind_pack, "the runtime" },
+	{ "code", JAIL_SANDBOX, jail_bind_code, "/var/task" },
+	{ "layers", JAIL_SANDBOX, jail_bind_layers, "/opt" },
+	{ "tmp", JAIL_SANDBOX, jail_make_tmp, "the one place to write, bounded" },
+	{ "dev", BOTH, jail_make_dev, "five devices that do no harm" },
+	{ "proc", BOTH, jail_make_proc, "its own processes" },
+	{ "proc masks", BOTH, jail_mask_proc, "not the kernel's secrets and switches" },
+	{ "out", JAIL_UNPACK, jail_bind_out, "the one directory to write" },
+	{ "read-only root", BOTH, jail_seal_root, "the rest cannot be written" },
+	{ "pivot", BOTH, jail_pivot, "the host's files do not exist any more" },
+	{ "log", JAIL_SANDBOX, jail_own_log, "/dev/stdout can be opened" },
+	{ "descriptors", BOTH, jail_set_fds, "nothing of the warden's stays open" },
+	{ "limits", BOTH, jail_limit, "rlimits as AWS documents them" },
+	{ "bounding set", BOTH, jail_drop_bounding, "no exec brings capabilities back" },
+	{ "user", BOTH, jail_change_user, "a user of its own, no groups" },
+	{ "capabilities", BOTH, jail_drop_capabilities, "none" },
+	{ "no new privileges", BOTH, jail_no_new_privs, "set-uid files do nothing" },
+	{ "dumpable", BOTH, jail_hide, "its memory was the warden's" },
+	/* The change of user made the kernel forget it. */
+	{ "parent again", BOTH, jail_watch_parent, "a warden that died leaves nobody behind" },
+	{ "seccomp", BOTH, jail_install_filter, "the kernel's surface, small" },
+};
+
+void jail_tell(
+	const struct jail *jail, const struct jail_note *note, const int *fds, size_t fd_count)
+{
+	(void)!fd_send(jail->report, note, sizeof(*note), fds, fd_count);
+}
+
+static void jail_fail(const struct jail *jail, const char *step, int error)
+{
+	struct jail_note note = { .kind = NOTE_FAILED, .value = -error };
+
+	(void)snprintf(note.step, sizeof(note.step), "%s", step);
+	jail_tell(jail, &note, NULL, 0);
+}
+
+static void jail_exec_unpack(const struct jail *jail)
+{
+	char bytes[24], entries[16];
+
+	(void)snprintf(bytes, sizeof(bytes), "%llu", (unsigned long long)jail->bytes_max);
+	(void)snprintf(entries, sizeof(entries), "%u", jail->entries_max);
+	char *argv[] = { (char *)"mayfly-unpack", bytes, entries, NULL };
+	/* The tests' sanitizer looks for leaks with ptrace, which is not there. */
+	char *envp[] = { (char *)"ASAN_OPTIONS=detect_leaks=0", NULL };
+	execveat(jail->program, "", argv, envp, AT_EMPTY_PATH);
+}
+
+_Noreturn void jail_enter(struct jail *jail)
+{
+	(void)umask(022);
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		assert(strlen(steps[i].name) < STEP_NAME_MAX);
+		int r = steps[i].kinds & jail->kind ? steps[i].run(jail) : 0;
+		if (r < 0) {
+			jail_fail(jail, steps[i].name, r);
+			_exit(127);
+		}
+	}
+	if (jail->kind == JAIL_SANDBOX)
+		init_run(jail);
+	jail_exec_unpack(jail);
+	jail_fail(jail, "exec", -errno);
+	_exit(127);
+}

@@ -1,0 +1,102 @@
+/*
+ * It waits on a pidfd, not on a pipe: the writing end of a pipe would live on in any child
+ * of the warden that is between clone and exec. It holds its lock for as long as it lives,
+ * so that the next warden of this directory starts only when it is done.
+ */
+#include "warden/janitor.h"
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "os/clock.h"
+#include "os/fd.h"
+#include "warden/child.h"
+#include "warden/warden.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+enum { JANITOR_AGAIN_MS = 1000 };
+
+/* Above all not the public socket: the next warden must be able to bind its address. */
+static void janitor_close_rest(const struct warden *w)
+{
+	int fds[2 * CGROUP_TREES + 4] = { w->self, w->null, w->places.tmp, w->places.janitor_lock };
+
+	for (int tree = 0; tree < CGROUP_TREES; tree++) {
+		fds[4 + 2 * tree] = w->cgroups.parents[tree];
+		fds[5 + 2 * tree] = w->cgroups.bases[tree];
+	}
+	child_keep_fds(fds, ARRAY_LEN(fds));
+}
+
+static _Noreturn void janitor_run(const struct warden *w)
+{
+	janitor_close_rest(w);
+	/* It must outlive the warden, and whoever asks the whole group to end. */
+	(void)prctl(PR_SET_PDEATHSIG, 0);
+	(void)signal(SIGTERM, SIG_IGN);
+	(void)signal(SIGINT, SIG_IGN);
+	(void)signal(SIGHUP, SIG_IGN);
+
+	int r = places_lock(w->places.janitor_lock, true);
+	if (r < 0)
+		err_log(r, "locking for the janitor");
+	while (child_wait(w->self, -1) != 0)
+		continue;
+	log_warn("warden_died", LOG_TEXT("janitor", "cleaning up"));
+	cgroups_sweep(&w->cgroups, true);
+	r = places_sweep(w->places.tmp);
+	if (r < 0)
+		err_log(r, "sweeping unfinished code");
+	_exit(0);
+}
+
+static void janitor_on_death(struct warden *w, [[maybe_unused]] struct source *process)
+{
+	int status;
+
+	if (child_reap(w->janitor.process.fd, &status) == -EAGAIN)
+		return;
+	source_close(w->epoll, &w->janitor.process);
+	log_warn("janitor_died", LOG_U64("status", (unsigned)status));
+	w->janitor.is_missing = true;
+}
+
+void janitor_start(struct warden *w)
+{
+	int pidfd;
+
+	w->janitor.started_ms = clock_mono_ms();
+	int r = child_start(&(struct child_how){ .cgroup = -1, .name = "mayfly-janitor" }, &pidfd);
+	if (r == 0)
+		janitor_run(w);
+	if (r > 0)
+		r = source_open(w->epoll, &w->janitor.process, pidfd, janitor_on_death);
+	if (r < 0)
+		err_log(r, "starting the janitor");
+	w->janitor.is_missing = r < 0;
+}
+
+uint64_t janitor_deadline(const struct warden *w)
+{
+	/* At once the first time; one that cannot live is not tried a thousand times a second. */
+	return w->janitor.is_missing ? w->janitor.started_ms + JANITOR_AGAIN_MS : UINT64_MAX;
+}
+
+void janitor_tick(struct warden *w, uint64_t now_ms)
+{
+	if (now_ms >= janitor_deadline(w))
+		janitor_start(w);
+}
+
+void janitor_stop(struct warden *w)
+{
+	if (w->janitor.process.fd < 0)
+		return;
+	child_kill(w->janitor.process.fd);
+	(void)child_wait(w->janitor.process.fd, -1);
+	source_close(w->epoll, &w->janitor.process);
+}

@@ -1,0 +1,497 @@
+/*
+ *            spawn             STARTED              init ends            cgroup removed
+ *   FREE ───────────▶ BOOTING ─────────▶ LIVE ─────────────▶ REAPING ─────────────▶ FREE
+ *                        │                │ FRAME_KILL           ▲
+ *                        └────────────────┴──────▶ ENDING ───────┘
+ *
+ * The end of init (its pidfd) is the end of all: the kernel lets a pid namespace's first
+ * process go only when all others are gone. What is left then is the cgroup, which for some
+ * microseconds may still say "busy"; only after it is removed is FRAME_EXITED told and the
+ * slot, with its identity on the host, free for another.
+ *
+ * A stale handle is no offence: a sandbox may end while the router asks to kill it. One that
+ * was never given is.
+ */
+#include "warden/sandbox.h"
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "os/clock.h"
+#include "os/fd.h"
+#include "warden/child.h"
+#include "warden/jail.h"
+#include "warden/warden.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+	MEMORY_MB_MIN = 16,
+	MEMORY_MB_MAX = 10'240 * 4,
+	TMP_MB_MAX = 10'240 * 4,
+	EXTRA_MB_MAX = 1024,
+	PIDS_MAX = 1024,
+	REAP_AGAIN_MS = 2,
+};
+
+/* Which states may follow which. A move not listed here is a bug, not an error. */
+static const unsigned may_follow[SANDBOX_STATES] = {
+	[SANDBOX_FREE] = BIT(SANDBOX_BOOTING),
+	[SANDBOX_BOOTING] = BIT(SANDBOX_LIVE) | BIT(SANDBOX_ENDING) | BIT(SANDBOX_REAPING),
+	[SANDBOX_LIVE] = BIT(SANDBOX_ENDING) | BIT(SANDBOX_REAPING),
+	[SANDBOX_ENDING] = BIT(SANDBOX_REAPING),
+	[SANDBOX_REAPING] = BIT(SANDBOX_FREE),
+};
+
+/* The only place that writes the state, and with it the list that the slot is in. */
+static void sandbox_enter(struct sandboxes *table, struct sandbox *sb, enum sandbox_state next)
+{
+	struct list *const lists[SANDBOX_STATES] = {
+		[SANDBOX_FREE] =
+			&table->free, /* at the back: an identity rests as long as possible */
+		[SANDBOX_BOOTING] = &table->booting,
+		[SANDBOX_REAPING] = &table->reaping,
+	};
+
+	assert(next < SANDBOX_STATES);
+	assert(may_follow[sb->state] & BIT(next));
+	sb->state = next;
+	sb->since_ms = clock_mono_ms();
+	list_remove(&sb->link);
+	if (lists[next])
+		list_push_back(lists[next], &sb->link);
+}
+
+void sandboxes_init(struct sandboxes *table, uint32_t count)
+{
+	assert(count > 0 && count <= SANDBOX_SLOTS_MAX);
+	list_init(&table->free);
+	list_init(&table->booting);
+	list_init(&table->reaping);
+	for (uint32_t i = 0; i < count; i++) {
+		struct sandbox *sb = &table->slots[i];
+		*sb = (struct sandbox){ .slot = i,
+			.report.fd = -1,
+			.process.fd = -1,
+			.listeners = { -1, -1 },
+			.memory_peak = -1 };
+		list_push_back(&table->free, &sb->link);
+	}
+}
+
+static struct sandbox_handle sandbox_handle(const struct sandbox *sb)
+{
+	return (struct sandbox_handle){ sb->slot, sb->generation };
+}
+
+static void sandbox_cgroup_name(const struct sandbox *sb, char to[static CGROUP_NAME_MAX])
+{
+	(void)snprintf(to, CGROUP_NAME_MAX, "s%u", sb->slot);
+}
+
+static void sandbox_kill(struct warden *w, struct sandbox *sb)
+{
+	char name[CGROUP_NAME_MAX];
+
+	sandbox_cgroup_name(sb, name);
+	cgroup_kill(&w->cgroups, name);
+	if (sb->state != SANDBOX_ENDING && sb->state != SANDBOX_REAPING)
+		sandbox_enter(&w->sandboxes, sb, SANDBOX_ENDING);
+}
+
+/* ---- the end ---- */
+
+static void sandbox_judge(const struct sandbox *sb, bool was_oom, struct exited_frame *frame)
+{
+	bool is_sigkill = !sb->has_status ||
+		(WIFSIGNALED(sb->status) && WTERMSIG(sb->status) == SIGKILL);
+
+	if (!sb->was_live) {
+		frame->kind = EXIT_NO_START;
+		frame->value = was_oom ? ENOMEM : sb->error;
+		memcpy(frame->step, sb->step, sizeof(frame->step));
+	} else if (sb->was_killed) {
+		frame->kind = EXIT_KILLED;
+		frame->value = SIGKILL;
+	} else if (was_oom && is_sigkill) {
+		frame->kind = EXIT_OOM;
+		frame->value = SIGKILL;
+	} else if (!sb->has_status || WIFSIGNALED(sb->status)) {
+		frame->kind =
+			EXIT_SIGNAL; /* without a status somebody on the host killed our init */
+		frame->value = sb->has_status ? (uint32_t)WTERMSIG(sb->status) : SIGKILL;
+	} else {
+		frame->kind = EXIT_STATUS;
+		frame->value = (uint32_t)WEXITSTATUS(sb->status);
+	}
+}
+
+/* All its processes are dead: remove the cgroup, tell, free. Tried again while it is busy. */
+static void sandbox_finish(struct warden *w, struct sandbox *sb)
+{
+	struct exited_frame frame = { .head = { FRAME_EXITED, 0, sb->ticket } };
+	char name[CGROUP_NAME_MAX];
+
+	assert(sb->state == SANDBOX_REAPING);
+	sandbox_cgroup_name(sb, name);
+	bool was_oom = cgroup_was_oom(&w->cgroups, name);
+	frame.memory_peak = cgroup_read_u64(sb->memory_peak);
+	int r = cgroup_remove(&w->cgroups, name);
+	if (r == -EBUSY)
+		return;
+	if (r < 0)
+		err_log(r, "removing a sandbox's cgroup");
+
+	frame.handle = sb->was_live ? sandbox_handle(sb) : (struct sandbox_handle){};
+	sandbox_judge(sb, was_oom, &frame);
+	log_debug("sandbox_exited", LOG_U64("slot", sb->slot), LOG_U64("kind", frame.kind),
+		LOG_U64("value", frame.value), LOG_TEXT("step", frame.step));
+	fd_close(&sb->memory_peak);
+	sandbox_enter(&w->sandboxes, sb, SANDBOX_FREE);
+	if (!sb->is_forgotten)
+		outbox_tell(w, &frame, sizeof(frame), NULL, 0);
+}
+
+/* ---- what its init says ---- */
+
+static void sandbox_on_started(struct warden *w, struct sandbox *sb)
+{
+	struct spawned_frame frame = { { FRAME_SPAWNED, 0, sb->ticket }, sandbox_handle(sb) };
+
+	if (sb->state != SANDBOX_BOOTING) /* killed meanwhile */
+		return;
+	int peak = fcntl(sb->memory_peak, F_DUPFD_CLOEXEC, 0);
+	if (peak < 0 || sb->listeners[1] < 0) {
+		sb->error = peak < 0 ? (uint32_t)errno : EPROTO;
+		(void)snprintf(sb->step, sizeof(sb->step), "report");
+		fd_close(&peak);
+		sandbox_kill(w, sb);
+		return;
+	}
+	int fds[] = { sb->listeners[0], sb->listeners[1], peak };
+	sb->listeners[0] = sb->listeners[1] = -1;
+	sb->was_live = true;
+	log_debug("sandbox_started", LOG_U64("slot", sb->slot),
+		LOG_U64("ms", clock_mono_ms() - sb->since_ms));
+	sandbox_enter(&w->sandboxes, sb, SANDBOX_LIVE);
+	if (sb->is_forgotten)
+		for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+			fd_close(&fds[i]);
+	else
+		outbox_tell(w, &frame, sizeof(frame), fds, ARRAY_LEN(fds));
+}
+
+static void sandbox_on_note(
+	struct warden *w, struct sandbox *sb, struct jail_note *note, int fds[], size_t fd_count)
+{
+	note->step[sizeof(note->step) - 1] = '\0';
+	switch (note->kind) {
+	case NOTE_LISTENERS:
+		for (size_t i = 0; i < SANDBOX_LISTENERS && fd_count == SANDBOX_LISTENERS; i++) {
+			fd_close(&sb->listeners[i]);
+			sb->listeners[i] = fd_take(&fds[i]);
+		}
+		break;
+	case NOTE_FAILED:
+		sb->error = (uint32_t)note->value;
+		memcpy(sb->step, note->step, sizeof(sb->step));
+		break;
+	case NOTE_STARTED:
+		sandbox_on_started(w, sb);
+		break;
+	case NOTE_ENDED:
+		sb->has_status = true;
+		sb->status = note->value;
+		break;
+	default: /* it is our own image that speaks, and says nothing else */
+		log_error("sandbox_note_unknown", LOG_U64("kind", note->kind));
+	}
+}
+
+/* Read one note: false when there is none, for now or for ever. */
+static bool sandbox_read_note(struct warden *w, struct sandbox *sb)
+{
+	struct jail_note note;
+	int fds[FD_PASS_MAX] = { -1, -1, -1, -1, -1, -1, -1, -1 };
+	size_t len, fd_count;
+
+	if (sb->report.fd < 0)
+		return false;
+	int r = fd_receive(sb->report.fd, &note, sizeof(note), &len, fds, FD_PASS_MAX, &fd_count);
+	if (r == -EAGAIN)
+		return false;
+	if (r < 0 || len != sizeof(note)) { /* its end: the pidfd tells the rest */
+		source_close(w->epoll, &sb->report);
+		r = -EPIPE;
+	} else {
+		sandbox_on_note(w, sb, &note, fds, fd_count);
+	}
+	for (size_t i = 0; i < FD_PASS_MAX; i++)
+		fd_close(&fds[i]);
+	return r == 0;
+}
+
+static void sandbox_on_report(struct warden *w, struct source *report)
+{
+	(void)sandbox_read_note(w, list_entry(report, struct sandbox, report));
+}
+
+static void sandbox_on_death(struct warden *w, struct source *process)
+{
+	struct sandbox *sb = list_entry(process, struct sandbox, process);
+	int status;
+
+	while (sandbox_read_note(w, sb)) /* what it said before it died */
+		continue;
+	if (child_reap(process->fd, &status) == -EAGAIN)
+		return;
+	source_close(w->epoll, &sb->process);
+	source_close(w->epoll, &sb->report);
+	for (int i = 0; i < SANDBOX_LISTENERS; i++)
+		fd_close(&sb->listeners[i]);
+	if (!sb->was_live && !sb->step[0]) { /* killed from outside, or for memory, on its way */
+		sb->error = ECHILD;
+		(void)snprintf(sb->step, sizeof(sb->step), "boot");
+	}
+	sandbox_enter(&w->sandboxes, sb, SANDBOX_REAPING);
+	sandbox_finish(w, sb);
+}
+
+/* ---- the beginning ---- */
+
+/* Why no router that works would ask this, or NULL. */
+static const char *spawn_check(
+	const struct warden *w, const struct spawn_frame *ask, const int fds[])
+{
+	struct stat st;
+	const int sealed = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
+
+	if (ask->reserved || ask->layer_count > FRAME_LAYERS_MAX ||
+		ask->pack >= w->boot->pack_count || ask->network >= NETWORK_MODES ||
+		ask->cpu_strict > 1)
+		return "a spawn with impossible choices";
+	if (ask->memory_mb < MEMORY_MB_MIN || ask->memory_mb > MEMORY_MB_MAX || ask->tmp_mb < 1 ||
+		ask->tmp_mb > TMP_MB_MAX || ask->extra_mb > EXTRA_MB_MAX)
+		return "a spawn with impossible sizes";
+	int seals = fcntl(fds[0], F_GET_SEALS);
+	if (seals < 0 || (seals & sealed) != sealed || fstat(fds[0], &st) < 0 ||
+		st.st_size > ENV_BLOCK_MAX)
+		return "an environment that is no sealed block";
+	int flags = fcntl(fds[1], F_GETFL);
+	if (flags < 0 || (flags & O_PATH) || (flags & O_ACCMODE) != O_WRONLY ||
+		fstat(fds[1], &st) < 0 || !S_ISFIFO(st.st_mode))
+		return "a log that is no pipe to write";
+	return NULL;
+}
+
+static void spawn_refuse(struct warden *w, uint64_t ticket, const char *step, int error)
+{
+	struct exited_frame frame = {
+		.head = { FRAME_EXITED, 0, ticket }, .kind = EXIT_NO_START, .value = (uint32_t)error
+	};
+
+	(void)snprintf(frame.step, sizeof(frame.step), "%s", step);
+	outbox_tell(w, &frame, sizeof(frame), NULL, 0);
+}
+
+/* Forget what the slot's former life left in it; begin the next. */
+static void sandbox_renew(struct sandbox *sb, const struct spawn_frame *ask)
+{
+	sb->generation++;
+	sb->ticket = ask->head.ticket;
+	sb->was_live = sb->was_killed = sb->is_forgotten = sb->has_status = false;
+	sb->error = 0;
+	memset(sb->step, 0, sizeof(sb->step));
+	sb->digest_count = 1 + ask->layer_count;
+	memcpy(sb->digests[0], ask->code, DIGEST_LEN);
+	memcpy(sb->digests[1], ask->layers, sizeof(ask->layers));
+}
+
+static _Noreturn void sandbox_become(const struct warden *w, const struct sandbox *sb,
+	const struct spawn_frame *ask, const int fds[], const struct cgroup_leaf *leaf, int report)
+{
+	struct jail jail = {
+		.kind = JAIL_SANDBOX,
+		.uid = w->boot->sandbox_uid + sb->slot,
+		.parent = w->self,
+		.filter = &w->filters[FILTER_SANDBOX],
+		.data_dir = w->boot->data_dir,
+		.null = w->null,
+		.report = report,
+		.ask = ask,
+		.pack = &w->boot->packs[ask->pack],
+		.env = fds[0],
+		.log = fds[1],
+		.root = -1,
+	};
+
+	memcpy(jail.joins, leaf->joins, sizeof(jail.joins));
+	jail_enter(&jail);
+}
+
+/* Clone into the leaf. 0, or a fault with nothing started. */
+static int sandbox_clone(struct warden *w, struct sandbox *sb, const struct spawn_frame *ask,
+	const int fds[], const struct cgroup_leaf *leaf)
+{
+	int pair[2], pidfd;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_raise(-errno);
+	scoped_fd ours = pair[0], theirs = pair[1];
+	int r = fd_set_nonblock(ours, true);
+	if (r < 0)
+		return err_pass(r);
+	const struct child_how how = { CLONE_NEWPID, leaf->unified, "mayfly-jail" };
+	r = child_start(&how, &pidfd);
+	if (r == 0)
+		sandbox_become(w, sb, ask, fds, leaf, theirs);
+	if (r < 0)
+		return err_pass(r);
+	r = source_open(w->epoll, &sb->process, pidfd, sandbox_on_death);
+	if (r < 0) /* it ends by itself: nobody holds the other end of its report */
+		return err_pass(r);
+	r = source_open(w->epoll, &sb->report, fd_take(&ours), sandbox_on_report);
+	if (r < 0)
+		err_log(r, "watching a sandbox's report"); /* the boot's deadline ends it */
+	return 0;
+}
+
+static int sandbox_start(
+	struct warden *w, struct sandbox *sb, const struct spawn_frame *ask, const int fds[])
+{
+	struct cgroup_limits limits = {
+		.memory_bytes = (ask->memory_mb + ask->extra_mb) * MIB,
+		.pids_max = PIDS_MAX,
+		.cpu_mb = ask->memory_mb,
+		.is_cpu_strict = ask->cpu_strict,
+	};
+	struct cgroup_leaf leaf;
+	char name[CGROUP_NAME_MAX];
+
+	sandbox_cgroup_name(sb, name);
+	int r = cgroup_make(&w->cgroups, name, &limits, &leaf);
+	if (r < 0)
+		return err_pass(r);
+	r = sandbox_clone(w, sb, ask, fds, &leaf);
+	if (r < 0) {
+		cgroup_leaf_close(&leaf);
+		cgroup_kill(&w->cgroups, name);
+		(void)cgroup_remove(&w->cgroups, name);
+		return err_pass(r);
+	}
+	sb->memory_peak = fd_take(&leaf.memory_peak);
+	cgroup_leaf_close(&leaf);
+	return 0;
+}
+
+const char *sandbox_spawn(struct warden *w, const union frame *frame, int fds[])
+{
+	const struct spawn_frame *ask = &frame->spawn;
+	struct list *link = list_first(&w->sandboxes.free);
+
+	const char *reason = spawn_check(w, ask, fds);
+	if (reason)
+		return reason;
+	if (ask->network != NETWORK_ISOLATED) {
+		spawn_refuse(w, ask->head.ticket, "network mode", EOPNOTSUPP);
+		return NULL;
+	}
+	if (!link) { /* the router counts too, but a slot is free only when all of it is gone */
+		spawn_refuse(w, ask->head.ticket, "slot", EAGAIN);
+		return NULL;
+	}
+	struct sandbox *sb = list_entry(link, struct sandbox, link);
+	sandbox_renew(sb, ask);
+	int r = sandbox_start(w, sb, ask, fds);
+	if (r < 0) {
+		err_log(r, "starting a sandbox");
+		spawn_refuse(w, ask->head.ticket, "start", -r);
+		return NULL;
+	}
+	sandbox_enter(&w->sandboxes, sb, SANDBOX_BOOTING);
+	return NULL;
+}
+
+/* ---- what else is asked ---- */
+
+const char *sandbox_ask(struct warden *w, const union frame *frame, [[maybe_unused]] int fds[])
+{
+	struct sandbox_handle handle = frame->sandbox.handle;
+	char name[CGROUP_NAME_MAX];
+
+	if (handle.slot >= w->boot->sandboxes_max)
+		return "a slot that does not exist";
+	struct sandbox *sb = &w->sandboxes.slots[handle.slot];
+	if (handle.generation == 0 || handle.generation > sb->generation)
+		return "a sandbox that never was";
+	if (handle.generation != sb->generation || sb->state != SANDBOX_LIVE)
+		return NULL; /* it has ended, and the news is on its way */
+	if (frame->head.op == FRAME_KILL) {
+		sb->was_killed = !sb->has_status; /* it may have ended by itself just now */
+		sandbox_kill(w, sb);
+		return NULL;
+	}
+	sandbox_cgroup_name(sb, name);
+	int r = cgroup_freeze(&w->cgroups, name, frame->head.op == FRAME_FREEZE);
+	if (r < 0)
+		err_log(r, "freezing or thawing a sandbox");
+	return NULL;
+}
+
+bool sandbox_uses(const struct warden *w, const uint8_t digest[static DIGEST_LEN])
+{
+	for (uint32_t i = 0; i < w->boot->sandboxes_max; i++) {
+		const struct sandbox *sb = &w->sandboxes.slots[i];
+		for (uint32_t k = 0; sb->state != SANDBOX_FREE && k < sb->digest_count; k++)
+			if (!memcmp(sb->digests[k], digest, DIGEST_LEN))
+				return true;
+	}
+	return false;
+}
+
+void sandboxes_forget_router(struct warden *w)
+{
+	for (uint32_t i = 0; i < w->boot->sandboxes_max; i++) {
+		struct sandbox *sb = &w->sandboxes.slots[i];
+		if (sb->state == SANDBOX_FREE)
+			continue;
+		sb->is_forgotten = true;
+		sandbox_kill(w, sb);
+	}
+}
+
+void sandboxes_tick(struct warden *w, uint64_t now_ms)
+{
+	list_each(link, &w->sandboxes.reaping)
+		sandbox_finish(w, list_entry(link, struct sandbox, link));
+	list_each(link, &w->sandboxes.booting) {
+		struct sandbox *sb = list_entry(link, struct sandbox, link);
+		if (now_ms < sb->since_ms + SANDBOX_BOOT_MS_MAX)
+			break; /* the oldest is first */
+		log_error("sandbox_boot_too_slow", LOG_U64("slot", sb->slot));
+		sb->error = ETIMEDOUT;
+		(void)snprintf(sb->step, sizeof(sb->step), "deadline");
+		sandbox_kill(w, sb);
+	}
+}
+
+uint64_t sandboxes_deadline(const struct warden *w)
+{
+	const struct list *booting = &w->sandboxes.booting;
+
+	if (!list_empty(&w->sandboxes.reaping))
+		return clock_mono_ms() + REAP_AGAIN_MS;
+	if (list_empty(booting))
+		return UINT64_MAX;
+	return list_entry(booting->next, struct sandbox, link)->since_ms + SANDBOX_BOOT_MS_MAX;
+}

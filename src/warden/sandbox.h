@@ -1,0 +1,75 @@
+#pragma once
+/*
+ * The sandboxes: a fixed table of slots, each with its own identity on the host. A slot is
+ * used again only when nothing of the one before is left.
+ */
+#include "base/list.h"
+#include "warden/cgroup.h"
+#include "warden/source.h"
+#include "wire/frames.h"
+
+#include <stdbool.h>
+
+struct warden;
+
+enum sandbox_state {
+	SANDBOX_FREE,
+	SANDBOX_BOOTING, /* between clone and exec */
+	SANDBOX_LIVE,	 /* the router knows it */
+	SANDBOX_ENDING,	 /* its init is dead or about to be */
+	SANDBOX_REAPING, /* all dead, its cgroup not yet removable */
+	SANDBOX_STATES
+};
+
+enum { SANDBOX_BOOT_MS_MAX = 10'000, SANDBOX_LISTENERS = 2 };
+
+struct sandbox {
+	enum sandbox_state state;
+	uint32_t slot;
+	uint32_t generation;
+	struct list link;      /* in free, booting or reaping of the table */
+	struct source report;  /* what its init says */
+	struct source process; /* its init */
+	int listeners[SANDBOX_LISTENERS];
+	int memory_peak;
+	uint64_t since_ms; /* in this state */
+
+	uint64_t ticket;
+	uint8_t digests[1 + FRAME_LAYERS_MAX][DIGEST_LEN];
+	uint32_t digest_count;
+
+	/* How it ended. */
+	bool was_live;	   /* FRAME_SPAWNED was sent */
+	bool was_killed;   /* the router asked for it */
+	bool is_forgotten; /* the router that asked for it is gone */
+	bool has_status;
+	int status; /* of the runtime, as of wait(2) */
+	uint32_t error;
+	char step[STEP_NAME_MAX]; /* the jail step that failed, or "" */
+};
+
+struct sandboxes {
+	struct sandbox slots[SANDBOX_SLOTS_MAX];
+	struct list free;
+	struct list booting;
+	struct list reaping;
+};
+
+/* Once, before anything else. */
+void sandboxes_init(struct sandboxes *sandboxes, uint32_t count);
+
+/* Handlers of the gate: see there. sandbox_ask: kill, freeze, thaw. */
+const char *sandbox_spawn(struct warden *w, const union frame *frame, int fds[]);
+const char *sandbox_ask(struct warden *w, const union frame *frame, int fds[]);
+
+/* Is this code in use by any sandbox? */
+[[nodiscard]] bool sandbox_uses(const struct warden *w, const uint8_t digest[static DIGEST_LEN]);
+
+/* Kill all of them, and tell nobody. */
+void sandboxes_forget_router(struct warden *w);
+
+/* What is due: boots that take too long, leaves to remove. */
+void sandboxes_tick(struct warden *w, uint64_t now_ms);
+
+/* When sandboxes_tick() has something to do: ms of the monotonic clock, UINT64_MAX for never. */
+uint64_t sandboxes_deadline(const struct warden *w);
