@@ -4,14 +4,6 @@ import pytest
 
 from harness.errors import arn, error, invalid, not_found, unmatched, validation
 
-RESOURCE_PATTERN = (
-    r"arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:"
-    r"(function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?|layer:([a-zA-Z0-9-_]+)|code-signing-config:csc-[a-z0-9]{17}"
-    r"|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
-    r"|capacity-provider:[a-zA-Z0-9-_]+)"
-)
-
-
 def tags_of(lambda_, name):
     return lambda_.list_tags(Resource=arn(name))["Tags"]
 
@@ -79,7 +71,8 @@ def test_tags_of_a_missing_function(lambda_, operation):
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_tags_of_something_else(lambda_, operation):
     resource = "arn:aws:lambda:us-east-1:000000000000:foobar:thing"
-    with validation(unmatched(resource, "resource", RESOURCE_PATTERN)):
+    pattern = lambda_.meta.service_model.shape_for("TaggableResource").metadata["pattern"]
+    with validation(unmatched(resource, "resource", pattern)):
         getattr(lambda_, operation)(Resource=resource, **OPERATIONS[operation])
 
 

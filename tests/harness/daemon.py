@@ -80,12 +80,19 @@ def descendants(root):
     return {pid: table[pid][1] for pid in below if pid in table}
 
 
-def cgroups():
-    """Every control group of any mayfly daemon on this machine, in all hierarchies."""
-    found = set()
-    for top, dirs, _ in os.walk("/sys/fs/cgroup"):
-        found.update(os.path.join(top, d) for d in dirs if d.startswith("mayfly"))
-    return found
+def cgroups(name):
+    """Every control group of this name, in all hierarchies."""
+    return sorted(
+        os.path.join(top, folder) for top, folders, _ in os.walk("/sys/fs/cgroup") for folder in folders if folder == name
+    )
+
+
+def cgroup_name(data):
+    """What the daemon of this data directory calls its control groups: FNV-1a of the path."""
+    value = 0xCBF29CE484222325
+    for byte in os.fsencode(os.path.realpath(data)):
+        value = (value ^ byte) * 0x100000001B3 % 2**64
+    return f"mayfly-{value:016x}"
 
 
 def mounts(needle):
@@ -108,12 +115,10 @@ class Daemon:
         self.env = env or {}
         self.process = None
         self.endpoint = f"http://127.0.0.1:{self.port}"
-        self.cgroups_before = set()
         self.children_before = set()
 
     def start(self):
         become_subreaper()
-        self.cgroups_before = cgroups()
         self.children_before = set(descendants(os.getpid()))
         command = [str(binary()), "serve", "--listen", f"127.0.0.1:{self.port}", "--data", str(self.data), *self.flags]
         with open(self.log_path, "ab") as log:
@@ -159,20 +164,14 @@ class Daemon:
                 "processes": {
                     pid: line
                     for pid, line in descendants(os.getpid()).items()
-                    if pid not in self.children_before and str(self.data) in line + _environ(pid)
-                    or pid not in self.children_before and "mayfly" in line
+                    if pid not in self.children_before and ("mayfly" in line or str(self.data) in line + _environ(pid))
                 },
-                "cgroups": sorted(c for c in cgroups() - self.cgroups_before if self._is_mine(c)),
+                "cgroups": cgroups(cgroup_name(self.data)),
                 "mounts": mounts(str(self.data)),
             }
             if not any(left.values()) or time.monotonic() > deadline:
                 return left
             time.sleep(0.1)
-
-    def _is_mine(self, cgroup):
-        """Another daemon may run beside this one: its groups have living processes, ours must not exist."""
-        numbers = re.findall(r"\d+", os.path.relpath(cgroup, "/sys/fs/cgroup"))
-        return str(self.process.pid) in numbers or not _has_processes(cgroup)
 
     def forget(self):
         shutil.rmtree(self.data, ignore_errors=True)
@@ -184,14 +183,3 @@ def _environ(pid):
         return pathlib.Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
     except OSError:
         return ""
-
-
-def _has_processes(cgroup):
-    for top, _, files in os.walk(cgroup):
-        if "cgroup.procs" in files:
-            try:
-                if pathlib.Path(top, "cgroup.procs").read_text().strip():
-                    return True
-            except OSError:
-                continue
-    return False

@@ -1,0 +1,173 @@
+"""The stock AWS CLI, as its user types it: from a ZIP to a log tail and back to nothing."""
+
+import base64
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+import zipfile
+
+import pytest
+
+from harness.functions import unique
+
+
+@pytest.fixture(scope="module")
+def aws_program():
+    beside = pathlib.Path(sys.prefix, "bin", "aws")
+    found = str(beside) if beside.exists() else shutil.which("aws")
+    if not found:
+        pytest.fail("no aws executable: tools/setup check installs it")
+    return found
+
+
+@pytest.fixture
+def run(aws_program, aws_environment, tmp_path):
+    """run("lambda", "list-functions") -> its JSON; fails on a status that is not `status`."""
+
+    def call(*words, status=0, raw=False):
+        done = subprocess.run(
+            [aws_program, *words], env=aws_environment, cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
+        if status:
+            return done.stderr
+        if raw or not done.stdout.strip():
+            return done.stdout
+        return json.loads(done.stdout)
+
+    return call
+
+
+def write_zip(path, source):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("lambda_function.py", source)
+
+
+HELLO = "def handler(event, context):\n    print('hello from', event.get('name'))\n    return {'hello': event.get('name')}\n"
+
+
+@pytest.mark.seconds(180)
+def test_the_walk_through_a_life(run, tmp_path):
+    name = unique("hello")
+    write_zip(tmp_path / "function.zip", HELLO)
+    created = run(
+        "lambda", "create-function", "--function-name", name, "--runtime", "python3.12",
+        "--handler", "lambda_function.handler", "--role", "arn:aws:iam::000000000000:role/any",
+        "--zip-file", "fileb://function.zip",
+    )  # fmt: skip
+    assert (created["FunctionName"], created["State"]) == (name, "Pending")
+    run("lambda", "wait", "function-active-v2", "--function-name", name)
+
+    invoked = run(
+        "lambda", "invoke", "--function-name", name, "--payload", '{"name":"x"}',
+        "--cli-binary-format", "raw-in-base64-out", "--log-type", "Tail", "out.json",
+    )  # fmt: skip
+    assert (invoked["StatusCode"], invoked["ExecutedVersion"]) == (200, "$LATEST")
+    assert json.loads((tmp_path / "out.json").read_text()) == {"hello": "x"}
+    assert "hello from x\n" in base64.b64decode(invoked["LogResult"]).decode()
+
+    tailed = run("logs", "tail", f"/aws/lambda/{name}", raw=True)
+    deadline = time.monotonic() + 10
+    while "REPORT RequestId" not in tailed and time.monotonic() < deadline:
+        tailed = run("logs", "tail", f"/aws/lambda/{name}", raw=True)
+    assert re.search(r"\[\$LATEST\][0-9a-f]{32} hello from x\n", tailed), tailed
+    for line in ("INIT_START", "START RequestId", "END RequestId", "REPORT RequestId"):
+        assert line in tailed
+
+    write_zip(tmp_path / "new.zip", HELLO.replace("'hello':", "'bye':"))
+    updated = run("lambda", "update-function-code", "--function-name", name, "--zip-file", "fileb://new.zip")
+    assert updated["LastUpdateStatus"] == "InProgress"
+    run("lambda", "wait", "function-updated-v2", "--function-name", name)
+    got = run("lambda", "get-function", "--function-name", name)
+    assert got["Configuration"]["LastUpdateStatus"] == "Successful"
+    with urllib.request.urlopen(got["Code"]["Location"]) as download:
+        assert download.read() == (tmp_path / "new.zip").read_bytes()
+
+    changed = run(
+        "lambda", "update-function-configuration", "--function-name", name, "--timeout", "7",
+        "--environment", "Variables={A=1,B=2}",
+    )  # fmt: skip
+    assert (changed["Timeout"], changed["Environment"]) == (7, {"Variables": {"A": "1", "B": "2"}})
+    run("lambda", "wait", "function-updated-v2", "--function-name", name)
+    assert name in [f["FunctionName"] for f in run("lambda", "list-functions")["Functions"]]
+
+    published = run("lambda", "publish-version", "--function-name", name, "--description", "first")
+    assert (published["Version"], published["Description"]) == ("1", "first")
+    run("lambda", "wait", "published-version-active", "--function-name", name, "--qualifier", "1")
+    alias = run("lambda", "create-alias", "--function-name", name, "--name", "live", "--function-version", "1")
+    assert alias["AliasArn"].endswith(f"{name}:live")
+    run(
+        "lambda", "invoke", "--function-name", f"{name}:live", "--payload", '{"name":"y"}',
+        "--cli-binary-format", "raw-in-base64-out", "out.json",
+    )  # fmt: skip
+    assert json.loads((tmp_path / "out.json").read_text()) == {"bye": "y"}
+    versions = run("lambda", "list-versions-by-function", "--function-name", name)["Versions"]
+    assert [v["Version"] for v in versions] == ["$LATEST", "1"]
+
+    run("lambda", "delete-function", "--function-name", name)
+    refused = run("lambda", "get-function", "--function-name", name, status=254)
+    assert "An error occurred (ResourceNotFoundException) when calling the GetFunction operation: Function not found:" in refused
+
+
+def test_lists_are_paged_by_the_cli(run, functions):
+    names = [functions.create(name=unique("cli-page"), wait=False)["FunctionName"] for _ in range(4)]
+    listed = run("lambda", "list-functions", "--page-size", "2", "--query", "Functions[].FunctionName")
+    assert set(names) <= set(listed) and len(listed) == len(set(listed))
+
+
+@pytest.mark.seconds(90)
+def test_following_a_log(aws_program, aws_environment, functions, tmp_path):
+    """--follow shows what comes after it was started."""
+    name = functions.make("def handler(event, context):\n    print('line', event['n'])\n")
+    functions.call(name, {"n": 1})
+    out = tmp_path / "out.txt"
+    with open(out, "w") as file:
+        tail = subprocess.Popen(
+            [aws_program, "logs", "tail", f"/aws/lambda/{name}", "--follow", "--since", "5m"],
+            env={**aws_environment, "PYTHONUNBUFFERED": "1"},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            deadline = time.monotonic() + 30
+            while "line 1" not in out.read_text() and time.monotonic() < deadline:
+                time.sleep(0.2)
+            functions.call(name, {"n": 2})
+            while "line 2" not in out.read_text() and time.monotonic() < deadline:
+                time.sleep(0.2)
+            assert tail.poll() is None, "it did not keep following"
+        finally:
+            tail.terminate()
+            tail.wait(10)
+    text = out.read_text()
+    assert text.count("line 1\n") == 1 and text.count("line 2\n") == 1, text
+
+
+def test_a_role_and_an_identity(run, tmp_path):
+    (tmp_path / "trust.json").write_text('{"Version":"2012-10-17","Statement":[]}')
+    name = unique("cli-role")
+    made = run("iam", "create-role", "--role-name", name, "--assume-role-policy-document", "file://trust.json")
+    assert made["Role"]["RoleName"] == name
+    run(
+        "iam", "attach-role-policy", "--role-name", name,
+        "--policy-arn", "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole",
+    )  # fmt: skip
+    run("iam", "wait", "role-exists", "--role-name", name)
+    assert run("sts", "get-caller-identity")["Account"] == "000000000000"
+
+
+def test_errors_of_the_functions_are_shown(run, functions, tmp_path):
+    name = functions.make("def handler(event, context):\n    raise ValueError('no')\n")
+    answer = run("lambda", "invoke", "--function-name", name, "out.json")
+    assert answer["FunctionError"] == "Unhandled"
+    assert json.loads((tmp_path / "out.json").read_text())["errorType"] == "ValueError"
+
+
+def test_a_service_that_does_not_exist_yet_reads_well(run):
+    text = run("sqs", "list-queues", status=254)
+    assert "sqs" in text.lower()
