@@ -48,6 +48,7 @@ struct front_options {
 	 * Asked on the loop thread for paths below /_mayfly/, /_localstack/state/ and /moto-api/: true when it took it (same rules as fast).
 	 */
 	bool (*extra)(void *context, struct http_conn *conn, struct http_request *request);
+	void (*extra_gone)(void *context, struct http_conn *conn);
 	void *context;
 };
 

@@ -31,10 +31,18 @@ struct manifest {
 	char runtimes[VALUE_MAX];
 	char start[16];
 	char interpreter[VALUE_MAX];
-	char version[VALUE_MAX];
-	char prefix[VALUE_MAX];
+	char version[VALUE_MAX]; /* the command that prints it */
+	char oldest[32];
+	char bind[64];
 	char argv[VALUE_MAX];
 	char env[VALUE_MAX];
+};
+
+/* What the placeholders of a manifest stand for. */
+struct places {
+	const char *interpreter;
+	const char *bin; /* its folder */
+	const char *version;
 };
 
 struct finder {
@@ -59,7 +67,8 @@ static int manifest_line(void *context, const char *section, const char *name, c
 		{ "start", m->start, sizeof(m->start) },
 		{ "interpreter", m->interpreter, sizeof(m->interpreter) },
 		{ "version", m->version, sizeof(m->version) },
-		{ "prefix", m->prefix, sizeof(m->prefix) },
+		{ "oldest", m->oldest, sizeof(m->oldest) },
+		{ "bind", m->bind, sizeof(m->bind) },
 		{ "argv", m->argv, sizeof(m->argv) },
 		{ "env", m->env, sizeof(m->env) },
 	};
@@ -67,8 +76,13 @@ static int manifest_line(void *context, const char *section, const char *name, c
 	if (strcmp(section, "pack") != 0)
 		return 0;
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-		if (strcmp(keys[i].name, name) == 0)
-			return str_to_array(str_of(value), keys[i].to, keys[i].size) == 0;
+		if (strcmp(keys[i].name, name) != 0)
+			continue;
+		/* An indented line goes on with the value: inih gives the name again. */
+		size_t len = strlen(keys[i].to);
+		if (len && len + 1 < keys[i].size)
+			keys[i].to[len++] = ' ';
+		return str_to_array(str_of(value), keys[i].to + len, keys[i].size - len) == 0;
 	}
 	return 0;
 }
@@ -117,69 +131,82 @@ static bool word_next(str *rest, str *ret_word)
 	return true;
 }
 
-/* A word with its placeholders filled in. */
-static bool word_expand(str word, str interpreter, str pack, char *to, size_t size)
+/* Text with its placeholders filled in; {wanted} stays, the engine knows it. */
+static bool text_expand(str text, const struct places *places, char *to, size_t size)
 {
+	const struct {
+		str name;
+		const char *value;
+	} known[] = {
+		{ S("interpreter}"), places->interpreter },
+		{ S("bin}"), places->bin },
+		{ S("version}"), places->version },
+		{ S("pack}"), "/var/runtime" },
+	};
 	struct buf out;
 	str head;
 
 	buf_init(&out, size);
-	while (str_cut(&word, '{', &head)) {
+	while (str_cut(&text, '{', &head)) {
 		buf_put(&out, head);
-		if (str_starts(word, S("interpreter}"))) {
-			buf_put(&out, interpreter);
-			word = str_from(word, strlen("interpreter}"));
-		} else if (str_starts(word, S("pack}"))) {
-			buf_put(&out, pack);
-			word = str_from(word, strlen("pack}"));
+		size_t i = 0;
+		while (i < ARRAY_LEN(known) && !str_starts(text, known[i].name))
+			i++;
+		if (i < ARRAY_LEN(known)) {
+			buf_put(&out, str_of(known[i].value));
+			text = str_from(text, known[i].name.len);
 		} else {
 			buf_put_char(&out, '{');
 		}
 	}
-	buf_put(&out, word);
+	buf_put(&out, text);
 	bool is_right = !out.err && str_to_array(buf_str(&out), to, size) == 0;
 	buf_done(&out);
 	return is_right;
 }
 
 /* One alternative of argv. */
-static bool argv_fill(struct pack_spec *spec, int which, str template, const char *interpreter)
+static bool argv_fill(struct pack_spec *spec, int which, str template, const struct places *places)
 {
 	str word;
 
 	while (word_next(&template, &word)) {
 		uint32_t at = spec->argc[which];
-		if (at == PACK_ARGV_MAX)
-			return false;
-		if (!word_expand(word, str_of(interpreter), S("/var/runtime"), spec->argv[which][at], PACK_PATH_MAX))
+		if (at == PACK_ARGV_MAX || !text_expand(word, places, spec->argv[which][at], PACK_PATH_MAX))
 			return false;
 		spec->argc[which]++;
 	}
 	return spec->argc[which] > 0 && spec->argv[which][0][0] == '/';
 }
 
-static bool spec_fill(struct pack_spec *spec, const struct manifest *m, const char *interpreter)
+static bool spec_fill(struct pack_spec *spec, const struct manifest *m, const struct places *places)
 {
 	str rest = str_of(m->argv), alternative;
 
 	while (str_next(&rest, '|', &alternative)) {
 		if (spec->argv_alternatives == ARRAY_LEN(spec->argv) ||
-			!argv_fill(spec, (int)spec->argv_alternatives, alternative, interpreter))
+			!argv_fill(spec, (int)spec->argv_alternatives, alternative, places))
 			return false;
 		spec->argv_alternatives++;
 	}
 	return str_to_array(str_of(m->name), spec->name, sizeof(spec->name)) == 0 &&
-		str_to_array(str_of(m->folder), spec->folder, sizeof(spec->folder)) == 0;
+		str_to_array(str_of(m->folder), spec->folder, sizeof(spec->folder)) == 0 &&
+		str_to_array(str_of(places->version), spec->version, sizeof(spec->version)) == 0;
 }
 
-/* What of the host the interpreter needs beyond the base root. */
-static bool spec_bind_prefix(struct pack_spec *spec, const char *prefix)
+/* What of the host the interpreter needs beyond the base root: a path relative to its folder. */
+static bool spec_bind(struct pack_spec *spec, const char *relative, const char *bin)
 {
-	if (!prefix[0] || strcmp(prefix, "/usr") == 0 || strncmp(prefix, "/usr/", 5) == 0)
+	char path[PATH_MAX], real[PATH_MAX];
+
+	if (!relative[0])
 		return true;
-	if (prefix[0] != '/' || strcmp(prefix, "/") == 0)
+	snprintf(path, sizeof(path), "%s/%s", bin, relative);
+	if (!realpath(path, real) || strcmp(real, "/") == 0)
 		return false;
-	return str_to_array(str_of(prefix), spec->binds[spec->bind_count++], PACK_PATH_MAX) == 0;
+	if (strcmp(real, "/usr") == 0 || strncmp(real, "/usr/", 5) == 0)
+		return true;
+	return str_to_array(str_of(real), spec->binds[spec->bind_count++], PACK_PATH_MAX) == 0;
 }
 
 static struct pack_found *finder_add(struct finder *finder)
@@ -195,11 +222,12 @@ static struct pack_found *finder_add(struct finder *finder)
 	return found;
 }
 
-static bool found_fill_texts(struct pack_found *found, const struct manifest *m)
+static bool found_fill(struct pack_found *found, const struct manifest *m, const struct places *places)
 {
 	return str_to_array(str_of(m->language), found->language, sizeof(found->language)) == 0 &&
 		str_to_array(str_of(m->runtimes), found->runtimes, sizeof(found->runtimes)) == 0 &&
-		str_to_array(str_of(m->env), found->env, sizeof(found->env)) == 0;
+		text_expand(str_of(m->env), places, found->env, sizeof(found->env)) &&
+		spec_fill(&found->spec, m, places) && spec_bind(&found->spec, m->bind, places->bin);
 }
 
 /* --- interpreters --- */
@@ -214,56 +242,65 @@ static bool has_version(const struct packs *packs, const char *name, const char 
 	return false;
 }
 
-static int template_words(const char *template, const char *interpreter, char words[][VALUE_MAX])
+/* "Python 3.11.2" and "v20.20.2" → the digits and dots. */
+static bool version_cut(const char *line, char *to, size_t size)
 {
-	str rest = str_of(template), word;
-	int count = 0;
+	const char *from = line + strcspn(line, "0123456789");
 
-	while (word_next(&rest, &word)) {
-		if (count == PROBE_ARGV_MAX ||
-			!word_expand(word, str_of(interpreter), S(""), words[count], VALUE_MAX))
-			return 0;
-		count++;
-	}
-	return count;
+	return from[0] && str_to_array((str){ from, strspn(from, "0123456789.") }, to, size) == 0;
 }
 
-/* The first line that a template command prints, from the cache when the interpreter is the same file. */
-static bool interpreter_ask(struct finder *finder, const char *interpreter, const char *what,
-	const char *template, char *to, size_t size)
+static bool version_is_older(const char *version, const char *oldest)
+{
+	unsigned a[2] = {}, b[2] = {};
+
+	sscanf(version, "%4u.%4u", &a[0], &a[1]);
+	sscanf(oldest, "%4u.%4u", &b[0], &b[1]);
+	return a[0] < b[0] || (a[0] == b[0] && a[1] < b[1]);
+}
+
+/* What the version command prints, from the cache when the interpreter is the same file. */
+static bool interpreter_ask(
+	struct finder *finder, const struct manifest *m, const struct places *places, char *to, size_t size)
 {
 	char words[PROBE_ARGV_MAX][VALUE_MAX];
 	const char *argv[PROBE_ARGV_MAX + 1] = {};
+	str rest = str_of(m->version), word;
+	int count = 0;
 
-	if (probe_cache_get(finder->cache, interpreter, what, to, size))
+	if (probe_cache_get(finder->cache, places->interpreter, "version", to, size))
 		return true;
-	int count = template_words(template, interpreter, words);
-	for (int i = 0; i < count; i++)
-		argv[i] = words[i];
+	while (word_next(&rest, &word)) {
+		if (count == PROBE_ARGV_MAX || !text_expand(word, places, words[count], VALUE_MAX))
+			return false;
+		argv[count] = words[count];
+		count++;
+	}
 	if (!count || probe_run(argv, to, size) < 0)
 		return false;
-	probe_cache_put(finder->cache, interpreter, what, to);
+	probe_cache_put(finder->cache, places->interpreter, "version", to);
 	return true;
 }
 
 static void finder_try_interpreter(struct finder *finder, const struct manifest *m, const char *interpreter)
 {
-	char prefix[PACK_PATH_MAX] = "", version[32];
+	char line[256], version[32], bin[PATH_MAX];
+	struct places places = { .interpreter = interpreter, .bin = bin, .version = "" };
 
-	if (!interpreter_ask(finder, interpreter, "version", m->version, version, sizeof(version)) ||
-		(m->prefix[0] &&
-			!interpreter_ask(finder, interpreter, "prefix", m->prefix, prefix, sizeof(prefix)))) {
+	snprintf(bin, sizeof(bin), "%s", interpreter);
+	*strrchr(bin, '/') = '\0'; /* it is absolute */
+	if (!interpreter_ask(finder, m, &places, line, sizeof(line)) ||
+		!version_cut(line, version, sizeof(version))) {
 		buf_putf(finder->problems, "%s: does not say its version\n", interpreter);
 		return;
 	}
-	if (has_version(finder->packs, m->name, version))
+	if (version_is_older(version, m->oldest) || has_version(finder->packs, m->name, version))
 		return;
+	places.version = version;
 	struct pack_found *found = finder_add(finder);
 	if (!found)
 		return;
-	if (!found_fill_texts(found, m) || !spec_fill(&found->spec, m, interpreter) ||
-		!spec_bind_prefix(&found->spec, prefix) ||
-		str_to_array(str_of(version), found->spec.version, sizeof(found->spec.version)) < 0 ||
+	if (!found_fill(found, m, &places) ||
 		str_to_array(str_of(interpreter), found->interpreter, sizeof(found->interpreter)) < 0) {
 		buf_putf(finder->problems, "%s: its paths do not fit\n", interpreter);
 		return;
@@ -305,7 +342,7 @@ static void finder_take(struct finder *finder, const struct manifest *m)
 	struct pack_found *found = finder_add(finder);
 	if (!found)
 		return;
-	if (found_fill_texts(found, m) && spec_fill(&found->spec, m, ""))
+	if (found_fill(found, m, &(struct places){ "", "", "" }))
 		finder->packs->count++;
 	else
 		buf_putf(finder->problems, "%s: its argv does not fit\n", m->folder);

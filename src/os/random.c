@@ -1,12 +1,16 @@
 /*
- * Straight from the kernel, without a pool of our own: a pool would have to be forgotten
- * at every fork, and a request needs at most a few dozen bytes.
+ * Keys and secrets come straight from the kernel. Identifiers are made on the hot path, two an
+ * invocation, and come from a thread's own pool that one system call fills for many of them; the
+ * pool's bytes are wiped as they are used, and a forked child starts with an empty one.
  */
 #include "os/random.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 void random_bytes(void *to, size_t len)
 {
@@ -23,13 +27,32 @@ void random_bytes(void *to, size_t len)
 	}
 }
 
+enum { POOL_BYTES = 2048 };
+
+void random_id_bytes(void *to, size_t len)
+{
+	static _Thread_local unsigned char pool[POOL_BYTES];
+	static _Thread_local size_t left;
+	static _Thread_local pid_t owner;
+
+	assert(len <= POOL_BYTES);
+	if (left < len || owner != getpid()) {
+		random_bytes(pool, sizeof(pool));
+		left = sizeof(pool);
+		owner = getpid();
+	}
+	left -= len;
+	memcpy(to, pool + left, len);
+	explicit_bzero(pool + left, len);
+}
+
 void random_uuid(char to[static UUID_LEN + 1])
 {
 	static const char hex[] = "0123456789abcdef";
 	unsigned char raw[16];
 	size_t at = 0;
 
-	random_bytes(raw, sizeof(raw));
+	random_id_bytes(raw, sizeof(raw));
 	raw[6] = (raw[6] & 0x0f) | 0x40; /* version 4: random */
 	raw[8] = (raw[8] & 0x3f) | 0x80; /* RFC 9562 variant */
 	for (size_t i = 0; i < sizeof(raw); i++) {

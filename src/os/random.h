@@ -5,6 +5,9 @@
 /* Fill `to`; never fails (the kernel's pool is initialised before we run). */
 void random_bytes(void *to, size_t len);
 
+/* The same for identifiers, at most 2,048 bytes at a time: mostly without a system call. */
+void random_id_bytes(void *to, size_t len);
+
 enum { UUID_LEN = 36 };
 
 /* A random version 4 UUID in lower case, NUL-terminated. */

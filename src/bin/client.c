@@ -1,0 +1,123 @@
+/*
+ * The command line's HTTP client. Requests are always signed: a daemon on loopback does not mind, one elsewhere asks
+ * for it.
+ */
+#include "bin/client.h"
+
+#include "base/attr.h"
+#include "base/err.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ANSWER_MAX (64 * MIB)
+
+static const char *environment(const char *name, const char *absent)
+{
+	const char *value = getenv(name);
+
+	return value && value[0] ? value : absent;
+}
+
+void client_init(struct client *client)
+{
+	*client = (struct client){
+		.endpoint = environment("AWS_ENDPOINT_URL", "http://127.0.0.1:4566"),
+		.region = environment("AWS_REGION", environment("AWS_DEFAULT_REGION", "us-east-1")),
+		.access_key = environment("AWS_ACCESS_KEY_ID", "mayfly"),
+		.secret = environment("AWS_SECRET_ACCESS_KEY", "mayfly"),
+	};
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *context)
+{
+	struct client_answer *answer = context;
+
+	buf_put(&answer->body, (str){ bytes, size * count });
+	return answer->body.err ? 0 : size * count;
+}
+
+static size_t on_field(char *bytes, size_t size, size_t count, void *context)
+{
+	struct client_answer *answer = context;
+	str line = { bytes, size * count }, name;
+
+	if (!str_cut(&line, ':', &name))
+		return size * count;
+	while (line.len && (line.at[line.len - 1] == '\n' || line.at[line.len - 1] == '\r'))
+		line.len--;
+	line = str_trim(line);
+	if (str_eq_fold(name, S("X-Amz-Function-Error")))
+		(void)!str_to_array(line, answer->function_error, sizeof(answer->function_error));
+	if (str_eq_fold(name, S("X-Amz-Log-Result")))
+		buf_put(&answer->log, line);
+	return size * count;
+}
+
+static struct curl_slist *request_fields(const struct client_request *request)
+{
+	struct curl_slist *fields = curl_slist_append(NULL, "Expect:");
+
+	for (size_t i = 0; request->fields && request->fields[i]; i++)
+		fields = curl_slist_append(fields, request->fields[i]);
+	return fields;
+}
+
+static void handle_set(CURL *curl, const struct client_request *request,
+	const char *url, const char *signature, const char *credentials, struct client_answer *answer)
+{
+	curl_easy_setopt(curl, CURLOPT_URL, url);
+	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
+	curl_easy_setopt(curl, CURLOPT_AWS_SIGV4, signature);
+	curl_easy_setopt(curl, CURLOPT_USERPWD, credentials);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
+	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_field);
+	curl_easy_setopt(curl, CURLOPT_HEADERDATA, answer);
+	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 10L);
+	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	if (strcmp(request->method, "GET") == 0)
+		return;
+	curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body.len ? request->body.at : "");
+	curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
+}
+
+int client_ask(
+	const struct client *client, const struct client_request *request, struct client_answer *ret_answer)
+{
+	char url[2048], signature[128], credentials[512];
+	CURL *curl = curl_easy_init();
+
+	if (!curl)
+		return err_raise(-ENOMEM);
+	*ret_answer = (struct client_answer){};
+	buf_init(&ret_answer->body, ANSWER_MAX);
+	buf_init(&ret_answer->log, 64 * KIB);
+	snprintf(url, sizeof(url), "%s%s", client->endpoint, request->path);
+	snprintf(signature, sizeof(signature), "aws:amz:%s:%s", client->region, request->service);
+	snprintf(credentials, sizeof(credentials), "%s:%s", client->access_key, client->secret);
+	struct curl_slist *fields = request_fields(request);
+	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
+	handle_set(curl, request, url, signature, credentials, ret_answer);
+	CURLcode code = curl_easy_perform(curl);
+	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &ret_answer->status);
+	curl_slist_free_all(fields);
+	curl_easy_cleanup(curl);
+	if (code == CURLE_OK)
+		return 0;
+	fprintf(stderr, "mayfly: %s: %s\n", client->endpoint, curl_easy_strerror(code));
+	if (code == CURLE_COULDNT_CONNECT)
+		fprintf(stderr, "mayfly: is the daemon running? Start it with 'mayfly serve', or set "
+				"AWS_ENDPOINT_URL.\n");
+	client_answer_done(ret_answer);
+	return err_raise(-EIO);
+}
+
+void client_answer_done(struct client_answer *answer)
+{
+	buf_done(&answer->body);
+	buf_done(&answer->log);
+}

@@ -1,0 +1,422 @@
+/*
+ * mayfly invoke, logs, status, env: what an operator types at night. Data goes to standard output, everything
+ * else to standard error; -o json prints what the daemon answered.
+ */
+#include "bin/commands.h"
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "bin/client.h"
+#include "os/clock.h"
+#include "os/fd.h"
+#include "wire/digest.h"
+#include "wire/http.h"
+#include "wire/timestamp.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { EXIT_OK = 0, EXIT_NO = 1, EXIT_USAGE = 2, FOLLOW_MS = 500, PAYLOAD_MAX = 8 * 1024 * 1024 };
+
+/* --- the command line --- */
+
+struct option {
+	const char *name;  /* "--payload" */
+	const char *short_name; /* "-o", or NULL */
+	const char **value; /* takes a value */
+	bool *is_set;	   /* or is a switch */
+};
+
+struct usage {
+	const char *text;
+	const struct option *options;
+	size_t count;
+	const char **word; /* the one word that is no option, or NULL */
+};
+
+static const struct option *option_find(const struct usage *usage, const char *name)
+{
+	for (size_t i = 0; i < usage->count; i++) {
+		const struct option *option = &usage->options[i];
+		if (strcmp(option->name, name) == 0 ||
+			(option->short_name && strcmp(option->short_name, name) == 0))
+			return option;
+	}
+	return NULL;
+}
+
+/* Take the command line apart: -1 to go on, or the exit status. */
+static int usage_read(const struct usage *usage, int argc, char **argv)
+{
+	for (int i = 0; i < argc; i++) {
+		const struct option *option = option_find(usage, argv[i]);
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+			fputs(usage->text, stdout);
+			return EXIT_OK;
+		}
+		if (option && option->is_set) {
+			*option->is_set = true;
+		} else if (option && i + 1 < argc) {
+			*option->value = argv[++i];
+		} else if (option) {
+			fprintf(stderr, "mayfly: %s needs a value\n", option->name);
+			return EXIT_USAGE;
+		} else if (argv[i][0] != '-' && usage->word && !*usage->word) {
+			*usage->word = argv[i];
+		} else {
+			fprintf(stderr, "mayfly: what is '%s'?\n\n%s", argv[i], usage->text);
+			return EXIT_USAGE;
+		}
+	}
+	if (usage->word && !*usage->word) {
+		fputs(usage->text, stderr);
+		return EXIT_USAGE;
+	}
+	return -1;
+}
+
+static bool output_is_json(const char *output, int *ret_exit)
+{
+	*ret_exit = -1;
+	if (!output || strcmp(output, "text") == 0)
+		return false;
+	if (strcmp(output, "json") == 0)
+		return true;
+	fprintf(stderr, "mayfly: -o is text or json, not '%s'\n", output);
+	*ret_exit = EXIT_USAGE;
+	return false;
+}
+
+static void print(str text)
+{
+	fwrite(text.at, 1, text.len, stdout);
+}
+
+/* An AWS error as one line. */
+static int print_error(const struct client_answer *answer)
+{
+	json_t *error = json_loadb(answer->body.at, answer->body.len, JSON_REJECT_DUPLICATES, NULL);
+	const char *message = json_string_value(json_object_get(error, "Message"));
+
+	if (!message)
+		message = json_string_value(json_object_get(error, "message"));
+	fprintf(stderr, "mayfly: the daemon answered %ld: %s\n", answer->status,
+		message ? message : "(no message)");
+	json_decref(error);
+	return EXIT_NO;
+}
+
+/* --- invoke --- */
+
+/* TEXT, @FILE or - for standard input. */
+static bool payload_read(const char *from, struct buf *payload)
+{
+	size_t len;
+
+	if (from[0] != '@' && strcmp(from, "-") != 0) {
+		buf_put(payload, str_of(from));
+		return !payload->err;
+	}
+	scoped_fd fd = from[0] == '@' ? open(from + 1, O_RDONLY | O_CLOEXEC) : dup(STDIN_FILENO);
+	if (fd < 0 || buf_reserve(payload, PAYLOAD_MAX) < 0 || fd_read_all(fd, payload->at, PAYLOAD_MAX, &len) < 0) {
+		fprintf(stderr, "mayfly: cannot read the payload from '%s'\n", from);
+		return false;
+	}
+	payload->len = len;
+	return true;
+}
+
+static void print_log(const struct client_answer *answer)
+{
+	struct buf log;
+
+	buf_init(&log, 64 * KIB);
+	if (base64_decode(buf_str(&answer->log), &log) == 0)
+		fwrite(log.at, 1, log.len, stderr);
+	buf_done(&log);
+}
+
+static int invoke_send(const char *function, const char *qualifier, bool wants_log, str payload)
+{
+	const char *fields[] = { "Content-Type: application/json", wants_log ? "X-Amz-Log-Type: Tail" : NULL, NULL };
+	struct client client;
+	struct client_answer answer;
+	struct buf path;
+
+	client_init(&client);
+	buf_init(&path, 1024);
+	buf_put(&path, S("/2015-03-31/functions/"));
+	uri_encode(str_of(function), false, &path);
+	buf_put(&path, S("/invocations"));
+	if (qualifier) {
+		buf_put(&path, S("?Qualifier="));
+		uri_encode(str_of(qualifier), false, &path);
+	}
+	struct client_request request = {
+		.method = "POST", .path = buf_cstr(&path), .service = "lambda", .fields = fields, .body = payload
+	};
+	int r = request.path ? client_ask(&client, &request, &answer) : -1;
+	buf_done(&path);
+	if (r < 0)
+		return EXIT_NO;
+	print_log(&answer);
+	int status = EXIT_OK;
+	if (answer.status != 200) {
+		status = print_error(&answer);
+	} else {
+		print(buf_str(&answer.body));
+		putchar('\n');
+		if (answer.function_error[0]) {
+			fprintf(stderr, "mayfly: the function failed (%s)\n", answer.function_error);
+			status = EXIT_NO;
+		}
+	}
+	client_answer_done(&answer);
+	return status;
+}
+
+int command_invoke(int argc, char **argv)
+{
+	const char *function = NULL, *payload_from = "{}", *qualifier = NULL;
+	bool wants_log = false;
+	const struct option options[] = {
+		{ "--payload", "-p", &payload_from, NULL },
+		{ "--qualifier", "-q", &qualifier, NULL },
+		{ "--log", "-l", NULL, &wants_log },
+	};
+	const struct usage usage = {
+		"Usage: mayfly invoke FUNCTION [--payload TEXT|@FILE|-] [--qualifier VERSION|ALIAS] [--log]\n\n"
+		"Invokes a function and prints its answer. --log prints the end of its log on standard error.\n"
+		"Exits 1 when the function fails. The daemon is AWS_ENDPOINT_URL, or http://127.0.0.1:4566.\n",
+		options, ARRAY_LEN(options), &function
+	};
+	struct buf payload;
+
+	int status = usage_read(&usage, argc, argv);
+	if (status >= 0)
+		return status;
+	buf_init(&payload, PAYLOAD_MAX);
+	status = payload_read(payload_from, &payload) ?
+		invoke_send(function, qualifier, wants_log, buf_str(&payload)) :
+		EXIT_USAGE;
+	buf_done(&payload);
+	return status;
+}
+
+/* --- logs --- */
+
+static void print_event(const json_t *event, bool as_json)
+{
+	if (as_json) {
+		json_dumpf(event, stdout, JSON_COMPACT);
+		putchar('\n');
+		return;
+	}
+	const json_t *message = json_object_get(event, "message");
+	str text = { json_string_value(message), json_string_length(message) };
+	struct buf time;
+	buf_init(&time, 64);
+	timestamp_put_iso8601(&time, (uint64_t)json_integer_value(json_object_get(event, "timestamp")), true);
+	print(buf_str(&time));
+	putchar(' ');
+	print(text);
+	if (!str_ends(text, S("\n")))
+		putchar('\n');
+	buf_done(&time);
+}
+
+/* One page of events; *token is the next page's or NULL. The exit status. */
+static int logs_page(const char *group, uint64_t from_ms, json_t **token, bool as_json, uint64_t *ret_last_ms)
+{
+	static const char *const fields[] = { "Content-Type: application/x-amz-json-1.1",
+		"X-Amz-Target: Logs_20140328.FilterLogEvents", NULL };
+	struct client client;
+	struct client_answer answer;
+	json_t *ask = json_pack("{s:s, s:I, s:b}", "logGroupName", group, "startTime", (json_int_t)from_ms,
+		"interleaved", 1);
+
+	if (*token)
+		json_object_set(ask, "nextToken", *token);
+	char *body = json_dumps(ask, JSON_COMPACT);
+	json_decref(ask);
+	client_init(&client);
+	int r = body ? client_ask(&client,
+			       &(struct client_request){ "POST", "/", "logs", fields, str_of(body) }, &answer) :
+		       -1;
+	free(body);
+	if (r < 0)
+		return EXIT_NO;
+	json_t *page = json_loadb(answer.body.at, answer.body.len, 0, NULL);
+	int status = answer.status == 200 ? EXIT_OK : print_error(&answer);
+	size_t i;
+	json_t *event;
+	json_array_foreach (json_object_get(page, "events"), i, event) {
+		print_event(event, as_json);
+		*ret_last_ms = (uint64_t)json_integer_value(json_object_get(event, "timestamp"));
+	}
+	json_decref(*token);
+	*token = json_incref(json_object_get(page, "nextToken"));
+	json_decref(page);
+	client_answer_done(&answer);
+	return status;
+}
+
+static int logs_follow(const char *group, uint64_t from_ms, bool is_following, bool as_json)
+{
+	int status = EXIT_OK;
+
+	do {
+		json_t *token = NULL;
+		uint64_t last_ms = 0;
+		do {
+			status = logs_page(group, from_ms, &token, as_json, &last_ms);
+		} while (status == EXIT_OK && token);
+		json_decref(token);
+		fflush(stdout);
+		if (last_ms)
+			from_ms = last_ms + 1;
+		if (is_following && status == EXIT_OK)
+			nanosleep(&(struct timespec){ .tv_nsec = FOLLOW_MS * 1'000'000L }, NULL);
+	} while (is_following && status == EXIT_OK);
+	return status;
+}
+
+int command_logs(int argc, char **argv)
+{
+	const char *function = NULL, *since = "600", *output = NULL;
+	bool is_following = false;
+	const struct option options[] = {
+		{ "--since", "-s", &since, NULL },
+		{ "--output", "-o", &output, NULL },
+		{ "--follow", "-f", NULL, &is_following },
+	};
+	const struct usage usage = {
+		"Usage: mayfly logs FUNCTION|LOG-GROUP [--since SECONDS] [--follow] [-o text|json]\n\n"
+		"Prints what a function logged in the last SECONDS (600), and with --follow what comes.\n",
+		options, ARRAY_LEN(options), &function
+	};
+	uint64_t seconds;
+	char group[600];
+
+	int status = usage_read(&usage, argc, argv);
+	if (status >= 0)
+		return status;
+	bool as_json = output_is_json(output, &status);
+	if (status >= 0)
+		return status;
+	if (str_to_u64(str_of(since), 10ULL * 365 * 86'400, &seconds) < 0) {
+		fprintf(stderr, "mayfly: --since is a number of seconds, not '%s'\n", since);
+		return EXIT_USAGE;
+	}
+	snprintf(group, sizeof(group), "%s%s", function[0] == '/' ? "" : "/aws/lambda/", function);
+	return logs_follow(group, clock_real_ms() - seconds * 1000, is_following, as_json);
+}
+
+/* --- status and env --- */
+
+static void print_scalar(const json_t *value)
+{
+	if (json_is_string(value))
+		printf("%s", json_string_value(value));
+	else if (json_is_integer(value))
+		printf("%lld", (long long)json_integer_value(value));
+	else if (json_is_boolean(value))
+		printf(json_is_true(value) ? "yes" : "no");
+}
+
+static void print_table(const json_t *rows)
+{
+	size_t i;
+	json_t *row, *value;
+	const char *key;
+
+	json_array_foreach (rows, i, row) {
+		printf(" ");
+		json_object_foreach (row, key, value) {
+			printf(" %s=", key);
+			print_scalar(value);
+		}
+		printf("\n");
+	}
+}
+
+static void print_report(json_t *report)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach (report, key, value) {
+		if (json_is_array(value)) {
+			printf("%s (%zu)\n", key, json_array_size(value));
+			print_table(value);
+		} else if (json_is_object(value)) {
+			printf("%s\n", key);
+			const char *name;
+			json_t *figure;
+			json_object_foreach (value, name, figure) {
+				printf("  %s ", name);
+				print_scalar(figure);
+				printf("\n");
+			}
+		} else {
+			printf("%s ", key);
+			print_scalar(value);
+			printf("\n");
+		}
+	}
+}
+
+static int report_command(int argc, char **argv, const char *text, const char *path)
+{
+	const char *output = NULL;
+	const struct option options[] = { { "--output", "-o", &output, NULL } };
+	const struct usage usage = { text, options, ARRAY_LEN(options), NULL };
+	struct client client;
+	struct client_answer answer;
+
+	int status = usage_read(&usage, argc, argv);
+	if (status >= 0)
+		return status;
+	bool as_json = output_is_json(output, &status);
+	if (status >= 0)
+		return status;
+	client_init(&client);
+	if (client_ask(&client, &(struct client_request){ "GET", path, "lambda", NULL, S("") }, &answer) < 0)
+		return EXIT_NO;
+	json_t *report = json_loadb(answer.body.at, answer.body.len, 0, NULL);
+	if (answer.status != 200 || !report) {
+		status = print_error(&answer);
+	} else {
+		status = EXIT_OK;
+		if (as_json) {
+			json_dumpf(report, stdout, JSON_INDENT(2));
+			putchar('\n');
+		} else {
+			print_report(report);
+		}
+	}
+	json_decref(report);
+	client_answer_done(&answer);
+	return status;
+}
+
+int command_status(int argc, char **argv)
+{
+	return report_command(argc, argv,
+		"Usage: mayfly status [-o text|json]\n\n"
+		"Shows the daemon's counters, settings and runtimes.\n",
+		"/_mayfly/status");
+}
+
+int command_env(int argc, char **argv)
+{
+	return report_command(argc, argv,
+		"Usage: mayfly env [-o text|json]\n\n"
+		"Lists the execution environments that live now.\n",
+		"/_mayfly/environments");
+}

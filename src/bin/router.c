@@ -1,0 +1,376 @@
+/*
+ * The router, put together: stores, engine, front, and the warden's socket, on one loop.
+ *
+ * Its rights are gone before it starts (the warden does that); here it gives up most of the kernel too, as soon as
+ * its libraries are loaded and its first files are open. SIGTERM is the warden's business: the router hears
+ * FRAME_DRAIN, lets the front and the engine finish, and says FRAME_DRAINED.
+ */
+#include "bin/router.h"
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "bin/router_filter.h"
+#include "bin/router_parts.h"
+#include "bin/router_settings.h"
+#include "engine/engine.h"
+#include "engine/platform_loop.h"
+#include "engine/runtimes.h"
+#include "engine/warden_client.h"
+#include "os/clock.h"
+#include "os/fd.h"
+#include "os/loop.h"
+#include "os/socket.h"
+#include "services/iam/service.h"
+#include "services/lambda/invoke.h"
+#include "services/lambda/load.h"
+#include "services/lambda/service.h"
+#include "services/logs/service.h"
+#include "services/sts/service.h"
+#include "store/blobs.h"
+#include "store/docs.h"
+#include "store/logs.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SWEEP_MS = 60'000, KEYS_MAX = 32 };
+
+static const struct call_service *const services[] = {
+	&lambda_service,
+	&logs_service,
+	&iam_service,
+	&sts_service,
+};
+
+/* --- the warden's events --- */
+
+static void on_spawned(void *context, const struct spawned_frame *frame, const int fds[static 3])
+{
+	struct router *router = context;
+
+	engine_on_spawned(router->platform.engine, frame, fds);
+}
+
+static void on_exited(void *context, const struct exited_frame *frame)
+{
+	struct router *router = context;
+
+	engine_on_exited(router->platform.engine, frame);
+}
+
+static void on_unpacked(void *context, const struct unpacked_frame *frame)
+{
+	(void)context;
+	platform_on_unpacked(frame);
+}
+
+static void on_all_drained(void *context)
+{
+	struct router *router = context;
+	int r = warden_say(router->platform.warden, FRAME_DRAINED);
+
+	if (r < 0)
+		err_log(r, "tell the warden that all is drained");
+	loop_stop(router->loop);
+}
+
+/* The front first: its open requests are invocations that the engine still has to finish. */
+static void on_front_drained(void *context)
+{
+	struct router *router = context;
+
+	engine_drain(router->platform.engine, on_all_drained, router);
+}
+
+static void on_drain(void *context)
+{
+	struct router *router = context;
+
+	if (router->is_draining)
+		return;
+	router->is_draining = true;
+	log_info("draining");
+	front_drain(router->front, on_front_drained, router);
+}
+
+/* Without the warden nothing can be started, and it has already stopped what was. */
+static void on_lost(void *context)
+{
+	(void)context;
+	log_error("warden_lost");
+	_exit(1);
+}
+
+static const struct warden_events warden_events = {
+	.on_spawned = on_spawned,
+	.on_exited = on_exited,
+	.on_unpacked = on_unpacked,
+	.on_drain = on_drain,
+	.on_lost = on_lost,
+};
+
+/* --- the endpoint inside sandboxes --- */
+
+/* A function's own requests: of its account and region, whatever it signs with. */
+static void *on_endpoint(void *context, int listener, const struct function_version *version)
+{
+	struct router *router = context;
+	struct front_listener *endpoint;
+
+	int r = front_listen(router->front, listener, false, version->account, version->region, &endpoint);
+	if (r == 0)
+		return endpoint;
+	err_log(r, "serve the endpoint of a sandbox");
+	return NULL;
+}
+
+static void on_endpoint_gone(void *context, void *endpoint)
+{
+	(void)context;
+	front_unlisten(endpoint);
+}
+
+/* --- now and then --- */
+
+struct sweep_work {
+	struct work work;
+	struct router *router;
+};
+
+static void sweep_run(struct work *work)
+{
+	struct sweep_work *sweep = list_entry(work, struct sweep_work, work);
+	int r = logs_expire(sweep->router->platform.logs, clock_real_ms());
+
+	if (r < 0)
+		err_log(r, "expire old log events");
+}
+
+static void sweep_done(struct work *work)
+{
+	struct sweep_work *sweep = list_entry(work, struct sweep_work, work);
+
+	timer_set(sweep->router->sweep, SWEEP_MS);
+	mem_free(sweep);
+}
+
+static void on_sweep(void *context)
+{
+	struct router *router = context;
+	struct sweep_work *sweep = mem_one(struct sweep_work);
+
+	/* What large requests have left behind goes back to the system. */
+	malloc_trim(0);
+	if (!sweep || router->is_draining) {
+		mem_free(sweep);
+		return;
+	}
+	*sweep = (struct sweep_work){ .work = { .run = sweep_run, .done = sweep_done }, .router = router };
+	if (loop_work(router->loop, &sweep->work) < 0)
+		mem_free(sweep);
+}
+
+/* --- the start --- */
+
+static int open_stores(struct platform *platform)
+{
+	int r = docs_open("docs.db", &platform->docs);
+	if (r == 0)
+		r = logs_open("logs.db", &platform->logs);
+	if (r == 0)
+		r = blobs_open("zips", &platform->blobs);
+	return err_pass(r);
+}
+
+static int open_engine(struct router *router)
+{
+	const struct settings *settings = &router->settings;
+
+	return err_pass(engine_new(
+		&(struct engine_options){
+			.loop = router->loop,
+			.platform = &router->platform,
+			.runtimes = router->runtimes,
+			.load = lambda_load_target,
+			.environments_max = (unsigned)settings_number(settings, SET_ENVIRONMENTS),
+			.idle_ms = settings_number(settings, SET_IDLE) * 1000,
+			.queue_ms = settings_number(settings, SET_QUEUE),
+			.account_concurrency = (uint32_t)settings_number(settings, SET_ACCOUNT_CONCURRENCY),
+			.is_cpu_strict = settings_is(settings, SET_CPU, S("strict")),
+			.on_endpoint = on_endpoint,
+			.on_endpoint_gone = on_endpoint_gone,
+			.context = router,
+		},
+		&router->platform.engine));
+}
+
+static bool must_sign(const struct settings *settings)
+{
+	if (settings_is(settings, SET_AUTH, S("auto")))
+		return !socket_is_loopback(settings_text(settings, SET_LISTEN));
+	return settings_is(settings, SET_AUTH, S("always"));
+}
+
+/* id:secret,id:secret */
+static size_t read_keys(str text, struct front_key *keys, size_t max)
+{
+	size_t count = 0;
+	str item;
+
+	while (text.len && count < max && str_next(&text, ',', &item)) {
+		str secret = str_trim(item), id;
+		if (str_cut(&secret, ':', &id))
+			keys[count++] = (struct front_key){ id, secret };
+	}
+	return count;
+}
+
+static int open_front(struct router *router)
+{
+	const struct settings *settings = &router->settings;
+	struct front_key keys[KEYS_MAX];
+	struct front_listener *listener;
+	size_t key_count = read_keys(settings_text(settings, SET_ACCESS_KEYS), keys, KEYS_MAX);
+
+	if (must_sign(settings) && !key_count)
+		log_warn("no_access_keys",
+			LOG_TEXT("effect", "every request will be refused: set access-keys, or auth"));
+	int r = front_new(
+		&(struct front_options){
+			.loop = router->loop,
+			.platform = &router->platform,
+			.services = services,
+			.service_count = ARRAY_LEN(services),
+			.account = router->platform.account,
+			.must_sign = must_sign(settings),
+			.keys = keys,
+			.key_count = key_count,
+			.conns_max = (unsigned)settings_number(settings, SET_CONNECTIONS),
+			.version = S(MAYFLY_VERSION),
+			.fast = lambda_invoke_fast,
+			.fast_gone = lambda_invoke_gone,
+			.extra = router_extra,
+			.extra_gone = router_extra_gone,
+			.context = &router->platform,
+		},
+		&router->front);
+	if (r == 0)
+		r = front_listen(router->front, ROUTER_FD_LISTEN, must_sign(settings), router->platform.account,
+			S("us-east-1"), &listener);
+	return err_pass(r);
+}
+
+static void set_up_log(const struct settings *settings)
+{
+	static const char *const levels[LOG_LEVELS] = { "debug", "info", "warn", "error" };
+	enum log_level level = LOG_INFO;
+
+	for (int i = 0; i < LOG_LEVELS; i++) {
+		if (settings_is(settings, SET_LOG_LEVEL, str_of(levels[i])))
+			level = (enum log_level)i;
+	}
+	log_setup(level, settings_is(settings, SET_LOG_FORMAT, S("json")), "router");
+}
+
+static int read_settings(struct router *router)
+{
+	scoped_fd fd = ROUTER_FD_SETTINGS;
+	char workers[16];
+
+	int r = settings_init(&router->settings);
+	if (r == 0)
+		r = runtimes_new(&router->runtimes);
+	if (r == 0)
+		r = router_settings_read(fd, &router->settings, router->runtimes);
+	if (r < 0)
+		return err_pass(r);
+	set_up_log(&router->settings);
+	/* libuv reads the number of its threads from the environment, when the first is needed. */
+	snprintf(workers, sizeof(workers), "%llu",
+		(unsigned long long)settings_number(&router->settings, SET_WORKERS));
+	if (setenv("UV_THREADPOOL_SIZE", workers, 1) < 0)
+		return err_raise(-errno);
+	router->platform.account = settings_text(&router->settings, SET_ACCOUNT);
+	router->platform.account_concurrency =
+		(uint32_t)settings_number(&router->settings, SET_ACCOUNT_CONCURRENCY);
+	router->platform.is_runtimes_strict = settings_is(&router->settings, SET_RUNTIMES, S("strict"));
+	router->platform.has_test_controls = settings_is(&router->settings, SET_TEST_CONTROLS, S("true"));
+	router->platform.runtimes = router->runtimes;
+	router->started_ms = clock_mono_ms();
+	return 0;
+}
+
+static int router_open(struct router *router)
+{
+	int r = read_settings(router);
+	if (r == 0)
+		r = loop_new(&router->loop);
+	if (r < 0)
+		return err_pass(r);
+	router->platform.loop = router->loop;
+	r = warden_client_new(
+		router->loop, ROUTER_FD_WARDEN, &warden_events, router, &router->platform.warden);
+	if (r == 0)
+		r = open_stores(&router->platform);
+	if (r == 0)
+		r = open_engine(router);
+	if (r == 0)
+		r = open_front(router);
+	if (r == 0)
+		r = timer_new(router->loop, on_sweep, router, &router->sweep);
+	if (r == 0)
+		r = router_filter_install();
+	if (r == 0)
+		r = warden_say(router->platform.warden, FRAME_READY);
+	return err_pass(r);
+}
+
+static void router_close(struct router *router)
+{
+	front_free(router->front);
+	engine_free(router->platform.engine);
+	timer_free(router->sweep);
+	warden_client_free(router->platform.warden);
+	loop_free(router->loop);
+	blobs_close(router->platform.blobs);
+	logs_close(router->platform.logs);
+	docs_close(router->platform.docs);
+	runtimes_free(router->runtimes);
+	settings_done(&router->settings);
+}
+
+int router_main(int argc, char **argv)
+{
+	static struct router router;
+	struct stat st;
+
+	(void)argv;
+	if (argc > 0 || fstat(ROUTER_FD_WARDEN, &st) < 0 || !S_ISSOCK(st.st_mode)) {
+		fprintf(stderr, "mayfly router: is started by the daemon, not by people: use 'mayfly serve'\n");
+		return 2;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	/* The warden decides when it is time: a signal to the whole group must not end the drain. */
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	umask(077);
+	/* One arena: threads here do little, and each arena keeps memory of its own. */
+	mallopt(M_ARENA_MAX, 2);
+	int r = router_open(&router);
+	if (r < 0) {
+		err_log(r, "start the router");
+		return 1;
+	}
+	timer_set(router.sweep, SWEEP_MS);
+	loop_run(router.loop);
+	router_close(&router);
+	return 0;
+}

@@ -1,0 +1,265 @@
+/*
+ * What the endpoint serves beside AWS's APIs: the figures of `mayfly status` and `mayfly env`, downloads of code
+ * (the Location of GetFunction), and, only with --test-controls, the requests that wipe everything.
+ */
+#include "bin/router_parts.h"
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "engine/engine.h"
+#include "engine/runtimes.h"
+#include "http/server.h"
+#include "os/clock.h"
+#include "os/loop.h"
+#include "services/lambda/code.h"
+#include "store/blobs.h"
+#include "store/docs.h"
+#include "store/logs.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define JSON_FIELD S("Content-Type: application/json\r\n")
+
+static struct router *router_of(struct platform *platform)
+{
+	return list_entry(platform, struct router, platform);
+}
+
+static void reply_json(struct http_conn *conn, int status, json_t *body)
+{
+	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+
+	http_reply(conn,
+		&(struct http_reply){
+			.status = text ? status : 500, .fields = JSON_FIELD, .body = str_of(text ? text : "{}") });
+	free(text);
+	json_decref(body);
+}
+
+static void reply_message(struct http_conn *conn, int status, const char *message)
+{
+	reply_json(conn, status, json_pack("{s:s}", "message", message));
+}
+
+/* --- figures --- */
+
+static json_t *text_of(str text)
+{
+	return json_stringn(text.at ? text.at : "", text.len);
+}
+
+static json_t *counters_json(struct engine *engine)
+{
+	struct engine_counters c;
+
+	engine_counters(engine, &c);
+	return json_pack("{s:I,s:I,s:I,s:I,s:i,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:i,s:i,s:i}",
+		"started", (json_int_t)c.started, "finished", (json_int_t)c.finished,
+		"failed", (json_int_t)c.failed, "throttled", (json_int_t)c.throttled,
+		"inFlight", (int)c.in_flight, "waiting", (int)c.waiting,
+		"spawns", (json_int_t)c.spawns, "spawnFailures", (json_int_t)c.spawn_failures,
+		"timeouts", (json_int_t)c.timeouts, "crashes", (json_int_t)c.crashes,
+		"outOfMemory", (json_int_t)c.out_of_memory, "evictions", (json_int_t)c.evictions,
+		"environments", (int)c.environments, "idle", (int)c.idle, "busy", (int)c.busy);
+}
+
+static json_t *runtimes_json(const struct runtimes *runtimes)
+{
+	json_t *list = json_array();
+	const struct runtime_pack *pack;
+
+	for (size_t i = 0; (pack = runtimes_at(runtimes, i)); i++) {
+		json_array_append_new(list,
+			json_pack("{s:o,s:o,s:o}", "language", text_of(pack->language), "version",
+				text_of(pack->version), "serves", text_of(pack->names)));
+	}
+	return list;
+}
+
+static void add_environment(void *context, const struct environment_info *info)
+{
+	json_array_append_new(context,
+		json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:I,s:I}", "id", text_of(info->id),
+			"account", text_of(info->account), "region", text_of(info->region),
+			"function", text_of(info->function), "version", text_of(info->version),
+			"runtime", text_of(info->runtime), "runs", text_of(info->pack_version),
+			"state", info->state, "invocations", (json_int_t)info->invocations, "ageMs",
+			(json_int_t)info->age_ms));
+}
+
+static json_t *settings_json(const struct settings *settings)
+{
+	json_t *object = json_object();
+	struct buf lines;
+	str rest, line, name;
+
+	buf_init(&lines, 64 * KIB);
+	settings_put(settings, &lines);
+	rest = buf_str(&lines);
+	while (str_cut(&rest, '\n', &line)) {
+		if (!str_cut(&line, '=', &name) || str_eq(name, S("access-keys")))
+			continue;
+		char key[64];
+		if (str_to_array(name, key, sizeof(key)) == 0)
+			json_object_set_new(object, key, text_of(line));
+	}
+	buf_done(&lines);
+	return object;
+}
+
+static void reply_status(struct router *router, struct http_conn *conn)
+{
+	reply_json(conn, 200,
+		json_pack("{s:s,s:I,s:o,s:o,s:o}", "version", MAYFLY_VERSION, "uptimeMs",
+			(json_int_t)(clock_mono_ms() - router->started_ms), "counters",
+			counters_json(router->platform.engine), "runtimes", runtimes_json(router->runtimes),
+			"settings", settings_json(&router->settings)));
+}
+
+static void reply_environments(struct router *router, struct http_conn *conn)
+{
+	json_t *list = json_array();
+
+	engine_each_environment(router->platform.engine, add_environment, list);
+	reply_json(conn, 200, json_pack("{s:o}", "environments", list));
+}
+
+/* --- what blocks goes to a worker --- */
+
+struct errand {
+	struct work work;
+	struct router *router;
+	struct http_conn *conn; /* NULL: the client has gone */
+	char target[1024];
+	int result;
+	int fd;
+	uint64_t size;
+};
+
+static void errand_start(struct router *router, struct http_conn *conn, str target,
+	void (*run)(struct work *work), void (*done)(struct work *work))
+{
+	struct errand *errand = mem_one(struct errand);
+
+	if (!errand || str_to_array(target, errand->target, sizeof(errand->target)) < 0) {
+		mem_free(errand);
+		reply_message(conn, 400, "That is too long.");
+		return;
+	}
+	errand->router = router;
+	errand->conn = conn;
+	errand->fd = -1;
+	errand->work = (struct work){ .run = run, .done = done };
+	http_conn_set_user(conn, errand);
+	if (loop_work(router->loop, &errand->work) == 0)
+		return;
+	http_conn_set_user(conn, NULL);
+	mem_free(errand);
+	reply_message(conn, 500, "No worker could be found.");
+}
+
+void router_extra_gone(void *context, struct http_conn *conn)
+{
+	struct errand *errand = http_conn_user(conn);
+
+	(void)context;
+	if (errand)
+		errand->conn = NULL;
+}
+
+/* Forget everything: functions, roles, logs, code. */
+static void reset_run(struct work *work)
+{
+	struct errand *errand = list_entry(work, struct errand, work);
+	struct platform *platform = &errand->router->platform;
+
+	int r = docs_wipe(platform->docs);
+	if (r == 0)
+		r = logs_wipe(platform->logs);
+	if (r == 0)
+		r = blobs_wipe(platform->blobs);
+	platform_reset(platform);
+	errand->result = r;
+	if (r < 0)
+		err_log(r, "wipe everything");
+}
+
+static void reset_done(struct work *work)
+{
+	struct errand *errand = list_entry(work, struct errand, work);
+
+	if (errand->conn) {
+		http_conn_set_user(errand->conn, NULL);
+		if (errand->result < 0)
+			reply_message(errand->conn, 500, "Not everything could be wiped; see the daemon's log.");
+		else
+			reply_json(errand->conn, 200, json_pack("{s:s}", "status", "ok"));
+	}
+	mem_free(errand);
+}
+
+static void code_run(struct work *work)
+{
+	struct errand *errand = list_entry(work, struct errand, work);
+
+	errand->result = lambda_code_download(
+		&errand->router->platform, str_of(errand->target), &errand->fd, &errand->size);
+	if (errand->result < 0)
+		err_log(errand->result, "open code for a download");
+}
+
+static void code_done(struct work *work)
+{
+	struct errand *errand = list_entry(work, struct errand, work);
+
+	if (errand->conn) {
+		http_conn_set_user(errand->conn, NULL);
+		if (errand->result == 0)
+			http_reply(errand->conn,
+				&(struct http_reply){
+					.status = 200,
+					.fields = S("Content-Type: application/zip\r\n"),
+					.file_fd = errand->fd,
+					.file_len = errand->size,
+				});
+		else
+			reply_message(errand->conn, errand->result > 0 ? 403 : 500,
+				errand->result > 0 ? "This address has expired, or is none that was given out." :
+						     "The code could not be read.");
+	} else if (errand->fd >= 0) {
+		close(errand->fd);
+	}
+	mem_free(errand);
+}
+
+/* --- which is which --- */
+
+bool router_extra(void *context, struct http_conn *conn, struct http_request *request)
+{
+	struct router *router = router_of(context);
+	enum http_verb verb = request->head.verb;
+	str path = request->head.path;
+
+	if (verb == HTTP_GET && str_eq(path, S("/_mayfly/status"))) {
+		reply_status(router, conn);
+		return true;
+	}
+	if (verb == HTTP_GET && str_eq(path, S("/_mayfly/environments"))) {
+		reply_environments(router, conn);
+		return true;
+	}
+	if (verb == HTTP_GET && str_starts(path, S("/_mayfly/code/"))) {
+		errand_start(router, conn, request->head.target, code_run, code_done);
+		return true;
+	}
+	if (router->platform.has_test_controls && verb == HTTP_POST &&
+		(str_eq(path, S("/moto-api/reset")) || str_eq(path, S("/_localstack/state/reset")))) {
+		errand_start(router, conn, path, reset_run, reset_done);
+		return true;
+	}
+	return false;
+}

@@ -1,0 +1,24 @@
+#pragma once
+/*
+ * The Invoke operation. Synchronous invocations are taken on the loop thread, straight from the connection to the
+ * engine; what needs the store first (Event, DryRun, names that lead elsewhere) goes the way of every other call.
+ */
+#include "aws/call.h"
+
+struct front_caller;
+struct http_conn;
+struct http_request;
+struct platform;
+
+/*
+ * The front's fast path (see aws/front.h): takes a synchronous invocation and answers it later; false when the request
+ * must go the common way. Loop thread.
+ */
+bool lambda_invoke_fast(void *context, struct http_conn *conn, struct http_request *request,
+	const struct front_caller *caller);
+
+/* The client of a request that lambda_invoke_fast() took has gone. */
+void lambda_invoke_gone(void *context, struct http_conn *conn);
+
+/* The common way: DryRun, Event, and the errors of everything that the fast path does not take. */
+int op_invoke(struct call *call);

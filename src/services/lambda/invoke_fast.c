@@ -1,0 +1,327 @@
+/*
+ * Synchronous Invoke, on the loop thread.
+ *
+ * The way of a warm invocation: the connection's buffer → engine → the environment's connection, and back the same
+ * way. No tree, no copy of the payload, no lock, no disk. Whatever is unusual about a request (a name of another region,
+ * a parameter that fails its constraint, Event and DryRun) makes this function step aside: the common way words the
+ * error, because it has the model's constraints at hand.
+ */
+#include "services/lambda/invoke.h"
+
+#include "aws/front.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "engine/engine.h"
+#include "http/server.h"
+#include "model/arn.h"
+#include "model/limits.h"
+#include "services/lambda/payload.h"
+#include "wire/digest.h"
+
+#include <stdio.h>
+
+enum { NAME_MAX_BYTES = 512, FIELDS_MAX = 16 * 1024, ERROR_MAX = 8 * 1024 };
+
+/* One invocation on its way, for the connection's reply. Freed with the answer, or when the client goes. */
+struct fast_invoke {
+	struct http_conn *conn;
+	struct invocation *invocation;
+	char request_id[UUID_LEN + 1];
+	char arn[512]; /* for the words of errors */
+};
+
+/* --- answers --- */
+
+static void put_common_fields(struct buf *fields, const char *request_id)
+{
+	buf_put(fields, S("Content-Type: application/json\r\nx-amzn-RequestId: "));
+	buf_put(fields, str_of(request_id));
+	buf_put(fields, S("\r\n"));
+}
+
+/*
+ * An error of Invoke: rest-json, its type in a header. Throttles carry their Reason, and the name of the message's
+ * member is the model's: "message" for some exceptions, "Message" for the others.
+ */
+static void reply_error(struct http_conn *conn, const char *request_id, int status, const char *type,
+	const char *message_member, str message, str reason)
+{
+	struct buf fields, body;
+
+	buf_init(&fields, ERROR_MAX);
+	buf_init(&body, ERROR_MAX);
+	put_common_fields(&fields, request_id);
+	buf_putf(&fields, "x-amzn-ErrorType: %s\r\n", type);
+	if (status == 429)
+		buf_put(&fields, S("Retry-After: 1\r\n"));
+	if (reason.len) {
+		buf_put(&body, S("{\"Reason\":"));
+		buf_put_json(&body, reason);
+		buf_put_char(&body, ',');
+	} else {
+		buf_put_char(&body, '{');
+	}
+	buf_putf(&body, "\"Type\":\"%s\",\"%s\":", status >= 500 ? "Service" : "User", message_member);
+	buf_put_json(&body, message);
+	buf_put_char(&body, '}');
+	http_reply(conn,
+		&(struct http_reply){ .status = status, .fields = buf_str(&fields), .body = buf_str(&body) });
+	buf_done(&fields);
+	buf_done(&body);
+}
+
+static void reply_refused(const struct fast_invoke *fast, const struct invocation_result *result)
+{
+	char text[768];
+
+	switch (result->outcome) {
+	case INVOKE_NO_FUNCTION:
+	case INVOKE_NO_QUALIFIER:
+		snprintf(text, sizeof(text), "Function not found: %s", fast->arn);
+		reply_error(fast->conn, fast->request_id, 404, "ResourceNotFoundException", "Message",
+			str_of(text), S(""));
+		return;
+	case INVOKE_PENDING:
+	case INVOKE_STATE_FAILED:
+		snprintf(text, sizeof(text),
+			"The operation cannot be performed at this time. The function is currently in the "
+			"following state: " STR_FMT,
+			STR_ARG(result->detail));
+		reply_error(fast->conn, fast->request_id, 409, "ResourceConflictException", "Message",
+			str_of(text), S(""));
+		return;
+	case INVOKE_THROTTLED:
+		reply_error(fast->conn, fast->request_id, 429, "TooManyRequestsException", "message",
+			S("Rate Exceeded."), result->detail);
+		return;
+	case INVOKE_NO_RUNTIME:
+		reply_error(fast->conn, fast->request_id, 502, "InvalidRuntimeException", "Message",
+			result->detail, S(""));
+		return;
+	case INVOKE_FAULT:
+	case INVOKE_DONE:
+		break;
+	}
+	reply_error(fast->conn, fast->request_id, 500, "ServiceException", "Message", result->detail, S(""));
+}
+
+/* Header values from functions' side: never a CR or LF (names and versions cannot hold one; checked all the same). */
+static void put_field(struct buf *fields, const char *name, str value)
+{
+	if (!value.len || str_find(value, '\r') >= 0 || str_find(value, '\n') >= 0)
+		return;
+	buf_put(fields, str_of(name));
+	buf_put(fields, S(": "));
+	buf_put(fields, value);
+	buf_put(fields, S("\r\n"));
+}
+
+static void fast_done(void *context, const struct invocation_result *result)
+{
+	struct fast_invoke *fast = context;
+	struct buf fields;
+
+	http_conn_set_user(fast->conn, NULL);
+	if (result->outcome != INVOKE_DONE) {
+		reply_refused(fast, result);
+		mem_free(fast);
+		return;
+	}
+	buf_init(&fields, FIELDS_MAX);
+	put_common_fields(&fields, fast->request_id);
+	put_field(&fields, "X-Amz-Executed-Version", result->version);
+	put_field(&fields, "X-Amzn-Trace-Id", result->trace);
+	buf_put(&fields, S("x-amzn-Remapped-Content-Length: 0\r\n"));
+	if (result->is_error)
+		buf_put(&fields, S("X-Amz-Function-Error: Unhandled\r\n"));
+	if (result->tail.len) {
+		buf_put(&fields, S("X-Amz-Log-Result: "));
+		base64_put(&fields, result->tail);
+		buf_put(&fields, S("\r\n"));
+	}
+	http_reply(fast->conn,
+		&(struct http_reply){ .status = 200, .fields = buf_str(&fields), .body = result->payload });
+	buf_done(&fields);
+	mem_free(fast);
+}
+
+void lambda_invoke_gone(void *context, struct http_conn *conn)
+{
+	struct fast_invoke *fast = http_conn_user(conn);
+
+	(void)context;
+	if (!fast)
+		return;
+	invocation_abandon(fast->invocation);
+	mem_free(fast);
+}
+
+/* --- what is asked --- */
+
+struct fast_ask {
+	struct function_name name;
+	str qualifier;
+	str client_context;
+	bool wants_tail;
+	struct buf decoded; /* the name, and the client context, without their encodings */
+};
+
+static bool name_is_plain(str name)
+{
+	for (size_t i = 0; i < name.len; i++) {
+		char c = name.at[i];
+		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') && c != '-' &&
+			c != '_')
+			return false;
+	}
+	return name.len > 0 && name.len <= LIMIT_FUNCTION_NAME;
+}
+
+/* …/functions/{FunctionName}/invocations */
+static bool ask_take_name(struct fast_ask *ask, str path)
+{
+	static const str before = S_INIT("/2015-03-31/functions/"), after = S_INIT("/invocations");
+
+	if (!str_starts(path, before) || !str_ends(path, after) || path.len <= before.len + after.len)
+		return false;
+	str label = str_slice(path, before.len, path.len - after.len);
+	if (str_find(label, '/') >= 0 || label.len > NAME_MAX_BYTES)
+		return false;
+	if (str_find(label, '%') >= 0) {
+		if (uri_decode(label, &ask->decoded) < 0)
+			return false;
+		label = buf_str(&ask->decoded);
+	}
+	return function_name_parse(label, &ask->name) == 0 && name_is_plain(ask->name.name);
+}
+
+static bool ask_take_qualifier(struct fast_ask *ask, str query)
+{
+	str name, value;
+
+	ask->qualifier = ask->name.qualifier;
+	while (uri_query_next(&query, &name, &value)) {
+		if (!str_eq(name, S("Qualifier")) || !value.len)
+			continue;
+		/* Decoded it could only be longer than plain: $ may stand as %24. */
+		if (str_eq(value, S("%24LATEST")))
+			value = S("$LATEST");
+		if (ask->qualifier.len && !str_eq(value, ask->qualifier))
+			return false;
+		ask->qualifier = value;
+	}
+	return !ask->qualifier.len || qualifier_kind(ask->qualifier) != QUALIFIER_BAD;
+}
+
+static bool ask_take_fields(struct fast_ask *ask, const struct http_head *head)
+{
+	str type = http_field(head, S("X-Amz-Invocation-Type"));
+	str log = http_field(head, S("X-Amz-Log-Type"));
+
+	if (type.len && !str_eq(type, S("RequestResponse")))
+		return false;
+	if (log.len && !str_eq(log, S("None")) && !str_eq(log, S("Tail")))
+		return false;
+	ask->wants_tail = str_eq(log, S("Tail"));
+	/* Not of this version: the common way names it. */
+	return !http_field(head, S("X-Amz-Tenant-Id")).at &&
+		!http_field(head, S("X-Amz-Durable-Execution-Name")).at;
+}
+
+/* The client context travels in base64; the runtime gets it as text. */
+static bool ask_take_client_context(struct fast_ask *ask, const struct http_head *head)
+{
+	str encoded = http_field(head, S("X-Amz-Client-Context"));
+	size_t from = ask->decoded.len;
+
+	if (!encoded.len)
+		return true;
+	if (encoded.len > LIMIT_CLIENT_CONTEXT_BYTES || base64_decode(encoded, &ask->decoded) < 0)
+		return false;
+	ask->client_context = str_from(buf_str(&ask->decoded), from);
+	return true;
+}
+
+static bool ask_take(struct fast_ask *ask, const struct http_request *request, const struct front_caller *caller)
+{
+	/* Room for both decoded parts at once: views into the buffer stay valid. */
+	if (buf_reserve(&ask->decoded, NAME_MAX_BYTES + LIMIT_CLIENT_CONTEXT_BYTES) < 0)
+		return false;
+	return ask_take_name(ask, request->head.path) && ask_take_qualifier(ask, request->head.query) &&
+		(!ask->name.region.len || str_eq(ask->name.region, caller->region)) &&
+		(!ask->name.account.len || str_eq(ask->name.account, caller->account)) &&
+		ask_take_fields(ask, &request->head) && ask_take_client_context(ask, &request->head);
+}
+
+/* The payload's own limits; true when it was answered here. */
+static bool refuse_payload(struct http_conn *conn, const struct http_request *request, const char *request_id)
+{
+	struct buf message;
+
+	if (request->body_len > LIMIT_PAYLOAD_BYTES) {
+		reply_error(conn, request_id, 413, "RequestTooLargeException", "message",
+			S("Request must be smaller than 6291456 bytes for the InvokeFunction operation"), S(""));
+		return true;
+	}
+	buf_init(&message, ERROR_MAX / 2);
+	bool is_json = !request->body_len || payload_check(request->body, &message);
+	if (!is_json)
+		reply_error(conn, request_id, 400, "InvalidRequestContentException", "message", buf_str(&message),
+			S(""));
+	buf_done(&message);
+	return !is_json;
+}
+
+static bool fast_begin(struct platform *platform, struct http_conn *conn, struct http_request *request,
+	const struct front_caller *caller, const struct fast_ask *ask)
+{
+	struct fast_invoke *fast = mem_one(struct fast_invoke);
+	if (!fast)
+		return false;
+
+	fast->conn = conn;
+	snprintf(fast->request_id, sizeof(fast->request_id), STR_FMT, STR_ARG(caller->request_id));
+	snprintf(fast->arn, sizeof(fast->arn), "arn:aws:lambda:" STR_FMT ":" STR_FMT ":function:" STR_FMT "%s" STR_FMT,
+		STR_ARG(caller->region), STR_ARG(caller->account), STR_ARG(ask->name.name),
+		ask->qualifier.len ? ":" : ":$LATEST", STR_ARG(ask->qualifier));
+	int r = engine_invoke(platform->engine,
+		&(struct invocation_ask){
+			.account = caller->account,
+			.region = caller->region,
+			.name = ask->name.name,
+			.qualifier = ask->qualifier,
+			.request_id = caller->request_id,
+			.payload = request->body_len ? request->body : S("{}"),
+			.client_context = ask->client_context,
+			.trace = http_field(&request->head, S("X-Amzn-Trace-Id")),
+			.wants_tail = ask->wants_tail,
+			.done = fast_done,
+			.context = fast,
+		},
+		&fast->invocation);
+	if (r < 0) {
+		err_log(r, "begin an invocation");
+		mem_free(fast);
+		return false;
+	}
+	http_conn_set_user(conn, fast);
+	return true;
+}
+
+bool lambda_invoke_fast(void *context, struct http_conn *conn, struct http_request *request,
+	const struct front_caller *caller)
+{
+	struct platform *platform = context;
+	struct fast_ask ask = {};
+	char request_id[UUID_LEN + 1];
+
+	if (request->head.verb != HTTP_POST || request->body_fd >= 0)
+		return false;
+	buf_init(&ask.decoded, NAME_MAX_BYTES + LIMIT_CLIENT_CONTEXT_BYTES);
+	bool is_taken = ask_take(&ask, request, caller) &&
+		str_to_array(caller->request_id, request_id, sizeof(request_id)) == 0;
+	if (is_taken && !refuse_payload(conn, request, request_id))
+		is_taken = fast_begin(platform, conn, request, caller, &ask);
+	buf_done(&ask.decoded);
+	return is_taken;
+}
