@@ -6,6 +6,7 @@
 
 #include "base/attr.h"
 #include "base/buf.h"
+#include "base/mem.h"
 #include "bin/client.h"
 #include "os/clock.h"
 #include "os/fd.h"
@@ -248,7 +249,7 @@ static int logs_page(const char *group, uint64_t from_ms, json_t **token, bool a
 	int r = body ? client_ask(&client,
 			       &(struct client_request){ "POST", "/", "logs", fields, str_of(body) }, &answer) :
 		       -1;
-	free(body);
+	mem_free(body);
 	if (r < 0)
 		return EXIT_NO;
 	json_t *page = json_loadb(answer.body.at, answer.body.len, 0, NULL);

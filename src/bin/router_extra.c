@@ -36,7 +36,7 @@ static void reply_json(struct http_conn *conn, int status, json_t *body)
 	http_reply(conn,
 		&(struct http_reply){
 			.status = text ? status : 500, .fields = JSON_FIELD, .body = str_of(text ? text : "{}") });
-	free(text);
+	mem_free(text);
 	json_decref(body);
 }
 

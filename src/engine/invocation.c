@@ -30,7 +30,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 uint64_t engine_now_us(void)
 {
@@ -49,7 +48,7 @@ static void trace_make(struct invocation *invocation, str received)
 
 	if (received.len && str_to_array(received, invocation->trace, sizeof(invocation->trace)) == 0)
 		return;
-	random_bytes(random, sizeof(random));
+	random_id_bytes(random, sizeof(random));
 	snprintf(invocation->trace, sizeof(invocation->trace),
 		"Root=1-%08x-%08x%016" PRIx64 ";Parent=%016" PRIx64 ";Sampled=0",
 		(unsigned)(clock_real_ms() / 1000), (unsigned)random[0], random[1], random[2]);

@@ -92,8 +92,7 @@ static bool pack_serves(const struct runtime_pack *pack, str name)
 	return false;
 }
 
-/* "python3.12" → "3.12", "nodejs20.x" → "20", "provided.al2" → "". */
-static str name_version(str name)
+str runtime_name_version(str name)
 {
 	size_t from = 0;
 
@@ -128,7 +127,7 @@ static bool version_is(str version, str wanted)
 enum runtime_match runtimes_find(
 	const struct runtimes *runtimes, str name, const struct runtime_pack **ret_pack)
 {
-	str wanted = name_version(name);
+	str wanted = runtime_name_version(name);
 	const struct runtime_pack *best = NULL;
 	long best_step = 0;
 

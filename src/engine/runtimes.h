@@ -33,3 +33,6 @@ void runtimes_free(struct runtimes *runtimes);
 
 /* The i-th pack, or NULL. */
 const struct runtime_pack *runtimes_at(const struct runtimes *runtimes, size_t i);
+
+/* "python3.12" → "3.12", "nodejs20.x" → "20", "provided.al2" → "". */
+[[nodiscard]] str runtime_name_version(str name);
