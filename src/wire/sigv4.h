@@ -5,7 +5,10 @@
  */
 #include "wire/http.h"
 
-/* What a request claims about itself; views into the request. Absent parts are empty. */
+/*
+ * What a request claims about itself; views into the request, in the spelling of the request (in a
+ * presigned URL the semicolons may be "%3B"). Absent parts are empty.
+ */
 struct sigv4_claim {
 	bool present;
 	bool presigned; /* by query string */
@@ -26,13 +29,19 @@ enum sigv4_answer {
 	SIGV4_EXPIRED,	 /* outside the allowed clock skew, or the presigned URL ran out */
 };
 
-/* Read the claim: 0 (claim->present may be false), or SIGV4_MALFORMED. */
+/*
+ * Read the claim: 0 (claim->present may be false), or SIGV4_MALFORMED (*ret_claim untouched) when
+ * what is there cannot be read. Only the credential must be there: a claim is worth reading even
+ * when nobody verifies it. Another scheme of Authorization than AWS4 is no claim.
+ */
 [[nodiscard]] int sigv4_claim(const struct http_head *head, struct sigv4_claim *ret_claim);
 
 /*
- * Verify against the secret. `payload_hash` is the hex SHA-256 of the body, used when the request
- * has no x-amz-content-sha256 header. `now_s` is the wall clock. S3 paths are not normalised or
- * encoded twice. Returns a sigv4_answer or a fault.
+ * Verify against the secret. `payload_hash` is the lower-case hex SHA-256 of the body: what counts
+ * when the request has no x-amz-content-sha256 header, and what a hash in that header must equal;
+ * UNSIGNED-PAYLOAD and STREAMING-… in it are taken as they are. `now_s` is the wall clock. S3 paths
+ * are not normalised or encoded twice. Returns a sigv4_answer or a fault. SIGV4_MALFORMED here also
+ * means that a part is missing.
  */
 [[nodiscard]] int sigv4_verify(const struct http_head *head, const struct sigv4_claim *claim,
 	str secret, str payload_hash, uint64_t now_s);
