@@ -66,8 +66,8 @@ static struct curl_slist *request_fields(const struct client_request *request)
 	return fields;
 }
 
-static void handle_set(CURL *curl, const struct client_request *request,
-	const char *url, const char *signature, const char *credentials, struct client_answer *answer)
+static void handle_set(CURL *curl, const struct client_request *request, const char *url,
+	const char *signature, const char *credentials, struct client_answer *answer)
 {
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
@@ -85,8 +85,8 @@ static void handle_set(CURL *curl, const struct client_request *request,
 	curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
 }
 
-int client_ask(
-	const struct client *client, const struct client_request *request, struct client_answer *ret_answer)
+int client_ask(const struct client *client, const struct client_request *request,
+	struct client_answer *ret_answer)
 {
 	char url[2048], signature[128], credentials[512];
 	CURL *curl = curl_easy_init();
@@ -110,8 +110,9 @@ int client_ask(
 		return 0;
 	fprintf(stderr, "mayfly: %s: %s\n", client->endpoint, curl_easy_strerror(code));
 	if (code == CURLE_COULDNT_CONNECT)
-		fprintf(stderr, "mayfly: is the daemon running? Start it with 'mayfly serve', or set "
-				"AWS_ENDPOINT_URL.\n");
+		fprintf(stderr,
+			"mayfly: is the daemon running? Start it with 'mayfly serve', or set "
+			"AWS_ENDPOINT_URL.\n");
 	client_answer_done(ret_answer);
 	return err_raise(-EIO);
 }

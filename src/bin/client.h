@@ -14,8 +14,8 @@ void client_init(struct client *client);
 
 struct client_request {
 	const char *method;
-	const char *path; /* with its query */
-	const char *service; /* signed for */
+	const char *path;	   /* with its query */
+	const char *service;	   /* signed for */
 	const char *const *fields; /* "Name: value", NULL-ended; may be NULL */
 	str body;
 };
@@ -31,6 +31,6 @@ struct client_answer {
  * 0 and *ret_answer (client_answer_done() it), or a fault; why a connection failed is printed on standard
  * error, with what to do.
  */
-[[nodiscard]] int client_ask(
-	const struct client *client, const struct client_request *request, struct client_answer *ret_answer);
+[[nodiscard]] int client_ask(const struct client *client, const struct client_request *request,
+	struct client_answer *ret_answer);
 void client_answer_done(struct client_answer *answer);

@@ -27,10 +27,10 @@ enum { EXIT_OK = 0, EXIT_NO = 1, EXIT_USAGE = 2, FOLLOW_MS = 500, PAYLOAD_MAX = 
 /* --- the command line --- */
 
 struct option {
-	const char *name;  /* "--payload" */
+	const char *name;	/* "--payload" */
 	const char *short_name; /* "-o", or NULL */
-	const char **value; /* takes a value */
-	bool *is_set;	   /* or is a switch */
+	const char **value;	/* takes a value */
+	bool *is_set;		/* or is a switch */
 };
 
 struct usage {
@@ -124,7 +124,8 @@ static bool payload_read(const char *from, struct buf *payload)
 		return !payload->err;
 	}
 	scoped_fd fd = from[0] == '@' ? open(from + 1, O_RDONLY | O_CLOEXEC) : dup(STDIN_FILENO);
-	if (fd < 0 || buf_reserve(payload, PAYLOAD_MAX) < 0 || fd_read_all(fd, payload->at, PAYLOAD_MAX, &len) < 0) {
+	if (fd < 0 || buf_reserve(payload, PAYLOAD_MAX) < 0 ||
+		fd_read_all(fd, payload->at, PAYLOAD_MAX, &len) < 0) {
 		fprintf(stderr, "mayfly: cannot read the payload from '%s'\n", from);
 		return false;
 	}
@@ -144,7 +145,8 @@ static void print_log(const struct client_answer *answer)
 
 static int invoke_send(const char *function, const char *qualifier, bool wants_log, str payload)
 {
-	const char *fields[] = { "Content-Type: application/json", wants_log ? "X-Amz-Log-Type: Tail" : NULL, NULL };
+	const char *fields[] = { "Content-Type: application/json",
+		wants_log ? "X-Amz-Log-Type: Tail" : NULL, NULL };
 	struct client client;
 	struct client_answer answer;
 	struct buf path;
@@ -158,9 +160,11 @@ static int invoke_send(const char *function, const char *qualifier, bool wants_l
 		buf_put(&path, S("?Qualifier="));
 		uri_encode(str_of(qualifier), false, &path);
 	}
-	struct client_request request = {
-		.method = "POST", .path = buf_cstr(&path), .service = "lambda", .fields = fields, .body = payload
-	};
+	struct client_request request = { .method = "POST",
+		.path = buf_cstr(&path),
+		.service = "lambda",
+		.fields = fields,
+		.body = payload };
 	int r = request.path ? client_ask(&client, &request, &answer) : -1;
 	buf_done(&path);
 	if (r < 0)
@@ -173,7 +177,8 @@ static int invoke_send(const char *function, const char *qualifier, bool wants_l
 		print(buf_str(&answer.body));
 		putchar('\n');
 		if (answer.function_error[0]) {
-			fprintf(stderr, "mayfly: the function failed (%s)\n", answer.function_error);
+			fprintf(stderr, "mayfly: the function failed (%s)\n",
+				answer.function_error);
 			status = EXIT_NO;
 		}
 	}
@@ -202,9 +207,9 @@ int command_invoke(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	buf_init(&payload, PAYLOAD_MAX);
-	status = payload_read(payload_from, &payload) ?
-		invoke_send(function, qualifier, wants_log, buf_str(&payload)) :
-		EXIT_USAGE;
+	status = payload_read(payload_from, &payload)
+		? invoke_send(function, qualifier, wants_log, buf_str(&payload))
+		: EXIT_USAGE;
 	buf_done(&payload);
 	return status;
 }
@@ -222,7 +227,8 @@ static void print_event(const json_t *event, bool as_json)
 	str text = { json_string_value(message), json_string_length(message) };
 	struct buf time;
 	buf_init(&time, 64);
-	timestamp_put_iso8601(&time, (uint64_t)json_integer_value(json_object_get(event, "timestamp")), true);
+	timestamp_put_iso8601(
+		&time, (uint64_t)json_integer_value(json_object_get(event, "timestamp")), true);
 	print(buf_str(&time));
 	putchar(' ');
 	print(text);
@@ -232,23 +238,26 @@ static void print_event(const json_t *event, bool as_json)
 }
 
 /* One page of events; *token is the next page's or NULL. The exit status. */
-static int logs_page(const char *group, uint64_t from_ms, json_t **token, bool as_json, uint64_t *ret_last_ms)
+static int logs_page(
+	const char *group, uint64_t from_ms, json_t **token, bool as_json, uint64_t *ret_last_ms)
 {
 	static const char *const fields[] = { "Content-Type: application/x-amz-json-1.1",
 		"X-Amz-Target: Logs_20140328.FilterLogEvents", NULL };
 	struct client client;
 	struct client_answer answer;
-	json_t *ask = json_pack("{s:s, s:I, s:b}", "logGroupName", group, "startTime", (json_int_t)from_ms,
-		"interleaved", 1);
+	json_t *ask = json_pack("{s:s, s:I, s:b}", "logGroupName", group, "startTime",
+		(json_int_t)from_ms, "interleaved", 1);
 
 	if (*token)
 		json_object_set(ask, "nextToken", *token);
 	char *body = json_dumps(ask, JSON_COMPACT);
 	json_decref(ask);
 	client_init(&client);
-	int r = body ? client_ask(&client,
-			       &(struct client_request){ "POST", "/", "logs", fields, str_of(body) }, &answer) :
-		       -1;
+	int r = body
+		? client_ask(&client,
+			  &(struct client_request){ "POST", "/", "logs", fields, str_of(body) },
+			  &answer)
+		: -1;
 	mem_free(body);
 	if (r < 0)
 		return EXIT_NO;
@@ -256,7 +265,8 @@ static int logs_page(const char *group, uint64_t from_ms, json_t **token, bool a
 	int status = answer.status == 200 ? EXIT_OK : print_error(&answer);
 	size_t i;
 	json_t *event;
-	json_array_foreach (json_object_get(page, "events"), i, event) {
+	json_array_foreach(json_object_get(page, "events"), i, event)
+	{
 		print_event(event, as_json);
 		*ret_last_ms = (uint64_t)json_integer_value(json_object_get(event, "timestamp"));
 	}
@@ -336,9 +346,11 @@ static void print_table(const json_t *rows)
 	json_t *row, *value;
 	const char *key;
 
-	json_array_foreach (rows, i, row) {
+	json_array_foreach(rows, i, row)
+	{
 		printf(" ");
-		json_object_foreach (row, key, value) {
+		json_object_foreach(row, key, value)
+		{
 			printf(" %s=", key);
 			print_scalar(value);
 		}
@@ -351,7 +363,8 @@ static void print_report(json_t *report)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach (report, key, value) {
+	json_object_foreach(report, key, value)
+	{
 		if (json_is_array(value)) {
 			printf("%s (%zu)\n", key, json_array_size(value));
 			print_table(value);
@@ -359,7 +372,8 @@ static void print_report(json_t *report)
 			printf("%s\n", key);
 			const char *name;
 			json_t *figure;
-			json_object_foreach (value, name, figure) {
+			json_object_foreach(value, name, figure)
+			{
 				printf("  %s ", name);
 				print_scalar(figure);
 				printf("\n");
@@ -387,7 +401,8 @@ static int report_command(int argc, char **argv, const char *text, const char *p
 	if (status >= 0)
 		return status;
 	client_init(&client);
-	if (client_ask(&client, &(struct client_request){ "GET", path, "lambda", NULL, S("") }, &answer) < 0)
+	if (client_ask(&client, &(struct client_request){ "GET", path, "lambda", NULL, S("") },
+		    &answer) < 0)
 		return EXIT_NO;
 	json_t *report = json_loadb(answer.body.at, answer.body.len, 0, NULL);
 	if (answer.status != 200 || !report) {

@@ -42,7 +42,8 @@ static const struct {
 
 static int help(FILE *out)
 {
-	fprintf(out, "mayfly %s: AWS Lambda that you run yourself\n\nUsage: mayfly COMMAND [--help]\n\n",
+	fprintf(out,
+		"mayfly %s: AWS Lambda that you run yourself\n\nUsage: mayfly COMMAND [--help]\n\n",
 		MAYFLY_VERSION);
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
 		if (commands[i].prose)
@@ -55,7 +56,8 @@ int main(int argc, char **argv)
 {
 	if (argc < 2)
 		return help(stderr);
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+		strcmp(argv[1], "help") == 0)
 		return help(stdout);
 	if (strcmp(argv[1], "--version") == 0)
 		return command_version(0, NULL);

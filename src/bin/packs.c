@@ -89,7 +89,7 @@ static int manifest_line(void *context, const char *section, const char *name, c
 
 static bool manifest_read(const char *folder, struct manifest *m, struct buf *problems)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX + 16];
 
 	*m = (struct manifest){};
 	snprintf(path, sizeof(path), "%s/pack.ini", folder);
@@ -105,7 +105,8 @@ static bool manifest_read(const char *folder, struct manifest *m, struct buf *pr
 		return false;
 	}
 	if (strcmp(m->start, "exec") != 0) {
-		buf_putf(problems, "%s: the start mode '%s' is not available, use exec\n", path, m->start);
+		buf_putf(problems, "%s: the start mode '%s' is not available, use exec\n", path,
+			m->start);
 		return false;
 	}
 	return true;
@@ -172,7 +173,8 @@ static bool argv_fill(struct pack_spec *spec, int which, str template, const str
 
 	while (word_next(&template, &word)) {
 		uint32_t at = spec->argc[which];
-		if (at == PACK_ARGV_MAX || !text_expand(word, places, spec->argv[which][at], PACK_PATH_MAX))
+		if (at == PACK_ARGV_MAX ||
+			!text_expand(word, places, spec->argv[which][at], PACK_PATH_MAX))
 			return false;
 		spec->argc[which]++;
 	}
@@ -214,7 +216,8 @@ static struct pack_found *finder_add(struct finder *finder)
 	struct packs *packs = finder->packs;
 
 	if (packs->count == PACKS_MAX) {
-		buf_putf(finder->problems, "more than %d runtimes: the others are left out\n", PACKS_MAX);
+		buf_putf(finder->problems, "more than %d runtimes: the others are left out\n",
+			PACKS_MAX);
 		return NULL;
 	}
 	struct pack_found *found = &packs->found[packs->count];
@@ -222,7 +225,8 @@ static struct pack_found *finder_add(struct finder *finder)
 	return found;
 }
 
-static bool found_fill(struct pack_found *found, const struct manifest *m, const struct places *places)
+static bool found_fill(
+	struct pack_found *found, const struct manifest *m, const struct places *places)
 {
 	return str_to_array(str_of(m->language), found->language, sizeof(found->language)) == 0 &&
 		str_to_array(str_of(m->runtimes), found->runtimes, sizeof(found->runtimes)) == 0 &&
@@ -260,8 +264,8 @@ static bool version_is_older(const char *version, const char *oldest)
 }
 
 /* What the version command prints, from the cache when the interpreter is the same file. */
-static bool interpreter_ask(
-	struct finder *finder, const struct manifest *m, const struct places *places, char *to, size_t size)
+static bool interpreter_ask(struct finder *finder, const struct manifest *m,
+	const struct places *places, char *to, size_t size)
 {
 	char words[PROBE_ARGV_MAX][VALUE_MAX];
 	const char *argv[PROBE_ARGV_MAX + 1] = {};
@@ -282,7 +286,8 @@ static bool interpreter_ask(
 	return true;
 }
 
-static void finder_try_interpreter(struct finder *finder, const struct manifest *m, const char *interpreter)
+static void finder_try_interpreter(
+	struct finder *finder, const struct manifest *m, const char *interpreter)
 {
 	char line[256], version[32], bin[PATH_MAX];
 	struct places places = { .interpreter = interpreter, .bin = bin, .version = "" };
@@ -301,7 +306,8 @@ static void finder_try_interpreter(struct finder *finder, const struct manifest 
 	if (!found)
 		return;
 	if (!found_fill(found, m, &places) ||
-		str_to_array(str_of(interpreter), found->interpreter, sizeof(found->interpreter)) < 0) {
+		str_to_array(str_of(interpreter), found->interpreter, sizeof(found->interpreter)) <
+			0) {
 		buf_putf(finder->problems, "%s: its paths do not fit\n", interpreter);
 		return;
 	}

@@ -24,5 +24,6 @@ struct packs {
  * Look for packs under `folder`. `cache` (may be NULL) is the path of the cache file. Packs that are
  * broken are reported as lines in `problems` and left out. 0 or a fault.
  */
-[[nodiscard]] int packs_find(const char *folder, const char *cache, struct packs *ret_packs, struct buf *problems);
+[[nodiscard]] int packs_find(
+	const char *folder, const char *cache, struct packs *ret_packs, struct buf *problems);
 void packs_done(struct packs *packs);

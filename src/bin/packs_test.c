@@ -43,7 +43,8 @@ static void begin(const char *manifest)
 	make_folder("packs/one");
 	make_folder("lang");
 	make_folder("lang/bin");
-	write_file("lang/bin/interp", "#!/bin/sh\necho asked >> \"$0.log\"\necho Interp 3.11.2\n", 0755);
+	write_file("lang/bin/interp", "#!/bin/sh\necho asked >> \"$0.log\"\necho Interp 3.11.2\n",
+		0755);
 	/* Manifests have one %s: the folder. */
 	const char *at = strstr(manifest, "%s");
 	snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - manifest), manifest, folder, at + 2);
@@ -61,12 +62,13 @@ static struct packs find(void)
 	return packs;
 }
 
-static const char *const whole = "; a comment\n[pack]\nname = python\nlanguage = Python\n"
-				 "runtimes = python3.11\n\tpython3.12\nstart = exec\n"
-				 "interpreter = %s/lang/bin/interp\nversion = {interpreter} --version\n"
-				 "oldest = 3.8\nbind = ..\n"
-				 "argv = {interpreter} -s \"two words\" {pack}/x.py | /opt/x {version}\n"
-				 "env = A=1 PATH={bin}:/bin\n\tN={wanted}\n";
+static const char *const whole =
+	"; a comment\n[pack]\nname = python\nlanguage = Python\n"
+	"runtimes = python3.11\n\tpython3.12\nstart = exec\n"
+	"interpreter = %s/lang/bin/interp\nversion = {interpreter} --version\n"
+	"oldest = 3.8\nbind = ..\n"
+	"argv = {interpreter} -s \"two words\" {pack}/x.py | /opt/x {version}\n"
+	"env = A=1 PATH={bin}:/bin\n\tN={wanted}\n";
 
 static void a_manifest_becomes_a_pack_with_its_placeholders_filled_in(void)
 {
@@ -80,7 +82,8 @@ static void a_manifest_becomes_a_pack_with_its_placeholders_filled_in(void)
 	CHECK_STR(str_of(found->spec.name), S("python"));
 	CHECK_STR(str_of(found->spec.version), S("3.11.2"));
 	CHECK_STR(str_of(found->runtimes), S("python3.11 python3.12"));
-	CHECK(found->spec.argv_alternatives == 2 && found->spec.argc[0] == 4 && found->spec.argc[1] == 2);
+	CHECK(found->spec.argv_alternatives == 2 && found->spec.argc[0] == 4 &&
+		found->spec.argc[1] == 2);
 	snprintf(want, sizeof(want), "%s/lang/bin/interp", folder);
 	CHECK_STR(str_of(found->spec.argv[0][0]), str_of(want));
 	CHECK_STR(str_of(found->spec.argv[0][2]), S("two words"));
@@ -154,8 +157,8 @@ static void a_program_that_hangs_or_fails_or_says_nothing_has_no_version(void)
 	CHECK(probe_run((const char *[]){ "/bin/false", NULL }, answer, sizeof(answer)) < 0);
 	CHECK(probe_run((const char *[]){ "/bin/true", NULL }, answer, sizeof(answer)) < 0);
 	CHECK(probe_run((const char *[]){ "/nonexistent", NULL }, answer, sizeof(answer)) < 0);
-	CHECK(probe_run((const char *[]){ "/bin/sh", "-c", "echo one; echo two", NULL }, answer, sizeof(answer)) ==
-		0);
+	CHECK(probe_run((const char *[]){ "/bin/sh", "-c", "echo one; echo two", NULL }, answer,
+		      sizeof(answer)) == 0);
 	CHECK_STR(str_of(answer), S("one"));
 }
 

@@ -30,8 +30,8 @@ bool probe_is_trusted(const char *path)
 {
 	struct stat st;
 
-	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & S_IXUSR) && st.st_uid == 0 &&
-		!(st.st_mode & (S_IWGRP | S_IWOTH));
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & S_IXUSR) &&
+		st.st_uid == 0 && !(st.st_mode & (S_IWGRP | S_IWOTH));
 }
 
 static _Noreturn void probe_child(const char *const *argv, int output)
@@ -92,7 +92,8 @@ int probe_run(const char *const *argv, char *to, size_t size)
 		return err_pass(r);
 
 	str rest = { output, len }, line;
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || !str_cut(&rest, '\n', &line) || !line.len)
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || !str_cut(&rest, '\n', &line) ||
+		!line.len)
 		return err_raise(-EPROTO);
 	return str_to_array(line, to, size) < 0 ? err_raise(-EPROTO) : 0;
 }
@@ -134,7 +135,8 @@ static bool cache_key(struct buf *key, const char *program, const char *what)
 	return !key->err;
 }
 
-bool probe_cache_get(struct probe_cache *cache, const char *program, const char *what, char *to, size_t size)
+bool probe_cache_get(
+	struct probe_cache *cache, const char *program, const char *what, char *to, size_t size)
 {
 	struct buf key;
 	bool is_found = false;
@@ -153,7 +155,8 @@ bool probe_cache_get(struct probe_cache *cache, const char *program, const char 
 	return is_found;
 }
 
-void probe_cache_put(struct probe_cache *cache, const char *program, const char *what, const char *answer)
+void probe_cache_put(
+	struct probe_cache *cache, const char *program, const char *what, const char *answer)
 {
 	if (!cache || !cache_key(&cache->text, program, what))
 		return;

@@ -21,5 +21,7 @@ struct probe_cache;
 struct probe_cache *probe_cache_open(const char *path);
 /* Writes it back when something was added. NULL is fine. */
 void probe_cache_close(struct probe_cache *cache);
-bool probe_cache_get(struct probe_cache *cache, const char *program, const char *what, char *to, size_t size);
-void probe_cache_put(struct probe_cache *cache, const char *program, const char *what, const char *answer);
+bool probe_cache_get(
+	struct probe_cache *cache, const char *program, const char *what, char *to, size_t size);
+void probe_cache_put(
+	struct probe_cache *cache, const char *program, const char *what, const char *answer);

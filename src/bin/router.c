@@ -125,7 +125,8 @@ static void *on_endpoint(void *context, int listener, const struct function_vers
 	struct router *router = context;
 	struct front_listener *endpoint;
 
-	int r = front_listen(router->front, listener, false, version->account, version->region, &endpoint);
+	int r = front_listen(
+		router->front, listener, false, version->account, version->region, &endpoint);
 	if (r == 0)
 		return endpoint;
 	err_log(r, "serve the endpoint of a sandbox");
@@ -173,7 +174,8 @@ static void on_sweep(void *context)
 		mem_free(sweep);
 		return;
 	}
-	*sweep = (struct sweep_work){ .work = { .run = sweep_run, .done = sweep_done }, .router = router };
+	*sweep = (struct sweep_work){ .work = { .run = sweep_run, .done = sweep_done },
+		.router = router };
 	if (loop_work(router->loop, &sweep->work) < 0)
 		mem_free(sweep);
 }
@@ -203,7 +205,8 @@ static int open_engine(struct router *router)
 			.environments_max = (unsigned)settings_number(settings, SET_ENVIRONMENTS),
 			.idle_ms = settings_number(settings, SET_IDLE) * 1000,
 			.queue_ms = settings_number(settings, SET_QUEUE),
-			.account_concurrency = (uint32_t)settings_number(settings, SET_ACCOUNT_CONCURRENCY),
+			.account_concurrency = (uint32_t)settings_number(
+				settings, SET_ACCOUNT_CONCURRENCY),
 			.is_cpu_strict = settings_is(settings, SET_CPU, S("strict")),
 			.on_endpoint = on_endpoint,
 			.on_endpoint_gone = on_endpoint_gone,
@@ -242,7 +245,8 @@ static int open_front(struct router *router)
 
 	if (must_sign(settings) && !key_count)
 		log_warn("no_access_keys",
-			LOG_TEXT("effect", "every request will be refused: set access-keys, or auth"));
+			LOG_TEXT("effect",
+				"every request will be refused: set access-keys, or auth"));
 	int r = front_new(
 		&(struct front_options){
 			.loop = router->loop,
@@ -263,8 +267,8 @@ static int open_front(struct router *router)
 		},
 		&router->front);
 	if (r == 0)
-		r = front_listen(router->front, ROUTER_FD_LISTEN, must_sign(settings), router->platform.account,
-			S("us-east-1"), &listener);
+		r = front_listen(router->front, ROUTER_FD_LISTEN, must_sign(settings),
+			router->platform.account, S("us-east-1"), &listener);
 	return err_pass(r);
 }
 
@@ -299,10 +303,12 @@ static int read_settings(struct router *router)
 	if (setenv("UV_THREADPOOL_SIZE", workers, 1) < 0)
 		return err_raise(-errno);
 	router->platform.account = settings_text(&router->settings, SET_ACCOUNT);
-	router->platform.account_concurrency =
-		(uint32_t)settings_number(&router->settings, SET_ACCOUNT_CONCURRENCY);
-	router->platform.is_runtimes_strict = settings_is(&router->settings, SET_RUNTIMES, S("strict"));
-	router->platform.has_test_controls = settings_is(&router->settings, SET_TEST_CONTROLS, S("true"));
+	router->platform.account_concurrency = (uint32_t)settings_number(
+		&router->settings, SET_ACCOUNT_CONCURRENCY);
+	router->platform.is_runtimes_strict = settings_is(
+		&router->settings, SET_RUNTIMES, S("strict"));
+	router->platform.has_test_controls = settings_is(
+		&router->settings, SET_TEST_CONTROLS, S("true"));
 	router->platform.runtimes = router->runtimes;
 	router->started_ms = clock_mono_ms();
 	return 0;
@@ -354,7 +360,8 @@ int router_main(int argc, char **argv)
 
 	(void)argv;
 	if (argc > 0 || fstat(ROUTER_FD_WARDEN, &st) < 0 || !S_ISSOCK(st.st_mode)) {
-		fprintf(stderr, "mayfly router: is started by the daemon, not by people: use 'mayfly serve'\n");
+		fprintf(stderr,
+			"mayfly router: is started by the daemon, not by people: use 'mayfly serve'\n");
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);

@@ -34,8 +34,9 @@ static void reply_json(struct http_conn *conn, int status, json_t *body)
 	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 
 	http_reply(conn,
-		&(struct http_reply){
-			.status = text ? status : 500, .fields = JSON_FIELD, .body = str_of(text ? text : "{}") });
+		&(struct http_reply){ .status = text ? status : 500,
+			.fields = JSON_FIELD,
+			.body = str_of(text ? text : "{}") });
 	mem_free(text);
 	json_decref(body);
 }
@@ -57,14 +58,14 @@ static json_t *counters_json(struct engine *engine)
 	struct engine_counters c;
 
 	engine_counters(engine, &c);
-	return json_pack("{s:I,s:I,s:I,s:I,s:i,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:i,s:i,s:i}",
-		"started", (json_int_t)c.started, "finished", (json_int_t)c.finished,
-		"failed", (json_int_t)c.failed, "throttled", (json_int_t)c.throttled,
-		"inFlight", (int)c.in_flight, "waiting", (int)c.waiting,
-		"spawns", (json_int_t)c.spawns, "spawnFailures", (json_int_t)c.spawn_failures,
-		"timeouts", (json_int_t)c.timeouts, "crashes", (json_int_t)c.crashes,
-		"outOfMemory", (json_int_t)c.out_of_memory, "evictions", (json_int_t)c.evictions,
-		"environments", (int)c.environments, "idle", (int)c.idle, "busy", (int)c.busy);
+	return json_pack("{s:I,s:I,s:I,s:I,s:i,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:i,s:i,s:i}", "started",
+		(json_int_t)c.started, "finished", (json_int_t)c.finished, "failed",
+		(json_int_t)c.failed, "throttled", (json_int_t)c.throttled, "inFlight",
+		(int)c.in_flight, "waiting", (int)c.waiting, "spawns", (json_int_t)c.spawns,
+		"spawnFailures", (json_int_t)c.spawn_failures, "timeouts", (json_int_t)c.timeouts,
+		"crashes", (json_int_t)c.crashes, "outOfMemory", (json_int_t)c.out_of_memory,
+		"evictions", (json_int_t)c.evictions, "environments", (int)c.environments, "idle",
+		(int)c.idle, "busy", (int)c.busy);
 }
 
 static json_t *runtimes_json(const struct runtimes *runtimes)
@@ -116,8 +117,9 @@ static void reply_status(struct router *router, struct http_conn *conn)
 	reply_json(conn, 200,
 		json_pack("{s:s,s:I,s:o,s:o,s:o}", "version", MAYFLY_VERSION, "uptimeMs",
 			(json_int_t)(clock_mono_ms() - router->started_ms), "counters",
-			counters_json(router->platform.engine), "runtimes", runtimes_json(router->runtimes),
-			"settings", settings_json(&router->settings)));
+			counters_json(router->platform.engine), "runtimes",
+			runtimes_json(router->runtimes), "settings",
+			settings_json(&router->settings)));
 }
 
 static void reply_environments(struct router *router, struct http_conn *conn)
@@ -195,7 +197,8 @@ static void reset_done(struct work *work)
 	if (errand->conn) {
 		http_conn_set_user(errand->conn, NULL);
 		if (errand->result < 0)
-			reply_message(errand->conn, 500, "Not everything could be wiped; see the daemon's log.");
+			reply_message(errand->conn, 500,
+				"Not everything could be wiped; see the daemon's log.");
 		else
 			reply_json(errand->conn, 200, json_pack("{s:s}", "status", "ok"));
 	}
@@ -228,8 +231,9 @@ static void code_done(struct work *work)
 				});
 		else
 			reply_message(errand->conn, errand->result > 0 ? 403 : 500,
-				errand->result > 0 ? "This address has expired, or is none that was given out." :
-						     "The code could not be read.");
+				errand->result > 0
+					? "This address has expired, or is none that was given out."
+					: "The code could not be read.");
 	} else if (errand->fd >= 0) {
 		close(errand->fd);
 	}
@@ -257,7 +261,8 @@ bool router_extra(void *context, struct http_conn *conn, struct http_request *re
 		return true;
 	}
 	if (router->platform.has_test_controls && verb == HTTP_POST &&
-		(str_eq(path, S("/moto-api/reset")) || str_eq(path, S("/_localstack/state/reset")))) {
+		(str_eq(path, S("/moto-api/reset")) ||
+			str_eq(path, S("/_localstack/state/reset")))) {
 		errand_start(router, conn, path, reset_run, reset_done);
 		return true;
 	}

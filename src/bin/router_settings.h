@@ -5,4 +5,5 @@
 struct runtimes;
 
 /* Read them from a descriptor: 0, or a fault (-EPROTO: not what serve writes). */
-[[nodiscard]] int router_settings_read(int fd, struct settings *settings, struct runtimes *runtimes);
+[[nodiscard]] int router_settings_read(
+	int fd, struct settings *settings, struct runtimes *runtimes);

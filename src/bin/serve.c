@@ -79,15 +79,18 @@ static int program_folder(char *to, size_t size)
 	return err_pass(str_to_array(str_of(path), to, size));
 }
 
-static int boot_fill(struct warden_boot *boot, const struct settings *settings, const struct packs *packs)
+static int boot_fill(
+	struct warden_boot *boot, const struct settings *settings, const struct packs *packs)
 {
 	static const char *const levels[LOG_LEVELS] = { "debug", "info", "warn", "error" };
 
 	boot->magic = BOOT_MAGIC;
 	boot->version = BOOT_VERSION;
-	int r = str_to_array(settings_text(settings, SET_LISTEN), boot->listen, sizeof(boot->listen));
+	int r = str_to_array(
+		settings_text(settings, SET_LISTEN), boot->listen, sizeof(boot->listen));
 	if (r == 0)
-		r = str_to_array(settings_text(settings, SET_DATA), boot->data_dir, sizeof(boot->data_dir));
+		r = str_to_array(
+			settings_text(settings, SET_DATA), boot->data_dir, sizeof(boot->data_dir));
 	if (r < 0)
 		return err_pass(r);
 	boot->router_uid = (uint32_t)settings_number(settings, SET_ROUTER_UID);
@@ -111,8 +114,10 @@ static void packs_put(const struct packs *packs, struct buf *out)
 {
 	for (size_t i = 0; i < packs->count; i++) {
 		const struct pack_found *found = &packs->found[i];
-		buf_putf(out, "pack=%s\npack.version=%s\npack.language=%s\npack.runtimes=%s\npack.env=%s\n",
-			found->spec.name, found->spec.version, found->language, found->runtimes, found->env);
+		buf_putf(out,
+			"pack=%s\npack.version=%s\npack.language=%s\npack.runtimes=%s\npack.env=%s\n",
+			found->spec.name, found->spec.version, found->language, found->runtimes,
+			found->env);
 	}
 }
 
@@ -152,7 +157,8 @@ static int serve_start(const struct settings *settings, struct buf *error)
 	if (r < 0)
 		return err_pass(r);
 	if (settings->values[SET_RUNTIMES_DIR][0])
-		snprintf(packs_folder, sizeof(packs_folder), "%s", settings->values[SET_RUNTIMES_DIR]);
+		snprintf(packs_folder, sizeof(packs_folder), "%s",
+			settings->values[SET_RUNTIMES_DIR]);
 	else
 		snprintf(packs_folder, sizeof(packs_folder), "%s/runtimes", folder);
 	if (mkdir(settings->values[SET_DATA], 0711) < 0 && errno != EEXIST) {
@@ -194,8 +200,9 @@ int serve_main(int argc, char **argv)
 	if (r == 0)
 		r = serve_settings(&settings, argc, argv, &error);
 	if (r == 0 && geteuid() != 0) {
-		fprintf(stderr, "mayfly serve: must be started as root: it makes sandboxes, and gives up its "
-				"rights in every process that reads the network\n");
+		fprintf(stderr,
+			"mayfly serve: must be started as root: it makes sandboxes, and gives up its "
+			"rights in every process that reads the network\n");
 		return 1;
 	}
 	log_setup(LOG_INFO, r == 0 && settings_is(&settings, SET_LOG_FORMAT, S("json")), "serve");

@@ -101,8 +101,8 @@ static bool row_accepts(const struct row *row, str value, struct buf *error)
 	case SETTING_NUMBER:
 		if (str_to_u64(value, row->max, &number) == 0 && number >= row->min)
 			return true;
-		buf_putf(error, "%s must be a whole number of %s from %llu to %llu", row->name, row->unit,
-			(unsigned long long)row->min, (unsigned long long)row->max);
+		buf_putf(error, "%s must be a whole number of %s from %llu to %llu", row->name,
+			row->unit, (unsigned long long)row->min, (unsigned long long)row->max);
 		break;
 	case SETTING_SWITCH:
 		if (str_eq(value, S("true")) || str_eq(value, S("false")))
@@ -138,7 +138,8 @@ static bool value_is_well_formed(int i, str value, struct buf *error)
 	return true;
 }
 
-int settings_set(struct settings *settings, str name, str value, const char *source, struct buf *error)
+int settings_set(
+	struct settings *settings, str name, str value, const char *source, struct buf *error)
 {
 	int i = row_find(name);
 
@@ -173,7 +174,8 @@ int settings_from_environment(struct settings *settings, struct buf *error)
 		const char *value = getenv(name);
 		if (!value)
 			continue;
-		int r = settings_set(settings, str_of(rows[i].name), str_of(value), "environment", error);
+		int r = settings_set(
+			settings, str_of(rows[i].name), str_of(value), "environment", error);
 		if (r)
 			return r;
 	}
@@ -191,8 +193,8 @@ static int file_line(void *context, const char *section, const char *name, const
 	struct file_reader *reader = context;
 
 	(void)section; /* sections only group lines */
-	reader->result = settings_set(
-		reader->settings, str_of(name), str_of(value ? value : "true"), "file", reader->error);
+	reader->result = settings_set(reader->settings, str_of(name),
+		str_of(value ? value : "true"), "file", reader->error);
 	return reader->result == 0;
 }
 

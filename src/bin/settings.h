@@ -12,53 +12,56 @@
 enum setting_kind { SETTING_TEXT, SETTING_NUMBER, SETTING_SWITCH, SETTING_CHOICE };
 
 /* X(ID, "name", kind, "default", min, max, "unit", "what it is for") — choices stand in `unit`, separated by | */
-#define SETTINGS(X)                                                                                         \
-	X(LISTEN, "listen", SETTING_TEXT, "127.0.0.1:4566", 0, 0, "address:port",                           \
-		"where the AWS endpoint is served")                                                         \
-	X(DATA, "data", SETTING_TEXT, "/var/lib/mayfly", 0, 0, "directory", "where everything is kept")      \
-	X(CONFIG, "config", SETTING_TEXT, "", 0, 0, "file", "settings as lines of name = value")             \
-	X(ACCOUNT, "account", SETTING_TEXT, "000000000000", 0, 0, "12 digits",                              \
-		"the account of callers whose access key does not name one")                               \
-	X(AUTH, "auth", SETTING_CHOICE, "auto", 0, 0, "auto|always|never",                                  \
-		"must requests be signed: auto asks for it on any address but loopback")                    \
-	X(ACCESS_KEYS, "access-keys", SETTING_TEXT, "", 0, 0, "id:secret,…",                                \
-		"the credentials that signatures are checked against")                                      \
-	X(RUNTIMES, "runtimes", SETTING_CHOICE, "nearest", 0, 0, "nearest|strict",                          \
-		"may the nearest installed version stand in for the one that a function asks for")          \
-	X(RUNTIMES_DIR, "runtimes-dir", SETTING_TEXT, "", 0, 0, "directory",                                \
-		"the runtime packs; empty: beside the program")                                             \
-	X(ACCOUNT_CONCURRENCY, "account-concurrency", SETTING_NUMBER, "1000", 1, 1'000'000, "invocations",  \
-		"how many invocations may run at a time")                                                   \
-	X(ENVIRONMENTS, "environments", SETTING_NUMBER, "1000", 1, 4096, "environments",                    \
-		"how many execution environments may live at a time on this node")                          \
-	X(IDLE, "idle", SETTING_NUMBER, "600", 1, 86'400, "seconds",                                        \
-		"an execution environment without work is stopped after it")                                \
-	X(QUEUE, "queue", SETTING_NUMBER, "10000", 1, 900'000, "milliseconds",                              \
-		"how long an invocation waits for room on a full node before it is throttled")              \
-	X(DRAIN, "drain", SETTING_NUMBER, "30", 0, 3600, "seconds",                                         \
-		"how long SIGTERM waits for what is in flight")                                             \
-	X(CPU, "cpu", SETTING_CHOICE, "weight", 0, 0, "weight|strict",                                      \
-		"a function's share of CPU by its memory: as a weight, or as a hard ceiling")               \
-	X(CONNECTIONS, "connections", SETTING_NUMBER, "4096", 16, 60'000, "connections",                    \
-		"client connections at a time")                                                             \
-	X(WORKERS, "workers", SETTING_NUMBER, "4", 1, 64, "threads", "threads for API calls and storage")   \
-	X(LOG_LEVEL, "log-level", SETTING_CHOICE, "info", 0, 0, "debug|info|warn|error",                    \
-		"what the daemon writes to standard error")                                                 \
-	X(LOG_FORMAT, "log-format", SETTING_CHOICE, "text", 0, 0, "text|json", "as key=value or as JSON")   \
-	X(ROUTER_UID, "router-uid", SETTING_NUMBER, "64100", 1, 4'000'000'000, "uid",                       \
-		"the user that reads the network")                                                          \
-	X(UNPACK_UID, "unpack-uid", SETTING_NUMBER, "64101", 1, 4'000'000'000, "uid",                       \
-		"the user that unpacks archives")                                                           \
-	X(SANDBOX_UID, "sandbox-uid", SETTING_NUMBER, "1879048192", 1, 4'000'000'000, "uid",                \
-		"the first of the users that functions run as, one a sandbox")                              \
-	X(TEST_CONTROLS, "test-controls", SETTING_SWITCH, "false", 0, 0, "",                                \
+#define SETTINGS(X)                                                                                \
+	X(LISTEN, "listen", SETTING_TEXT, "127.0.0.1:4566", 0, 0, "address:port",                  \
+		"where the AWS endpoint is served")                                                \
+	X(DATA, "data", SETTING_TEXT, "/var/lib/mayfly", 0, 0, "directory",                        \
+		"where everything is kept")                                                        \
+	X(CONFIG, "config", SETTING_TEXT, "", 0, 0, "file", "settings as lines of name = value")   \
+	X(ACCOUNT, "account", SETTING_TEXT, "000000000000", 0, 0, "12 digits",                     \
+		"the account of callers whose access key does not name one")                       \
+	X(AUTH, "auth", SETTING_CHOICE, "auto", 0, 0, "auto|always|never",                         \
+		"must requests be signed: auto asks for it on any address but loopback")           \
+	X(ACCESS_KEYS, "access-keys", SETTING_TEXT, "", 0, 0, "id:secret,…",                       \
+		"the credentials that signatures are checked against")                             \
+	X(RUNTIMES, "runtimes", SETTING_CHOICE, "nearest", 0, 0, "nearest|strict",                 \
+		"may the nearest installed version stand in for the one that a function asks for") \
+	X(RUNTIMES_DIR, "runtimes-dir", SETTING_TEXT, "", 0, 0, "directory",                       \
+		"the runtime packs; empty: beside the program")                                    \
+	X(ACCOUNT_CONCURRENCY, "account-concurrency", SETTING_NUMBER, "1000", 1, 1'000'000,        \
+		"invocations", "how many invocations may run at a time")                           \
+	X(ENVIRONMENTS, "environments", SETTING_NUMBER, "1000", 1, 4096, "environments",           \
+		"how many execution environments may live at a time on this node")                 \
+	X(IDLE, "idle", SETTING_NUMBER, "600", 1, 86'400, "seconds",                               \
+		"an execution environment without work is stopped after it")                       \
+	X(QUEUE, "queue", SETTING_NUMBER, "10000", 1, 900'000, "milliseconds",                     \
+		"how long an invocation waits for room on a full node before it is throttled")     \
+	X(DRAIN, "drain", SETTING_NUMBER, "30", 0, 3600, "seconds",                                \
+		"how long SIGTERM waits for what is in flight")                                    \
+	X(CPU, "cpu", SETTING_CHOICE, "weight", 0, 0, "weight|strict",                             \
+		"a function's share of CPU by its memory: as a weight, or as a hard ceiling")      \
+	X(CONNECTIONS, "connections", SETTING_NUMBER, "4096", 16, 60'000, "connections",           \
+		"client connections at a time")                                                    \
+	X(WORKERS, "workers", SETTING_NUMBER, "4", 1, 64, "threads",                               \
+		"threads for API calls and storage")                                               \
+	X(LOG_LEVEL, "log-level", SETTING_CHOICE, "info", 0, 0, "debug|info|warn|error",           \
+		"what the daemon writes to standard error")                                        \
+	X(LOG_FORMAT, "log-format", SETTING_CHOICE, "text", 0, 0, "text|json",                     \
+		"as key=value or as JSON")                                                         \
+	X(ROUTER_UID, "router-uid", SETTING_NUMBER, "64100", 1, 4'000'000'000, "uid",              \
+		"the user that reads the network")                                                 \
+	X(UNPACK_UID, "unpack-uid", SETTING_NUMBER, "64101", 1, 4'000'000'000, "uid",              \
+		"the user that unpacks archives")                                                  \
+	X(SANDBOX_UID, "sandbox-uid", SETTING_NUMBER, "1879048192", 1, 4'000'000'000, "uid",       \
+		"the first of the users that functions run as, one a sandbox")                     \
+	X(TEST_CONTROLS, "test-controls", SETTING_SWITCH, "false", 0, 0, "",                       \
 		"serve the requests that wipe everything, for test suites")
 
 enum setting {
 #define X(id, ...) SET_##id,
 	SETTINGS(X)
 #undef X
-	SETTINGS_COUNT
+		SETTINGS_COUNT
 };
 
 struct settings {
@@ -76,16 +79,19 @@ enum settings_answer { SETTINGS_DONE = 0, SETTINGS_BAD };
  * Set one by its name (dashes and underscores alike). SETTINGS_BAD: `error` says what is wrong and what
  * would be right; or a fault.
  */
-[[nodiscard]] int settings_set(struct settings *settings, str name, str value, const char *source, struct buf *error);
+[[nodiscard]] int settings_set(
+	struct settings *settings, str name, str value, const char *source, struct buf *error);
 /* Every MAYFLY_NAME of the environment. */
 [[nodiscard]] int settings_from_environment(struct settings *settings, struct buf *error);
 /* Every line of a file. */
-[[nodiscard]] int settings_from_file(struct settings *settings, const char *path, struct buf *error);
+[[nodiscard]] int settings_from_file(
+	struct settings *settings, const char *path, struct buf *error);
 /*
  * Take the flags out of the command line: --name value, --name=value, --switch. *argc and argv keep what is no
  * flag (and everything after --).
  */
-[[nodiscard]] int settings_from_flags(struct settings *settings, int *argc, char **argv, struct buf *error);
+[[nodiscard]] int settings_from_flags(
+	struct settings *settings, int *argc, char **argv, struct buf *error);
 
 str settings_text(const struct settings *settings, enum setting setting);
 uint64_t settings_number(const struct settings *settings, enum setting setting);

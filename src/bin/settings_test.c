@@ -45,7 +45,11 @@ static void a_flag_wins_over_the_environment_and_leaves_the_other_words(void)
 	begin();
 	setenv("MAYFLY_LOG_LEVEL", "warn", 1);
 	setenv("MAYFLY_IDLE", "7", 1);
-	char *argv[] = { "one", "--idle=9", "--test-controls", "--listen", "127.0.0.1:1", "two", "--", "--x" };
+	char words[][16] = { "one", "--idle=9", "--test-controls", "--listen", "127.0.0.1:1", "two",
+		"--", "--x" };
+	char *argv[8];
+	for (int i = 0; i < 8; i++)
+		argv[i] = words[i];
 	int argc = 8;
 	CHECK(settings_from_environment(&settings, &error) == 0);
 	CHECK(settings_from_flags(&settings, &argc, argv, &error) == 0);
@@ -66,19 +70,22 @@ static void a_wrong_value_is_refused_with_what_would_be_right(void)
 	static const struct {
 		const char *name, *value, *says;
 	} cases[] = {
-		{ "idle", "0", "idle must be a whole number of seconds from 1 to 86400, not \"0\"" },
-		{ "idle", "x", "idle must be a whole number of seconds from 1 to 86400, not \"x\"" },
+		{ "idle", "0",
+			"idle must be a whole number of seconds from 1 to 86400, not \"0\"" },
+		{ "idle", "x",
+			"idle must be a whole number of seconds from 1 to 86400, not \"x\"" },
 		{ "cpu", "fast", "cpu must be one of weight|strict, not \"fast\"" },
 		{ "test-controls", "yes", "test-controls must be true or false, not \"yes\"" },
 		{ "account", "12", "account must be 12 digits, not \"12\"" },
-		{ "listen", "4566", "listen must be address:port, as 127.0.0.1:4566, not \"4566\"" },
+		{ "listen", "4566",
+			"listen must be address:port, as 127.0.0.1:4566, not \"4566\"" },
 		{ "nope", "1", "there is no setting \"nope\"; 'mayfly serve --help' lists them" },
 	};
 	begin();
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		buf_clear(&error);
-		CHECK(settings_set(&settings, str_of(cases[i].name), str_of(cases[i].value), "test", &error) ==
-			SETTINGS_BAD);
+		CHECK(settings_set(&settings, str_of(cases[i].name), str_of(cases[i].value), "test",
+			      &error) == SETTINGS_BAD);
 		CHECK_STR(buf_str(&error), str_of(cases[i].says));
 	}
 	end();

@@ -43,8 +43,8 @@ static void put_common_fields(struct buf *fields, const char *request_id)
  * An error of Invoke: rest-json, its type in a header. Throttles carry their Reason, and the name of the message's
  * member is the model's: "message" for some exceptions, "Message" for the others.
  */
-static void reply_error(struct http_conn *conn, const char *request_id, int status, const char *type,
-	const char *message_member, str message, str reason)
+static void reply_error(struct http_conn *conn, const char *request_id, int status,
+	const char *type, const char *message_member, str message, str reason)
 {
 	struct buf fields, body;
 
@@ -61,11 +61,13 @@ static void reply_error(struct http_conn *conn, const char *request_id, int stat
 	} else {
 		buf_put_char(&body, '{');
 	}
-	buf_putf(&body, "\"Type\":\"%s\",\"%s\":", status >= 500 ? "Service" : "User", message_member);
+	buf_putf(&body, "\"Type\":\"%s\",\"%s\":", status >= 500 ? "Service" : "User",
+		message_member);
 	buf_put_json(&body, message);
 	buf_put_char(&body, '}');
 	http_reply(conn,
-		&(struct http_reply){ .status = status, .fields = buf_str(&fields), .body = buf_str(&body) });
+		&(struct http_reply){
+			.status = status, .fields = buf_str(&fields), .body = buf_str(&body) });
 	buf_done(&fields);
 	buf_done(&body);
 }
@@ -78,8 +80,8 @@ static void reply_refused(const struct fast_invoke *fast, const struct invocatio
 	case INVOKE_NO_FUNCTION:
 	case INVOKE_NO_QUALIFIER:
 		snprintf(text, sizeof(text), "Function not found: %s", fast->arn);
-		reply_error(fast->conn, fast->request_id, 404, "ResourceNotFoundException", "Message",
-			str_of(text), S(""));
+		reply_error(fast->conn, fast->request_id, 404, "ResourceNotFoundException",
+			"Message", str_of(text), S(""));
 		return;
 	case INVOKE_PENDING:
 	case INVOKE_STATE_FAILED:
@@ -87,12 +89,12 @@ static void reply_refused(const struct fast_invoke *fast, const struct invocatio
 			"The operation cannot be performed at this time. The function is currently in the "
 			"following state: " STR_FMT,
 			STR_ARG(result->detail));
-		reply_error(fast->conn, fast->request_id, 409, "ResourceConflictException", "Message",
-			str_of(text), S(""));
+		reply_error(fast->conn, fast->request_id, 409, "ResourceConflictException",
+			"Message", str_of(text), S(""));
 		return;
 	case INVOKE_THROTTLED:
-		reply_error(fast->conn, fast->request_id, 429, "TooManyRequestsException", "message",
-			S("Rate Exceeded."), result->detail);
+		reply_error(fast->conn, fast->request_id, 429, "TooManyRequestsException",
+			"message", S("Rate Exceeded."), result->detail);
 		return;
 	case INVOKE_NO_RUNTIME:
 		reply_error(fast->conn, fast->request_id, 502, "InvalidRuntimeException", "Message",
@@ -102,7 +104,8 @@ static void reply_refused(const struct fast_invoke *fast, const struct invocatio
 	case INVOKE_DONE:
 		break;
 	}
-	reply_error(fast->conn, fast->request_id, 500, "ServiceException", "Message", result->detail, S(""));
+	reply_error(fast->conn, fast->request_id, 500, "ServiceException", "Message",
+		result->detail, S(""));
 }
 
 /* Header values from functions' side: never a CR or LF (names and versions cannot hold one; checked all the same). */
@@ -140,7 +143,8 @@ static void fast_done(void *context, const struct invocation_result *result)
 		buf_put(&fields, S("\r\n"));
 	}
 	http_reply(fast->conn,
-		&(struct http_reply){ .status = 200, .fields = buf_str(&fields), .body = result->payload });
+		&(struct http_reply){
+			.status = 200, .fields = buf_str(&fields), .body = result->payload });
 	buf_done(&fields);
 	mem_free(fast);
 }
@@ -170,8 +174,8 @@ static bool name_is_plain(str name)
 {
 	for (size_t i = 0; i < name.len; i++) {
 		char c = name.at[i];
-		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') && c != '-' &&
-			c != '_')
+		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
+			c != '-' && c != '_')
 			return false;
 	}
 	return name.len > 0 && name.len <= LIMIT_FUNCTION_NAME;
@@ -182,7 +186,8 @@ static bool ask_take_name(struct fast_ask *ask, str path)
 {
 	static const str before = S_INIT("/2015-03-31/functions/"), after = S_INIT("/invocations");
 
-	if (!str_starts(path, before) || !str_ends(path, after) || path.len <= before.len + after.len)
+	if (!str_starts(path, before) || !str_ends(path, after) ||
+		path.len <= before.len + after.len)
 		return false;
 	str label = str_slice(path, before.len, path.len - after.len);
 	if (str_find(label, '/') >= 0 || label.len > NAME_MAX_BYTES)
@@ -242,38 +247,43 @@ static bool ask_take_client_context(struct fast_ask *ask, const struct http_head
 	return true;
 }
 
-static bool ask_take(struct fast_ask *ask, const struct http_request *request, const struct front_caller *caller)
+static bool ask_take(
+	struct fast_ask *ask, const struct http_request *request, const struct front_caller *caller)
 {
 	/* Room for both decoded parts at once: views into the buffer stay valid. */
 	if (buf_reserve(&ask->decoded, NAME_MAX_BYTES + LIMIT_CLIENT_CONTEXT_BYTES) < 0)
 		return false;
-	return ask_take_name(ask, request->head.path) && ask_take_qualifier(ask, request->head.query) &&
+	return ask_take_name(ask, request->head.path) &&
+		ask_take_qualifier(ask, request->head.query) &&
 		(!ask->name.region.len || str_eq(ask->name.region, caller->region)) &&
 		(!ask->name.account.len || str_eq(ask->name.account, caller->account)) &&
-		ask_take_fields(ask, &request->head) && ask_take_client_context(ask, &request->head);
+		ask_take_fields(ask, &request->head) &&
+		ask_take_client_context(ask, &request->head);
 }
 
 /* The payload's own limits; true when it was answered here. */
-static bool refuse_payload(struct http_conn *conn, const struct http_request *request, const char *request_id)
+static bool refuse_payload(
+	struct http_conn *conn, const struct http_request *request, const char *request_id)
 {
 	struct buf message;
 
 	if (request->body_len > LIMIT_PAYLOAD_BYTES) {
 		reply_error(conn, request_id, 413, "RequestTooLargeException", "message",
-			S("Request must be smaller than 6291456 bytes for the InvokeFunction operation"), S(""));
+			S("Request must be smaller than 6291456 bytes for the InvokeFunction operation"),
+			S(""));
 		return true;
 	}
 	buf_init(&message, ERROR_MAX / 2);
 	bool is_json = !request->body_len || payload_check(request->body, &message);
 	if (!is_json)
-		reply_error(conn, request_id, 400, "InvalidRequestContentException", "message", buf_str(&message),
-			S(""));
+		reply_error(conn, request_id, 400, "InvalidRequestContentException", "message",
+			buf_str(&message), S(""));
 	buf_done(&message);
 	return !is_json;
 }
 
-static bool fast_begin(struct platform *platform, struct http_conn *conn, struct http_request *request,
-	const struct front_caller *caller, const struct fast_ask *ask)
+static bool fast_begin(struct platform *platform, struct http_conn *conn,
+	struct http_request *request, const struct front_caller *caller, const struct fast_ask *ask)
 {
 	struct fast_invoke *fast = mem_one(struct fast_invoke);
 	if (!fast)
@@ -281,7 +291,8 @@ static bool fast_begin(struct platform *platform, struct http_conn *conn, struct
 
 	fast->conn = conn;
 	snprintf(fast->request_id, sizeof(fast->request_id), STR_FMT, STR_ARG(caller->request_id));
-	snprintf(fast->arn, sizeof(fast->arn), "arn:aws:lambda:" STR_FMT ":" STR_FMT ":function:" STR_FMT "%s" STR_FMT,
+	snprintf(fast->arn, sizeof(fast->arn),
+		"arn:aws:lambda:" STR_FMT ":" STR_FMT ":function:" STR_FMT "%s" STR_FMT,
 		STR_ARG(caller->region), STR_ARG(caller->account), STR_ARG(ask->name.name),
 		ask->qualifier.len ? ":" : ":$LATEST", STR_ARG(ask->qualifier));
 	int r = engine_invoke(platform->engine,

@@ -39,7 +39,8 @@ bool payload_check(str payload, struct buf *message)
 
 	if (json_check(payload, &offset))
 		return true;
-	buf_put(message, S("Could not parse request body into json: Could not parse payload into json: "));
+	buf_put(message,
+		S("Could not parse request body into json: Could not parse payload into json: "));
 	if (offset >= payload.len) {
 		buf_put(message, S("Unexpected end-of-input"));
 		put_position(message, payload, payload.len);
@@ -50,11 +51,15 @@ bool payload_check(str payload, struct buf *message)
 		(unsigned char)payload.at[offset - 1] > ' ';
 	if (c >= 0x80 && is_after_ascii) {
 		bool may_start = c >= 0xc2 && c <= 0xf4;
-		buf_putf(message, may_start ? "Invalid UTF-8 middle byte 0x%x" : "Invalid UTF-8 start byte 0x%x", c);
+		buf_putf(message,
+			may_start ? "Invalid UTF-8 middle byte 0x%x"
+				  : "Invalid UTF-8 start byte 0x%x",
+			c);
 	} else if (c < 0x80 || c < 0xa0) {
 		put_character(message, c);
-		buf_put(message, S(": expected a valid value (JSON String, Number, Array, Object or token "
-				   "'null', 'true' or 'false')"));
+		buf_put(message,
+			S(": expected a valid value (JSON String, Number, Array, Object or token "
+			  "'null', 'true' or 'false')"));
 	} else {
 		buf_putf(message, "Invalid UTF-8 start byte 0x%x", c);
 	}
