@@ -1,0 +1,4 @@
+"""What the interpreter is started with; see mayfly_runtime.py."""
+import mayfly_runtime
+
+mayfly_runtime.main()

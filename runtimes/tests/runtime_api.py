@@ -1,0 +1,261 @@
+"""
+A Lambda Runtime API for tests: strict about what it reads, and it remembers everything.
+
+It serves one environment, as the platform does: events are queued with `invoke`, and what
+the environment reports comes out of `reports`. The answer to a report is held back while
+the next request has already arrived behind it (a pipelining client) and goes out together
+with the next event; for a client that waits for the answer it is sent at once.
+"""
+import json
+import queue
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+
+PORTS = range(14100, 14200)
+ARN = "arn:aws:lambda:us-east-1:000000000000:function:hello"
+
+
+@dataclass
+class Request:
+    method: str
+    target: str
+    fields: dict  # names in lower case
+    body: bytes
+    is_pipelined: bool  # the next request came in the same segment
+
+
+@dataclass
+class Report:
+    """What an environment said about an invocation, or about its init."""
+
+    kind: str  # response, error, init
+    request_id: str
+    fields: dict
+    body: bytes
+    is_pipelined: bool
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def error_type(self):
+        return self.fields.get("lambda-runtime-function-error-type")
+
+    @property
+    def cause(self):
+        return json.loads(self.fields["lambda-runtime-function-xray-error-cause"])
+
+
+@dataclass
+class Event:
+    body: bytes
+    fields: dict
+    is_chunked: bool = False
+
+
+@dataclass
+class Refusal:
+    """How to answer the next report instead of 202."""
+
+    status: int
+    is_closing: bool = False
+    body: bytes = b'{"errorMessage":"Exceeded maximum allowed payload size (6291556 bytes).","errorType":"RequestEntityTooLarge"}'
+
+
+@dataclass
+class RuntimeApi:
+    piece_bytes: int = 0  # > 0: answers leave in pieces of this size
+    events: queue.Queue = field(default_factory=queue.Queue)
+    reports: queue.Queue = field(default_factory=queue.Queue)
+    refusals: list = field(default_factory=list)
+    connections: int = 0
+    count: int = 0
+    errors: list = field(default_factory=list)
+
+    def __enter__(self):
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for port in PORTS:
+            try:
+                self.listener.bind(("127.0.0.1", port))
+                self.listener.listen()
+                break
+            except OSError:
+                continue
+        else:
+            raise RuntimeError("no free port")
+        self.address = "127.0.0.1:%d" % port
+        threading.Thread(target=self.accept, daemon=True).start()
+        return self
+
+    def close(self):
+        """Be gone: a client that waits sees its connection closed."""
+        if self.listener.fileno() >= 0:
+            self.events.put(None)
+            self.listener.shutdown(socket.SHUT_RDWR)
+            self.listener.close()
+
+    def __exit__(self, *_):
+        self.close()
+        assert not self.errors, self.errors
+
+    def invoke(self, event=None, *, body=None, request_id=None, remaining_ms=30_000, fields=None,
+               is_chunked=False):
+        """Queue an event; its request id."""
+        self.count += 1
+        request_id = request_id or "00000000-0000-4000-8000-%012d" % self.count
+        known = {
+            "Content-Type": "application/json",
+            "Lambda-Runtime-Aws-Request-Id": request_id,
+            "Lambda-Runtime-Deadline-Ms": str(int(time.time() * 1000) + remaining_ms),
+            "Lambda-Runtime-Invoked-Function-Arn": ARN,
+            "Lambda-Runtime-Trace-Id": "Root=1-00000000-%024d;Parent=0000000000000001;Sampled=0" % self.count,
+        }
+        known.update(fields or {})
+        body = json.dumps(event).encode() if body is None else body
+        self.events.put(Event(body, {k: v for k, v in known.items() if v is not None}, is_chunked))
+        return request_id
+
+    def report(self, timeout=15):
+        return self.reports.get(timeout=timeout)
+
+    def accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with connection:
+            try:
+                self.serve_requests(Reader(connection), connection)
+            except (ConnectionError, TimeoutError):
+                pass
+            except Exception as e:
+                self.errors.append(repr(e))
+
+    def serve_requests(self, reader, connection):
+        held = b""
+        while True:
+            request = reader.request()
+            if request is None:
+                return
+            if request.method == "GET" and request.target == "/2018-06-01/runtime/invocation/next":
+                event = self.events.get()
+                if event is None:
+                    return
+                self.send(connection, held + answer_event(event))
+                held = b""
+                continue
+            assert request.method == "POST", request
+            self.reports.put(report_of(request))
+            refusal = self.refusals.pop(0) if self.refusals else None
+            held += answer_report(refusal)
+            if not request.is_pipelined or (refusal and refusal.is_closing):
+                self.send(connection, held)
+                held = b""
+            if refusal and refusal.is_closing:
+                return
+
+    def send(self, connection, data):
+        size = self.piece_bytes or len(data)
+        for start in range(0, len(data), size):
+            connection.sendall(data[start:start + size])
+            if self.piece_bytes:
+                time.sleep(0.0005)
+
+
+class Reader:
+    """Requests from a connection; refuses what a strict server would."""
+
+    def __init__(self, connection):
+        self.connection = connection
+        self.data = b""
+
+    def more(self):
+        data = self.connection.recv(65536)
+        self.data += data
+        return bool(data)
+
+    def request(self):
+        while b"\r\n\r\n" not in self.data:
+            if not self.more():
+                assert not self.data, "half a request: %r" % self.data
+                return None
+        head, _, self.data = self.data.partition(b"\r\n\r\n")
+        first, *lines = head.decode("ascii").split("\r\n")
+        method, target, version = first.split(" ")
+        assert version == "HTTP/1.1"
+        fields = {}
+        for line in lines:
+            name, colon, value = line.partition(":")
+            assert colon and name and name == name.strip(), line
+            assert name.lower() not in fields, "twice: " + name
+            fields[name.lower()] = value.strip()
+        assert "host" in fields
+        body = self.body(fields)
+        return Request(method, target, fields, body, is_pipelined=bool(self.data))
+
+    def body(self, fields):
+        if fields.get("transfer-encoding") == "chunked":
+            return b"".join(iter(self.chunk, b""))
+        size = int(fields.get("content-length", "0"))
+        while len(self.data) < size:
+            assert self.more(), "half a body"
+        body, self.data = self.data[:size], self.data[size:]
+        return body
+
+    def chunk(self):
+        size = int(self.line(), 16)
+        while len(self.data) < size:
+            assert self.more(), "half a chunk"
+        content, self.data = self.data[:size], self.data[size:]
+        self.line()
+        return content
+
+    def line(self):
+        while b"\r\n" not in self.data:
+            assert self.more(), "half a line"
+        line, _, self.data = self.data.partition(b"\r\n")
+        return line
+
+
+def report_of(request):
+    parts = request.target.split("/")
+    assert parts[:3] == ["", "2018-06-01", "runtime"], request.target
+    if parts[3:] == ["init", "error"]:
+        return Report("init", "", request.fields, request.body, request.is_pipelined)
+    assert parts[3] == "invocation" and parts[5] in ("response", "error"), request.target
+    return Report(parts[5], parts[4], request.fields, request.body, request.is_pipelined)
+
+
+def answer_report(refusal):
+    if refusal is None:
+        return head("202 Accepted", {"Content-Length": "16"}) + b'{"status":"OK"}\n'
+    fields = {"Content-Length": str(len(refusal.body))}
+    if refusal.is_closing:
+        fields["Connection"] = "close"
+    return head("%d Refused" % refusal.status, fields) + refusal.body
+
+
+def answer_event(event):
+    if not event.is_chunked:
+        return head("200 OK", {**event.fields, "Content-Length": str(len(event.body))}) + event.body
+    content, size = b"", max(1, len(event.body) // 3)
+    for start in range(0, len(event.body), size):
+        piece = event.body[start:start + size]
+        content += b"%x;note=1\r\n%s\r\n" % (len(piece), piece)
+    content += b"0\r\nA-Trailer: x\r\n\r\n"
+    return head("200 OK", {**event.fields, "Transfer-Encoding": "chunked"}) + content
+
+
+def head(status, fields):
+    lines = ["HTTP/1.1 " + status] + ["%s: %s" % item for item in fields.items()]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n"
