@@ -11,8 +11,9 @@ import botocore.config
 import botocore.session
 import pytest
 
-from harness.daemon import ROOT, Daemon, binary
+from harness.daemon import ROOT, Daemon, binary, free_port
 from harness.functions import Functions
+from harness.recorder import Recorder
 from harness.walk import Watch
 
 REGION = "us-east-1"
@@ -200,12 +201,19 @@ def echo(functions):
 
 
 @pytest.fixture(scope="session")
-def aws_environment(daemon):
-    """The environment in which stock tools find the daemon and nothing else."""
+def recorder(daemon):
+    one = Recorder(daemon.port, free_port(), watch)
+    yield one
+    one.stop()
+
+
+@pytest.fixture(scope="session")
+def aws_environment(recorder):
+    """The environment in which stock tools find the daemon and nothing else; their answers are walked too."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
     return {
         **kept,
-        "AWS_ENDPOINT_URL": daemon.endpoint,
+        "AWS_ENDPOINT_URL": recorder.endpoint,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": REGION,

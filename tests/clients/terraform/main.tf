@@ -1,0 +1,107 @@
+terraform {
+  required_providers {
+    aws = {
+      source = "hashicorp/aws"
+    }
+  }
+}
+
+variable "name" {}
+variable "zip" {}
+variable "endpoint" {}
+
+provider "aws" {
+  region                      = "us-east-1"
+  access_key                  = "test"
+  secret_key                  = "test"
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+  skip_region_validation      = true
+  skip_requesting_account_id  = false
+
+  endpoints {
+    iam    = var.endpoint
+    lambda = var.endpoint
+    logs   = var.endpoint
+    sts    = var.endpoint
+  }
+}
+
+data "aws_iam_policy_document" "trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+    principals {
+      type        = "Service"
+      identifiers = ["lambda.amazonaws.com"]
+    }
+  }
+}
+
+resource "aws_iam_role" "function" {
+  name               = "${var.name}-role"
+  assume_role_policy = data.aws_iam_policy_document.trust.json
+  tags               = { made = "by-terraform" }
+}
+
+resource "aws_iam_role_policy_attachment" "logs" {
+  role       = aws_iam_role.function.name
+  policy_arn = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+}
+
+resource "aws_iam_role_policy" "inline" {
+  name = "inline"
+  role = aws_iam_role.function.id
+  policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = [{ Effect = "Allow", Action = "s3:GetObject", Resource = "*" }]
+  })
+}
+
+resource "aws_cloudwatch_log_group" "function" {
+  name              = "/aws/lambda/${var.name}"
+  retention_in_days = 7
+}
+
+resource "aws_lambda_function" "function" {
+  function_name    = var.name
+  role             = aws_iam_role.function.arn
+  runtime          = "python3.12"
+  handler          = "lambda_function.handler"
+  filename         = var.zip
+  source_code_hash = filebase64sha256(var.zip)
+  publish          = true
+  memory_size      = 256
+  timeout          = 7
+  description      = "made by a test"
+
+  environment {
+    variables = { GREETING = "hello" }
+  }
+
+  ephemeral_storage {
+    size = 600
+  }
+
+  tags       = { made = "by-terraform" }
+  depends_on = [aws_cloudwatch_log_group.function]
+}
+
+resource "aws_lambda_alias" "live" {
+  name             = "live"
+  function_name    = aws_lambda_function.function.function_name
+  function_version = aws_lambda_function.function.version
+}
+
+resource "aws_lambda_permission" "s3" {
+  statement_id   = "s3"
+  action         = "lambda:InvokeFunction"
+  function_name  = aws_lambda_function.function.function_name
+  principal      = "s3.amazonaws.com"
+  source_arn     = "arn:aws:s3:::bucket"
+  source_account = "123456789012"
+  qualifier      = aws_lambda_alias.live.name
+}
+
+output "version" {
+  value = aws_lambda_function.function.version
+}

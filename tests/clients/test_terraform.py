@@ -1,0 +1,87 @@
+"""Terraform with the AWS provider, where both are on the machine: apply, no drift, change, no drift, destroy."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+from fetching import need
+
+from harness.errors import error, not_found
+from harness.functions import unique, zip_source
+
+HERE = pathlib.Path(__file__).parent
+MIRRORS = [
+    os.environ.get("TF_PLUGIN_MIRROR", ""),
+    "/opt/tf-plugins",
+    "/usr/share/terraform/plugins",
+    "/usr/local/share/terraform/plugins",
+    os.path.expanduser("~/.terraform.d/plugins"),
+]
+
+
+@pytest.fixture
+def terraform(tmp_path, recorder):
+    """Run terraform in a folder of its own; its provider talks to the daemon through the recorder."""
+    program = need("terraform")
+    mirror = next((m for m in MIRRORS if m and list(pathlib.Path(m).glob("*/hashicorp/aws"))), None)
+    if not mirror:
+        pytest.skip(f"no mirror of the Terraform provider hashicorp/aws in any of {[m for m in MIRRORS if m]}")
+
+    config = tmp_path / "terraformrc"
+    config.write_text(
+        f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n'
+        '    include = ["*/hashicorp/*"]\n  }\n}\ndisable_checkpoint = true\n'
+    )
+    shutil.copy(HERE / "terraform" / "main.tf", tmp_path)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "TF_"))}
+    environment.update(
+        TF_CLI_CONFIG_FILE=str(config),
+        TF_IN_AUTOMATION="1",
+        TF_VAR_endpoint=recorder.endpoint,
+        TF_VAR_name=unique("terraform"),
+        TF_VAR_zip=str(tmp_path / "function.zip"),
+        AWS_EC2_METADATA_DISABLED="true",
+        AWS_CONFIG_FILE="/dev/null",
+        AWS_SHARED_CREDENTIALS_FILE="/dev/null",
+    )
+
+    def run(*words, status=0):
+        done = subprocess.run(
+            [program, *words, "-no-color"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
+        assert done.returncode == status, f"terraform {words}: {done.returncode}\n{done.stdout[-6000:]}{done.stderr[-3000:]}"
+        return done.stdout
+
+    run.name = environment["TF_VAR_name"]
+    run.zip = tmp_path / "function.zip"
+    run.zip.write_bytes(zip_source("def handler(event, context):\n    return 'first'\n"))
+    return run
+
+
+@pytest.mark.seconds(400)
+def test_apply_no_drift_change_destroy(terraform, functions, lambda_, aws):
+    name = terraform.name
+    terraform("init", "-input=false")
+    terraform("apply", "-auto-approve", "-input=false")
+    assert functions.call(f"{name}:live", {}) == "first"
+    terraform("plan", "-detailed-exitcode", "-input=false")
+
+    terraform.zip.write_bytes(zip_source("def handler(event, context):\n    return 'second'\n"))
+    terraform("plan", "-detailed-exitcode", "-input=false", status=2)
+    terraform("apply", "-auto-approve", "-input=false")
+    assert terraform("output", "-raw", "version").strip() == "2"
+    assert functions.call(f"{name}:live", {}) == "second"
+    terraform("plan", "-detailed-exitcode", "-input=false")
+
+    terraform("destroy", "-auto-approve", "-input=false")
+    with not_found(f"Function not found: {functions.arn(name)}"):
+        lambda_.get_function(FunctionName=name)
+    with error("NoSuchEntity", status=404):
+        aws.client("iam").get_role(RoleName=f"{name}-role")
