@@ -1,0 +1,511 @@
+"""A real warden under a router that the test plays: frames go through fake_router.c to the test and back."""
+
+import array
+import collections
+import ctypes
+import fcntl
+import hashlib
+import os
+import pathlib
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+from harness import daemon
+
+BUILD = daemon.binary().parent
+BASE_UIDS = {"router_uid": 61000, "unpack_uid": 61001, "sandbox_uid": 62000}
+SECONDS = 20
+
+(
+    FRAME_NONE,
+    READY,
+    UNPACK,
+    FORGET,
+    SPAWN,
+    KILL,
+    FREEZE,
+    THAW,
+    DRAINED,
+    UNPACKED,
+    SPAWNED,
+    EXITED,
+    DRAIN,
+) = range(13)
+UNPACK_DONE, UNPACK_NOT_A_ZIP, UNPACK_TOO_LARGE, UNPACK_FAULT = range(4)
+EXIT_STATUS, EXIT_SIGNAL, EXIT_OOM, EXIT_KILLED, EXIT_NO_START = range(5)
+
+U32, U64, Digest = ctypes.c_uint32, ctypes.c_uint64, ctypes.c_uint8 * 32
+
+
+class Head(ctypes.Structure):
+    _fields_ = [("op", U32), ("reserved", U32), ("ticket", U64)]
+
+
+class Handle(ctypes.Structure):
+    _fields_ = [("slot", U32), ("generation", U32)]
+
+    def __repr__(self):
+        return f"{self.slot}.{self.generation}"
+
+
+class UnpackFrame(ctypes.Structure):
+    _fields_ = [("head", Head), ("digest", Digest), ("bytes_max", U64), ("entries_max", U32), ("reserved", U32)]
+
+
+class UnpackedFrame(ctypes.Structure):
+    _fields_ = [("head", Head), ("answer", U32), ("error", U32), ("bytes", U64)]
+
+
+class ForgetFrame(ctypes.Structure):
+    _fields_ = [("head", Head), ("digest", Digest)]
+
+
+class SpawnFrame(ctypes.Structure):
+    _fields_ = [
+        ("head", Head),
+        ("code", Digest),
+        ("layers", Digest * 5),
+        *[(name, U32) for name in "layer_count pack memory_mb tmp_mb network cpu_strict extra_mb reserved".split()],
+    ]
+
+
+class SandboxFrame(ctypes.Structure):
+    _fields_ = [("head", Head), ("handle", Handle)]
+
+
+class ExitedFrame(ctypes.Structure):
+    _fields_ = [
+        ("head", Head),
+        ("handle", Handle),
+        ("kind", U32),
+        ("value", U32),
+        ("memory_peak", U64),
+        ("step", ctypes.c_char * 32),
+    ]
+
+
+EVENTS = {UNPACKED: UnpackedFrame, SPAWNED: SandboxFrame, EXITED: ExitedFrame, DRAIN: Head}
+
+Path = ctypes.c_char * 256
+
+
+class PackSpec(ctypes.Structure):
+    _fields_ = [
+        ("name", ctypes.c_char * 32),
+        ("version", ctypes.c_char * 32),
+        ("folder", Path),
+        ("binds", Path * 8),
+        ("bind_count", U32),
+        ("argv_alternatives", U32),
+        ("argc", U32 * 2),
+        ("argv", Path * 12 * 2),
+    ]
+
+
+class WardenBoot(ctypes.Structure):
+    _fields_ = [
+        ("magic", U32),
+        ("version", U32),
+        ("listen", ctypes.c_char * 128),
+        ("data_dir", Path),
+        ("libexec_dir", Path),
+        *[
+            (name, U32)
+            for name in "router_uid unpack_uid sandbox_uid sandboxes_max drain_ms_max log_json log_level pack_count".split()
+        ],
+        ("packs", PackSpec * 64),
+    ]
+
+
+def pack(name, *alternatives, folder="", binds=()):
+    """A runtime pack; each alternative is an argument list."""
+    spec = PackSpec(name=name.encode(), version=b"1", folder=folder.encode(), bind_count=len(binds))
+    for i, path in enumerate(binds):
+        spec.binds[i].value = path.encode()
+    spec.argv_alternatives = len(alternatives)
+    for i, words in enumerate(alternatives):
+        spec.argc[i] = len(words)
+        for k, word in enumerate(words):
+            spec.argv[i][k].value = word.encode()
+    return spec
+
+
+PROVIDED = pack("provided", ["/var/task/bootstrap"], ["/opt/bootstrap"])
+
+
+def sealed(content, seals=0xF):
+    fd = os.memfd_create("test", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.write(fd, content)
+    os.lseek(fd, 0, os.SEEK_SET)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+    return fd
+
+
+def digest_of(content):
+    return hashlib.sha256(content).digest()
+
+
+class Router:
+    """The test's end of one router's life."""
+
+    def __init__(self, connection):
+        self.socket = connection
+        # who connected: struct ucred
+        self.pid = array.array("i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+        self.waiting = collections.deque()
+        self.tickets = 0
+
+    def close(self):
+        self.socket.close()
+
+    def say(self, frame, fds=()):
+        socket.send_fds(self.socket, [bytes(frame)], list(fds))
+
+    def ready(self):
+        self.say(Head(op=READY))
+
+    def next_ticket(self):
+        self.tickets += 1
+        return self.tickets
+
+    def receive(self, seconds=SECONDS):
+        """(frame, descriptors) of the next event; EOFError when the router has been ended."""
+        if self.waiting:
+            return self.waiting.popleft()
+        if not select.select([self.socket], [], [], seconds)[0]:
+            raise TimeoutError("the warden says nothing")
+        try:
+            content, fds, _, _ = socket.recv_fds(self.socket, 4096, 8)
+        except ConnectionResetError:
+            content, fds = b"", []
+        if not content:
+            raise EOFError
+        kind = EVENTS[Head.from_buffer_copy(content).op]
+        assert len(content) == ctypes.sizeof(kind)
+        return kind.from_buffer_copy(content), fds
+
+    def expect(self, op, ticket=None, seconds=SECONDS):
+        """The next event of this kind (and ticket); others are kept for later."""
+        for i, (frame, fds) in enumerate(self.waiting):
+            if _matches(frame, op, ticket):
+                del self.waiting[i]
+                return frame, fds
+        deadline = time.monotonic() + seconds
+        kept = []
+        while True:
+            frame, fds = self._fresh(deadline)
+            if _matches(frame, op, ticket):
+                self.waiting.extend(kept)
+                return frame, fds
+            kept.append((frame, fds))
+
+    def _fresh(self, deadline):
+        before, self.waiting = self.waiting, collections.deque()
+        try:
+            return self.receive(max(0.0, deadline - time.monotonic()))
+        finally:
+            self.waiting = before
+
+    def unpack_asked(self, content, digest=None, bytes_max=250 << 20, entries_max=100000, fd=None):
+        """Ask only; the ticket."""
+        ticket = self.next_ticket()
+        frame = UnpackFrame(
+            head=Head(op=UNPACK, ticket=ticket),
+            digest=Digest(*(digest or digest_of(content))),
+            bytes_max=bytes_max,
+            entries_max=entries_max,
+        )
+        own = fd is None
+        if own:
+            fd = sealed(content)
+        self.say(frame, [fd])
+        if own:
+            os.close(fd)
+        return ticket
+
+    def unpack(self, content, **options):
+        """Ask and wait: the UNPACKED frame."""
+        return self.expect(UNPACKED, self.unpack_asked(content, **options))[0]
+
+    def forget(self, digest):
+        self.say(ForgetFrame(head=Head(op=FORGET), digest=Digest(*digest)))
+
+    def spawn_asked(self, code, env=None, layers=(), log=None, **choices):
+        """Ask only; (ticket, read end of the log)."""
+        ticket = self.next_ticket()
+        choices = {"memory_mb": 128, "tmp_mb": 64, "extra_mb": 16, **choices}
+        frame = SpawnFrame(head=Head(op=SPAWN, ticket=ticket), code=Digest(*code), layer_count=len(layers), **choices)
+        for i, layer in enumerate(layers):
+            frame.layers[i] = Digest(*layer)
+        block = b"".join(f"{k}={v}\0".encode() for k, v in (env or {}).items())
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        environment = sealed(block)
+        self.say(frame, [environment, writing])
+        os.close(environment)
+        os.close(writing)
+        return ticket, reading
+
+    def spawn(self, code, **options):
+        """Ask and wait until it runs: a Sandbox. EXIT_NO_START raises NotStarted."""
+        ticket, log = self.spawn_asked(code, **options)
+        deadline = time.monotonic() + SECONDS
+        kept = []
+        while True:
+            frame, fds = self._fresh(deadline)
+            if _matches(frame, SPAWNED, ticket):
+                self.waiting.extend(kept)
+                return Sandbox(self, ticket, frame.handle, log, fds)
+            if _matches(frame, EXITED, ticket):
+                self.waiting.extend(kept)
+                os.close(log)
+                raise NotStarted(frame)
+            kept.append((frame, fds))
+
+    def ask(self, op, handle):
+        self.say(SandboxFrame(head=Head(op=op), handle=handle))
+
+
+def _matches(frame, op, ticket):
+    head = frame if isinstance(frame, Head) else frame.head
+    return head.op == op and ticket in (None, head.ticket)
+
+
+class NotStarted(Exception):
+    def __init__(self, frame):
+        super().__init__(f"step {frame.step.decode()!r}: {os.strerror(frame.value)}")
+        self.frame = frame
+        self.step = frame.step.decode()
+        self.error = frame.value
+
+
+class Sandbox:
+    """One that was spawned: its listeners, its log, how it ends."""
+
+    def __init__(self, router, ticket, handle, log, fds):
+        self.router, self.ticket, self.handle, self.log = router, ticket, handle, log
+        assert len(fds) == 3
+        self.runtime_api = socket.socket(fileno=fds[0])
+        self.endpoint = socket.socket(fileno=fds[1])
+        self.peak = fds[2]
+
+    def output(self, seconds=SECONDS):
+        """All it writes until it (and all its children) closes the log."""
+        parts, deadline = [], time.monotonic() + seconds
+        while True:
+            if not select.select([self.log], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                raise TimeoutError(f"the log stays open after {b''.join(parts)[-300:]!r}")
+            part = os.read(self.log, 65536)
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+
+    def line(self, seconds=SECONDS):
+        """One line of its output."""
+        content, deadline = b"", time.monotonic() + seconds
+        while not content.endswith(b"\n"):
+            if not select.select([self.log], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                raise TimeoutError(f"no whole line after {content!r}")
+            part = os.read(self.log, 1)
+            if not part:
+                raise EOFError(content)
+            content += part
+        return content.decode().rstrip("\n")
+
+    def kill(self):
+        self.router.ask(KILL, self.handle)
+
+    def exited(self, seconds=SECONDS):
+        frame, _ = self.router.expect(EXITED, self.ticket, seconds)
+        self.close()
+        return frame
+
+    def close(self):
+        self.runtime_api.close()
+        self.endpoint.close()
+        for fd in (self.peak, self.log):
+            try:
+                os.close(fd)
+            except OSError:
+                pass
+        self.peak = self.log = -1
+
+
+class Warden:
+    """mayfly-warden in a data directory of its own."""
+
+    def __init__(self, programs, packs=(PROVIDED,), data=None, **settings):
+        self.programs = programs  # a folder with fake_router
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="mayfly-system-"))
+        self.home.chmod(0o755)
+        self.data = pathlib.Path(data or self.home / "data")
+        self.log_path = self.home / "log"
+        self.packs, self.settings = packs, settings
+        self.port = settings.pop("port", 0) or daemon.free_port()
+        self.process = self.router = None
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.listener.bind(str(self.home / "control"))
+        os.chmod(self.home / "control", 0o777)
+        self.listener.listen(8)
+        libexec = self.home / "libexec"
+        libexec.mkdir()
+        (libexec / "mayfly").symlink_to(programs / "fake_router")
+        (libexec / "mayfly-unpack").symlink_to(BUILD / "mayfly-unpack")
+
+    def boot(self):
+        values = {
+            "magic": 0x6D617966,
+            "version": 1,
+            "listen": f"127.0.0.1:{self.port}".encode(),
+            "data_dir": str(self.data).encode(),
+            "libexec_dir": str(self.home / "libexec").encode(),
+            **BASE_UIDS,
+            "sandboxes_max": 16,
+            "drain_ms_max": 2000,
+            "log_level": 0,
+            "pack_count": len(self.packs),
+            **self.settings,
+        }
+        boot = WardenBoot(**values)
+        for i, spec in enumerate(self.packs):
+            boot.packs[i] = spec
+        return bytes(boot)
+
+    def start(self, boot=None):
+        daemon.become_subreaper()
+        boot_fd = sealed(boot or self.boot())
+        settings_fd = sealed(str(self.home / "control").encode())
+        high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100) for fd in (boot_fd, settings_fd)]
+
+        def hand_over():
+            os.dup2(high[0], 3)
+            os.dup2(high[1], 4)
+
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                [str(BUILD / "mayfly-warden")],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                preexec_fn=hand_over,
+                pass_fds=(3, 4),
+                start_new_session=True,
+            )
+        for fd in (boot_fd, settings_fd, *high):
+            os.close(fd)
+        return self
+
+    def next_router(self, seconds=SECONDS):
+        """Wait for a router to come up."""
+        if not select.select([self.listener], [], [], seconds)[0]:
+            raise TimeoutError(f"no router comes up:\n{self.log()}")
+        self.router = Router(self.listener.accept()[0])
+        return self.router
+
+    def serving(self):
+        """Started, with a router that has said it is ready."""
+        self.start().next_router().ready()
+        assert self.line() == f"Ready. http://127.0.0.1:{self.port}"
+        return self
+
+    def line(self, seconds=SECONDS):
+        if not select.select([self.process.stdout], [], [], seconds)[0]:
+            raise TimeoutError(f"the warden prints nothing:\n{self.log()}")
+        return self.process.stdout.readline().decode().rstrip("\n")
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    def stop(self, number=signal.SIGTERM, seconds=SECONDS):
+        """Signal it and wait; the exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+    def base_name(self):
+        value = 0xCBF29CE484222325
+        for byte in os.path.realpath(self.data).encode():
+            value = ((value ^ byte) * 0x100000001B3) % 2**64
+        return f"mayfly-{value:016x}"
+
+    def cgroups(self):
+        """Our base directories in all trees."""
+        trees = [pathlib.Path("/sys/fs/cgroup"), *pathlib.Path("/sys/fs/cgroup").iterdir()]
+        return [tree / self.base_name() for tree in trees if (tree / self.base_name()).is_dir()]
+
+    def leaves(self):
+        return sorted({leaf.name for base in self.cgroups() for leaf in base.iterdir() if leaf.is_dir()})
+
+    def processes(self):
+        """pid -> name of all that belongs to it: below it, of its users, or in its cgroups."""
+        low, high = BASE_UIDS["router_uid"], BASE_UIDS["sandbox_uid"] + 4096
+        below = daemon.descendants(self.process.pid) if self.process else {}
+        found = {}
+        for pid in daemon.processes():
+            try:
+                status = pathlib.Path(f"/proc/{pid}/status").read_text()
+                cgroup = pathlib.Path(f"/proc/{pid}/cgroup").read_text()
+            except OSError:
+                continue
+            uid = int(status.split("\nUid:")[1].split()[0])
+            if pid in below or (low <= uid < high and self.base_name() in cgroup) or self.base_name() in cgroup:
+                found[pid] = status.split("\n")[0].split("\t")[1]
+        return found
+
+    def named(self, name):
+        return [pid for pid, comm in self.processes().items() if comm == name]
+
+    def leftovers(self, seconds=SECONDS):
+        """What is there after it has gone. Waits for the janitor; collects orphans meanwhile."""
+        deadline = time.monotonic() + seconds
+        while True:
+            self.collect_orphans()
+            left = {
+                "processes": self.processes() | self.orphans(),
+                "cgroups": [str(c) for c in self.cgroups()],
+                "mounts": daemon.mounts(str(self.data)),
+                "tmp": os.listdir(self.data / "code" / "tmp") if self.data.exists() else [],
+                "root": os.listdir(self.data / "root") if (self.data / "root").exists() else [],
+            }
+            if not any(left.values()) or time.monotonic() > deadline:
+                return left
+            time.sleep(0.01)
+
+    def orphans(self):
+        """Our own children that nobody else accounts for: what the warden left to its reaper, us."""
+        return {pid: line for pid, line in daemon.descendants(os.getpid()).items() if "mayfly-warden" in line or "fake_router" in line}
+
+    def collect_orphans(self):
+        for pid in list(_zombie_children()):
+            if self.process and pid == self.process.pid:
+                continue
+            try:
+                os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                pass
+
+    def forget(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        if self.router:
+            self.router.close()
+        if self.process:
+            self.process.stdout.close()
+        self.listener.close()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def _zombie_children():
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            state, parent = pathlib.Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        if state == "Z" and int(parent) == os.getpid():
+            yield int(entry)
