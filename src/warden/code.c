@@ -9,34 +9,23 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "os/clock.h"
+#include "os/child.h"
 #include "os/fd.h"
-#include "warden/child.h"
-#include "warden/keeper.h"
-#include "warden/tree.h"
 #include "warden/warden.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum {
-	JOB_MEMORY_MB = 512,
-	JOB_PIDS_MAX = 8,
-	JOB_CPU_MB = 1769,
-	REAP_AGAIN_MS = 2,
-	ENTRIES_MAX = 1'000'000
-};
+enum { JOB_MEMORY_MB = 512, JOB_PIDS_MAX = 8, JOB_CPU_MB = 1769, ENTRIES_MAX = 1'000'000 };
 
 static const unsigned may_follow[JOB_STATES] = {
 	[JOB_FREE] = BIT(JOB_WAITING),
 	[JOB_WAITING] = BIT(JOB_RUNNING) | BIT(JOB_FREE),
-	[JOB_RUNNING] = BIT(JOB_REAPING),
-	[JOB_REAPING] = BIT(JOB_FREE),
+	[JOB_RUNNING] = BIT(JOB_FREE),
 };
 
 /* The only place that writes the state, and counts. */
@@ -45,40 +34,28 @@ static void job_enter(struct jobs *jobs, struct job *job, enum job_state next)
 	assert(next < JOB_STATES);
 	assert(may_follow[job->state] & BIT(next));
 	jobs->running += next == JOB_RUNNING;
-	jobs->running -= next == JOB_FREE && job->state == JOB_REAPING;
+	jobs->running -= job->state == JOB_RUNNING;
 	job->state = next;
 }
 
 void code_init(struct jobs *jobs)
 {
-	for (int i = 0; i < JOBS_MAX; i++)
-		jobs->slots[i] = (struct job){ .process.fd = -1, .zip = -1, .report = -1 };
 	jobs->remover.fd = -1;
+	for (int i = 0; i < JOBS_MAX; i++) {
+		jobs->slots[i] = (struct job){ .zip = -1, .report = -1 };
+		cell_init(&jobs->slots[i].cell);
+	}
 }
 
-static void job_cgroup_name(const struct job *job, char to[static CGROUP_NAME_MAX])
+static void job_tell(struct warden *w, const struct unpack_frame *ask, struct unpack_report report)
 {
-	(void)snprintf(to, CGROUP_NAME_MAX, "j%u", job->number);
-}
+	struct unpacked_frame frame = { { FRAME_UNPACKED, 0, ask->head.ticket }, report.answer,
+		report.error, report.bytes };
 
-static void job_tell(
-	struct warden *w, const struct unpack_frame *ask, const struct unpack_report *report)
-{
-	struct unpacked_frame frame = { .head = { FRAME_UNPACKED, 0, ask->head.ticket },
-		.answer = report->answer,
-		.error = report->error,
-		.bytes = report->bytes };
-
-	outbox_tell(w, &frame, sizeof(frame), NULL, 0);
+	gate_tell(w, &frame, sizeof(frame), NULL, 0);
 }
 
 /* ---- trash ---- */
-
-static int remover_entry([[maybe_unused]] void *context, int dir, const char *name,
-	[[maybe_unused]] unsigned char type)
-{
-	return name[0] == 't' ? tree_remove(dir, name) : 0;
-}
 
 static void remover_start(struct warden *w);
 
@@ -88,44 +65,42 @@ static void remover_on_death(struct warden *w, struct source *process)
 
 	if (child_reap(process->fd, &status) == -EAGAIN)
 		return;
-	source_close(w->epoll, process);
+	source_close(w, process);
 	if (w->jobs.has_trash)
 		remover_start(w);
 }
 
-/* One at a time; what is renamed while it runs is for the next. */
+/* One at a time; what becomes trash while it runs is for the next. */
 static void remover_start(struct warden *w)
 {
 	int pidfd;
 
-	if (w->jobs.remover.fd >= 0) {
-		w->jobs.has_trash = true;
+	w->jobs.has_trash = w->jobs.remover.fd >= 0;
+	if (w->jobs.has_trash)
 		return;
-	}
-	w->jobs.has_trash = false;
 	int r = child_start(&(struct child_how){ .cgroup = -1, .name = "mayfly-remover" }, &pidfd);
 	if (r == 0) {
-		r = tree_each(w->places.tmp, remover_entry, NULL);
+		r = places_sweep(&w->places, "t");
 		if (r < 0)
 			err_log(r, "removing forgotten code");
 		_exit(0);
 	}
 	if (r > 0)
-		r = source_open(w->epoll, &w->jobs.remover, pidfd, remover_on_death);
+		r = source_open(w, &w->jobs.remover, pidfd, remover_on_death);
 	if (r < 0)
 		err_log(r, "starting the remover"); /* the next one, or the next start, does it */
 }
 
-/* Rename into trash: 0 also when there is nothing of that name. */
-static int code_discard(struct warden *w, int dir, const char *name)
+/* Make trash of a directory, if it is there. */
+static void code_discard(struct warden *w, int dir, const char *name)
 {
 	char trash[CGROUP_NAME_MAX];
 
 	(void)snprintf(trash, sizeof(trash), "t%u", ++w->jobs.number);
-	if (renameat(dir, name, w->places.tmp, trash) < 0)
-		return errno == ENOENT ? 0 : err_raise(-errno);
-	remover_start(w);
-	return 0;
+	if (renameat(dir, name, w->places.tmp, trash) == 0)
+		remover_start(w);
+	else if (errno != ENOENT)
+		err_log(err_raise(-errno), "discarding code");
 }
 
 const char *code_forget(struct warden *w, const union frame *frame, [[maybe_unused]] int fds[])
@@ -135,9 +110,7 @@ const char *code_forget(struct warden *w, const union frame *frame, [[maybe_unus
 	if (sandbox_uses(w, frame->forget.digest))
 		return "forgets code that is in use";
 	places_hex(frame->forget.digest, hex);
-	int r = code_discard(w, w->places.code, hex);
-	if (r < 0)
-		err_log(r, "forgetting code");
+	code_discard(w, w->places.code, hex);
 	return NULL;
 }
 
@@ -145,70 +118,24 @@ const char *code_forget(struct warden *w, const union frame *frame, [[maybe_unus
 
 static void code_start_waiting(struct warden *w);
 
-/* Its cgroup is removed, or is said to be busy: then again later. */
-static void job_finish(struct warden *w, struct job *job)
+static void job_on_gone(struct warden *w, struct cell *cell)
 {
+	struct job *job = list_entry(cell, struct job, cell);
 	struct unpack_report report = { UNPACK_FAULT, ECHILD, 0 };
 	char name[CGROUP_NAME_MAX];
 
-	assert(job->state == JOB_REAPING);
-	job_cgroup_name(job, name);
-	int r = cgroup_remove(&w->cgroups, name);
-	if (r == -EBUSY)
-		return;
-	if (r < 0)
-		err_log(r, "removing a job's cgroup");
-	keeper_name(job->number, name);
-	r = code_discard(w, w->places.tmp, name); /* it is there only if the keeper was killed */
-	if (r < 0)
-		err_log(r, "discarding what was half unpacked");
-
 	/* The keeper wrote all of it or was killed before: the pipe holds far more. */
-	if (read(job->report, &report, sizeof(report)) != (ssize_t)sizeof(report))
-		log_error("unpack_keeper_died", LOG_U64("job", job->number));
+	if (read(job->report, &report, sizeof(report)) != (ssize_t)sizeof(report)) {
+		log_error("unpack_keeper_died", LOG_U64("status", (unsigned)cell->status));
+		keeper_name(job, name);
+		code_discard(w, w->places.tmp, name);
+	}
 	fd_close(&job->report);
+	fd_close(&job->zip);
 	job_enter(&w->jobs, job, JOB_FREE);
 	if (!job->is_forgotten)
-		job_tell(w, &job->ask, &report);
+		job_tell(w, &job->ask, report);
 	code_start_waiting(w);
-}
-
-static void job_on_death(struct warden *w, struct source *process)
-{
-	struct job *job = list_entry(process, struct job, process);
-	char name[CGROUP_NAME_MAX];
-	int status;
-
-	if (child_reap(process->fd, &status) == -EAGAIN)
-		return;
-	source_close(w->epoll, process);
-	fd_close(&job->zip);
-	job_cgroup_name(job, name);
-	cgroup_kill(&w->cgroups, name); /* if the keeper was killed, its unpacker is dying */
-	job_enter(&w->jobs, job, JOB_REAPING);
-	job_finish(w, job);
-}
-
-/* Clone the keeper into the job's cgroup. */
-static int job_clone(struct warden *w, struct job *job, const struct cgroup_leaf *leaf)
-{
-	int pipe[2], pidfd;
-
-	if (pipe2(pipe, O_CLOEXEC | O_NONBLOCK) < 0)
-		return err_raise(-errno);
-	scoped_fd reading = pipe[0], writing = pipe[1];
-	int r = child_start(&(struct child_how){ 0, leaf->unified, "mayfly-keeper" }, &pidfd);
-	if (r == 0) {
-		struct unpack_report report = keeper_run(w, job, leaf);
-		(void)!write(writing, &report, sizeof(report));
-		_exit(0);
-	}
-	if (r > 0)
-		r = source_open(w->epoll, &job->process, pidfd, job_on_death);
-	if (r < 0)
-		return err_pass(r);
-	job->report = fd_take(&reading);
-	return 0;
 }
 
 static int job_start(struct warden *w, struct job *job)
@@ -216,20 +143,26 @@ static int job_start(struct warden *w, struct job *job)
 	static const struct cgroup_limits limits = {
 		.memory_bytes = JOB_MEMORY_MB * MIB, .pids_max = JOB_PIDS_MAX, .cpu_mb = JOB_CPU_MB
 	};
-	struct cgroup_leaf leaf;
+	struct cell_how how = {
+		.limits = &limits, .process = "mayfly-keeper", .gone = job_on_gone
+	};
 	char name[CGROUP_NAME_MAX];
+	int pipe[2], joins[CGROUP_TREES];
 
-	job_cgroup_name(job, name);
-	int r = cgroup_make(&w->cgroups, name, &limits, &leaf);
-	if (r < 0)
-		return err_pass(r);
-	r = job_clone(w, job, &leaf);
-	cgroup_leaf_close(&leaf);
-	if (r < 0) {
-		cgroup_kill(&w->cgroups, name);
-		(void)cgroup_remove(&w->cgroups, name);
+	if (pipe2(pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+		return err_raise(-errno);
+	scoped_fd reading = pipe[0], writing = pipe[1];
+	(void)snprintf(name, sizeof(name), "j%u", job->number);
+	how.cgroup = name;
+	int r = cell_start(w, &job->cell, &how, joins);
+	if (r == 0) {
+		struct unpack_report report = keeper_run(w, job, joins);
+		(void)!write(writing, &report, sizeof(report));
+		_exit(0);
 	}
-	return err_pass(r);
+	if (r > 0)
+		job->report = fd_take(&reading);
+	return r < 0 ? err_pass(r) : 0;
 }
 
 /* The one that came first. */
@@ -237,11 +170,9 @@ static struct job *job_next(struct jobs *jobs)
 {
 	struct job *first = NULL;
 
-	for (int i = 0; i < JOBS_MAX; i++) {
-		struct job *job = &jobs->slots[i];
+	for (struct job *job = jobs->slots; job < jobs->slots + JOBS_MAX; job++)
 		if (job->state == JOB_WAITING && (!first || job->number < first->number))
 			first = job;
-	}
 	return first;
 }
 
@@ -258,13 +189,14 @@ static void code_start_waiting(struct warden *w)
 		err_log(r, "starting an unpacker");
 		fd_close(&job->zip);
 		job_enter(&w->jobs, job, JOB_FREE);
-		job_tell(w, &job->ask, &(struct unpack_report){ UNPACK_FAULT, (uint32_t)-r, 0 });
+		job_tell(w, &job->ask, (struct unpack_report){ UNPACK_FAULT, (uint32_t)-r, 0 });
 	}
 }
 
 const char *code_unpack(struct warden *w, const union frame *frame, int fds[])
 {
 	const struct unpack_frame *ask = &frame->unpack;
+	struct job *job = w->jobs.slots;
 	struct stat st;
 
 	int flags = fcntl(fds[0], F_GETFL);
@@ -273,49 +205,29 @@ const char *code_unpack(struct warden *w, const union frame *frame, int fds[])
 		return "a ZIP that is no file to read";
 	if (ask->reserved || ask->entries_max > ENTRIES_MAX || ask->bytes_max > INT64_MAX / 2)
 		return "an unpacking with impossible limits";
-	for (int i = 0; i < JOBS_MAX; i++) {
-		struct job *job = &w->jobs.slots[i];
-		if (job->state != JOB_FREE)
-			continue;
-		job->ask = *ask;
-		job->zip = fd_take(&fds[0]);
-		job->number = ++w->jobs.number;
-		job->is_forgotten = false;
-		job_enter(&w->jobs, job, JOB_WAITING);
-		code_start_waiting(w);
+	while (job < w->jobs.slots + JOBS_MAX && job->state != JOB_FREE)
+		job++;
+	if (job == w->jobs.slots + JOBS_MAX) {
+		job_tell(w, ask, (struct unpack_report){ UNPACK_FAULT, EAGAIN, 0 });
 		return NULL;
 	}
-	job_tell(w, ask, &(struct unpack_report){ UNPACK_FAULT, EAGAIN, 0 });
+	job->ask = *ask;
+	job->zip = fd_take(&fds[0]);
+	job->number = ++w->jobs.number;
+	job->is_forgotten = false;
+	job_enter(&w->jobs, job, JOB_WAITING);
+	code_start_waiting(w);
 	return NULL;
 }
 
 void code_forget_router(struct warden *w)
 {
-	for (int i = 0; i < JOBS_MAX; i++) {
-		struct job *job = &w->jobs.slots[i];
+	for (struct job *job = w->jobs.slots; job < w->jobs.slots + JOBS_MAX; job++) {
 		job->is_forgotten = true;
+		cell_kill(w, &job->cell);
 		if (job->state == JOB_WAITING) {
 			fd_close(&job->zip);
 			job_enter(&w->jobs, job, JOB_FREE);
-		} else if (job->state == JOB_RUNNING) {
-			char name[CGROUP_NAME_MAX];
-			job_cgroup_name(job, name);
-			cgroup_kill(&w->cgroups, name);
 		}
 	}
-}
-
-void code_tick(struct warden *w)
-{
-	for (int i = 0; w->jobs.running && i < JOBS_MAX; i++)
-		if (w->jobs.slots[i].state == JOB_REAPING)
-			job_finish(w, &w->jobs.slots[i]);
-}
-
-uint64_t code_deadline(const struct warden *w)
-{
-	for (int i = 0; w->jobs.running && i < JOBS_MAX; i++)
-		if (w->jobs.slots[i].state == JOB_REAPING)
-			return clock_mono_ms() + REAP_AGAIN_MS;
-	return UINT64_MAX;
 }

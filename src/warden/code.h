@@ -3,17 +3,11 @@
  * The code directory: ZIPs are unpacked into it, under their digest, by throwaway jailed
  * processes; digests nobody needs are removed from it. Nothing in it ever changes.
  */
-#include "warden/places.h"
-#include "warden/source.h"
-#include "wire/frames.h"
-
-#include <stdbool.h>
-
-struct warden;
+#include "warden/cell.h"
+#include "warden/gate.h"
 
 enum {
-	JOBS_RUNNING_MAX = 8, /* at a time: they are bound by disk and CPU, not by us */
-	JOBS_MAX = 128,	      /* with those that wait; one more is refused with EAGAIN */
+	JOBS_RUNNING_MAX = 8, /* at a time; more wait; more than JOBS_MAX are refused with EAGAIN */
 	UNPACK_SECONDS_MAX = 120,
 };
 
@@ -21,13 +15,12 @@ enum job_state {
 	JOB_FREE,
 	JOB_WAITING, /* for one of the running to end */
 	JOB_RUNNING,
-	JOB_REAPING, /* its keeper is dead, its cgroup not yet removable */
 	JOB_STATES
 };
 
 /* One ZIP being unpacked. */
 struct job {
-	struct source process; /* of its keeper */
+	struct cell cell; /* of its keeper */
 	enum job_state state;
 	uint32_t number;   /* of arrival; names its cgroup and its directory */
 	bool is_forgotten; /* whoever asked is gone: tell nobody */
@@ -38,11 +31,10 @@ struct job {
 
 struct jobs {
 	struct job slots[JOBS_MAX];
-	uint32_t number;  /* the last one given, to jobs and to trash */
-	uint32_t running; /* running or reaping */
-
+	uint32_t number; /* the last one given, to jobs and to trash */
+	uint32_t running;
 	struct source remover; /* the process that removes what was forgotten */
-	bool has_trash;
+	bool has_trash;	       /* more to remove since it was started */
 };
 
 /* Once, before anything else. */
@@ -55,8 +47,12 @@ const char *code_forget(struct warden *w, const union frame *frame, int fds[]);
 /* End all jobs, and tell nobody. */
 void code_forget_router(struct warden *w);
 
-/* What is due: cgroups to remove. */
-void code_tick(struct warden *w);
+/*
+ * keeper.c: unpack in a jail, check what came out, make it root's, put it in its place. Blocks;
+ * runs in a throwaway child of the warden; what it returns is the whole result of the job.
+ */
+struct unpack_report keeper_run(
+	const struct warden *w, const struct job *job, const int joins[static CGROUP_TREES]);
 
-/* When code_tick() has something to do: ms of the monotonic clock, UINT64_MAX for never. */
-uint64_t code_deadline(const struct warden *w);
+/* The name of a job's directory in tmp. */
+void keeper_name(const struct job *job, char to[static CGROUP_NAME_MAX]);

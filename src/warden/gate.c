@@ -9,29 +9,16 @@
 #include "warden/gate.h"
 
 #include "base/err.h"
+#include "base/log.h"
 #include "os/fd.h"
-#include "warden/child.h"
 #include "warden/warden.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
 
 enum { LATER = ROUTER_SERVING | ROUTER_DRAINING };
-
-static const char *gate_on_ready(
-	struct warden *w, [[maybe_unused]] const union frame *frame, [[maybe_unused]] int fds[])
-{
-	if (w->router.ready_ms)
-		return "ready twice";
-	router_became_ready(w);
-	return NULL;
-}
-
-static const char *gate_on_drained(
-	struct warden *w, [[maybe_unused]] const union frame *frame, [[maybe_unused]] int fds[])
-{
-	w->is_over = true;
-	return NULL;
-}
 
 /*
  * A handler may take descriptors by setting them to -1. It returns why the router is to be
@@ -47,14 +34,14 @@ struct gate_row {
 /* Everything the router may ask of root. What is not in this table does not exist. */
 static const struct gate_row gate[FRAME_OPS] = {
 	[FRAME_READY] = { sizeof(struct ready_frame), 0, ROUTER_STARTING | ROUTER_DRAINING,
-		gate_on_ready },
+		router_on_ready },
 	[FRAME_UNPACK] = { sizeof(struct unpack_frame), 1, LATER, code_unpack },
 	[FRAME_FORGET] = { sizeof(struct forget_frame), 0, LATER, code_forget },
 	[FRAME_SPAWN] = { sizeof(struct spawn_frame), 2, LATER, sandbox_spawn },
 	[FRAME_KILL] = { sizeof(struct sandbox_frame), 0, LATER, sandbox_ask },
 	[FRAME_FREEZE] = { sizeof(struct sandbox_frame), 0, LATER, sandbox_ask },
 	[FRAME_THAW] = { sizeof(struct sandbox_frame), 0, LATER, sandbox_ask },
-	[FRAME_DRAINED] = { sizeof(struct ready_frame), 0, ROUTER_DRAINING, gate_on_drained },
+	[FRAME_DRAINED] = { sizeof(struct ready_frame), 0, ROUTER_DRAINING, router_on_drained },
 };
 
 static const char *gate_answer(
@@ -74,14 +61,72 @@ static const char *gate_answer(
 	return row->run(w, frame, fds);
 }
 
+static void gate_pop(struct outbox *outbox)
+{
+	struct outbox_event *event = &outbox->events[outbox->first];
+
+	assert(outbox->count > 0);
+	for (size_t i = 0; i < event->fd_count; i++)
+		fd_close(&event->fds[i]);
+	outbox->first = (outbox->first + 1) % OUTBOX_MAX;
+	outbox->count--;
+}
+
+void gate_clear(struct outbox *outbox)
+{
+	while (outbox->count)
+		gate_pop(outbox);
+}
+
+/* Send what waits, as far as the socket takes it. */
+static void gate_flush(struct warden *w)
+{
+	struct outbox *outbox = &w->outbox;
+
+	while (outbox->count) {
+		struct outbox_event *event = &outbox->events[outbox->first];
+		int r = fd_send(w->router.socket.fd, &event->frame, event->size, event->fds,
+			event->fd_count);
+		if (r == -EAGAIN)
+			return;
+		if (r < 0) /* it is dying: its pidfd will say so */
+			gate_clear(outbox);
+		else
+			gate_pop(outbox);
+	}
+}
+
+void gate_tell(struct warden *w, const void *frame, size_t size, const int *fds, size_t fd_count)
+{
+	struct outbox *outbox = &w->outbox;
+	struct outbox_event *event = &outbox->events[(outbox->first + outbox->count) % OUTBOX_MAX];
+
+	assert(size <= sizeof(event->frame) && fd_count <= OUTBOX_FDS);
+	assert(outbox->count < OUTBOX_MAX);
+	memcpy(&event->frame, frame, size);
+	event->size = size;
+	event->fd_count = fd_count;
+	for (size_t i = 0; i < fd_count; i++)
+		event->fds[i] = fds[i];
+	outbox->count++;
+	if (w->router.socket.fd < 0)
+		gate_clear(outbox);
+	else if (outbox->count == 1)
+		gate_flush(w);
+	if (outbox->count == 1) /* the socket has just become full: only wait for room */
+		source_watch(w, &w->router.socket, EPOLLOUT);
+}
+
 void gate_ready(struct warden *w, struct source *socket)
 {
 	union frame frame;
 	int fds[FD_PASS_MAX] = { -1, -1, -1, -1, -1, -1, -1, -1 };
 	size_t size, fd_count;
 
-	if (w->outbox.count) { /* we only wait for room: see outbox.h */
-		outbox_flush(w);
+	if (w->outbox.count) {
+		gate_flush(w);
+		if (!w->outbox.count)
+			source_watch(w, socket, EPOLLIN);
 		return;
 	}
 	int r = fd_receive(socket->fd, &frame, sizeof(frame), &size, fds, FD_PASS_MAX, &fd_count);
@@ -91,11 +136,9 @@ void gate_ready(struct warden *w, struct source *socket)
 		router_condemn(w, "a frame too long");
 		return;
 	}
-	if (r < 0) { /* it is gone, or as good as gone: the pidfd brings the news */
-		if (r != -EPIPE)
-			err_log(r, "reading a request");
-		child_kill(w->router.process.fd);
-		source_close(w->epoll, &w->router.socket);
+	if (r < 0) { /* it has closed its end: it is dead or has no use for us any more */
+		cell_kill(w, &w->router.cell);
+		source_close(w, socket);
 		return;
 	}
 	const char *reason = gate_answer(w, &frame, size, fds, fd_count);

@@ -7,9 +7,10 @@
 #include "warden/jail.h"
 
 #include "base/attr.h"
+#include "os/child.h"
 #include "os/fd.h"
+#include "os/rights.h"
 #include "os/socket.h"
-#include "warden/child.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -19,6 +20,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,7 +35,7 @@ static int jail_watch_parent(struct jail *jail)
 
 static int jail_join_cgroups(struct jail *jail)
 {
-	for (int i = 0; i < CGROUP_JOINS_MAX; i++)
+	for (int i = 0; i < CGROUP_TREES; i++)
 		if (jail->joins[i] >= 0 && write(jail->joins[i], "0", 1) < 0)
 			return -errno;
 	return 0;
@@ -110,6 +113,71 @@ static int jail_set_fds(struct jail *jail)
 	return r;
 }
 
+struct jail_limit {
+	int resource;
+	uint64_t most;
+	unsigned kinds;
+};
+
+/* As `ulimit -a` shows them in AWS Lambda; and what an unpacker could possibly need. */
+static const struct jail_limit limits[] = {
+	{ RLIMIT_NOFILE, 1024, JAIL_SANDBOX }, /* "File descriptors: 1,024" */
+	{ RLIMIT_NPROC, 1024, JAIL_SANDBOX },  /* "Execution processes/threads: 1,024" */
+	{ RLIMIT_CORE, 0, BOTH },
+	{ RLIMIT_MEMLOCK, 64 * KIB, BOTH },
+	{ RLIMIT_MSGQUEUE, 819'200, JAIL_SANDBOX },
+	{ RLIMIT_RTPRIO, 0, BOTH },
+	{ RLIMIT_NICE, 0, BOTH },
+	{ RLIMIT_NOFILE, 32, JAIL_UNPACK },
+	{ RLIMIT_CPU, 60, JAIL_UNPACK },
+};
+
+static int jail_limit(struct jail *jail)
+{
+	struct rlimit stack;
+
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+		int r = limits[i].kinds & jail->kind
+			? rights_limit(limits[i].resource, limits[i].most)
+			: 0;
+		if (r < 0)
+			return r;
+	}
+	if (jail->kind == JAIL_UNPACK) /* one file cannot be longer than all may be */
+		return rights_limit(RLIMIT_FSIZE, jail->bytes_max + 1);
+	/* A soft limit, as everywhere: the hard one stays, JVMs raise it for their threads. */
+	if (getrlimit(RLIMIT_STACK, &stack) < 0)
+		return -errno;
+	stack.rlim_cur = MIN(8 * MIB, stack.rlim_max);
+	return setrlimit(RLIMIT_STACK, &stack) < 0 ? -errno : 0;
+}
+
+static int jail_drop_bounding([[maybe_unused]] struct jail *jail)
+{
+	return rights_drop_bounding();
+}
+
+static int jail_change_user(struct jail *jail)
+{
+	return rights_change_user(jail->uid);
+}
+
+static int jail_no_new_privs([[maybe_unused]] struct jail *jail)
+{
+	return rights_no_new_privs();
+}
+
+/* Our memory was the warden's: no process of the same identity may look into it. */
+static int jail_hide([[maybe_unused]] struct jail *jail)
+{
+	return prctl(PR_SET_DUMPABLE, 0) < 0 ? -errno : 0;
+}
+
+static int jail_install_filter(struct jail *jail)
+{
+	return filter_install(jail->filter);
+}
+
 struct jail_step {
 	const char *name;
 	unsigned kinds;
@@ -145,8 +213,7 @@ static const struct jail_step steps[] = {
 	{ "descriptors", BOTH, jail_set_fds, "nothing of the warden's stays open" },
 	{ "limits", BOTH, jail_limit, "rlimits as AWS documents them" },
 	{ "bounding set", BOTH, jail_drop_bounding, "no exec brings capabilities back" },
-	{ "user", BOTH, jail_change_user, "a user of its own, no groups" },
-	{ "capabilities", BOTH, jail_drop_capabilities, "none" },
+	{ "user", BOTH, jail_change_user, "a user of its own, no groups, no capabilities" },
 	{ "no new privileges", BOTH, jail_no_new_privs, "set-uid files do nothing" },
 	{ "dumpable", BOTH, jail_hide, "its memory was the warden's" },
 	/* The change of user made the kernel forget it. */

@@ -3,7 +3,7 @@
  * The jail: what a process does to itself between clone and exec, so that what it becomes
  * sees and may do what doc says and nothing else. The steps are a table (jail.c).
  */
-#include "warden/cgroup.h"
+#include "os/cgroup.h"
 #include "warden/filter.h"
 #include "wire/frames.h"
 
@@ -22,8 +22,8 @@ enum { RUNTIME_API_PORT = 9001, AWS_ENDPOINT_PORT = 4566 };
 struct jail {
 	enum jail_kind kind;
 	uint32_t uid;
-	int parent;		     /* pidfd: without it there is no life */
-	int joins[CGROUP_JOINS_MAX]; /* cgroup.procs files to enter */
+	int parent;	  /* pidfd: without it there is no life */
+	const int *joins; /* CGROUP_TREES cgroup.procs files to enter, or -1 */
 	const struct filter *filter;
 	const char *data_dir; /* see places.c */
 	int null;
@@ -75,10 +75,6 @@ typedef int jail_step_fn(struct jail *jail);
 jail_step_fn jail_make_private, jail_make_root, jail_bind_system, jail_make_etc, jail_bind_pack,
 	jail_bind_code, jail_bind_layers, jail_make_tmp, jail_make_dev, jail_make_proc,
 	jail_mask_proc, jail_bind_out, jail_seal_root, jail_pivot;
-
-/* jail_rights.c */
-jail_step_fn jail_limit, jail_drop_bounding, jail_change_user, jail_drop_capabilities,
-	jail_no_new_privs, jail_hide, jail_install_filter;
 
 /* init.c: be process 1 of the sandbox: start the runtime, reap, report. */
 _Noreturn void init_run(struct jail *jail);

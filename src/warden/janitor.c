@@ -8,9 +8,8 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "os/child.h"
 #include "os/clock.h"
-#include "os/fd.h"
-#include "warden/child.h"
 #include "warden/warden.h"
 
 #include <errno.h>
@@ -18,7 +17,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-enum { JANITOR_AGAIN_MS = 1000 };
+enum { AGAIN_MS = 1000 };
 
 /* Above all not the public socket: the next warden must be able to bind its address. */
 static void janitor_close_rest(const struct warden *w)
@@ -35,7 +34,7 @@ static void janitor_close_rest(const struct warden *w)
 static _Noreturn void janitor_run(const struct warden *w)
 {
 	janitor_close_rest(w);
-	/* It must outlive the warden, and whoever asks the whole group to end. */
+	/* It must outlive the warden, and whoever asks everybody to end. */
 	(void)prctl(PR_SET_PDEATHSIG, 0);
 	(void)signal(SIGTERM, SIG_IGN);
 	(void)signal(SIGINT, SIG_IGN);
@@ -44,52 +43,44 @@ static _Noreturn void janitor_run(const struct warden *w)
 	int r = places_lock(w->places.janitor_lock, true);
 	if (r < 0)
 		err_log(r, "locking for the janitor");
-	while (child_wait(w->self, -1) != 0)
+	while (child_wait(w->self, -1) < 0)
 		continue;
 	log_warn("warden_died", LOG_TEXT("janitor", "cleaning up"));
-	cgroups_sweep(&w->cgroups, true);
-	r = places_sweep(w->places.tmp);
+	cgroups_sweep(&w->cgroups);
+	r = places_sweep(&w->places, "");
 	if (r < 0)
 		err_log(r, "sweeping unfinished code");
 	_exit(0);
 }
 
-static void janitor_on_death(struct warden *w, [[maybe_unused]] struct source *process)
+static void janitor_on_death(struct warden *w, struct source *process)
 {
 	int status;
 
-	if (child_reap(w->janitor.process.fd, &status) == -EAGAIN)
+	if (child_reap(process->fd, &status) == -EAGAIN)
 		return;
-	source_close(w->epoll, &w->janitor.process);
+	source_close(w, process);
 	log_warn("janitor_died", LOG_U64("status", (unsigned)status));
-	w->janitor.is_missing = true;
 }
 
-void janitor_start(struct warden *w)
+uint64_t janitor_tick(struct warden *w, uint64_t now_ms)
 {
+	struct janitor *janitor = &w->janitor;
 	int pidfd;
 
-	w->janitor.started_ms = clock_mono_ms();
+	if (janitor->process.fd >= 0)
+		return UINT64_MAX;
+	if (janitor->started_ms && now_ms < janitor->started_ms + AGAIN_MS)
+		return janitor->started_ms + AGAIN_MS;
+	janitor->started_ms = now_ms;
 	int r = child_start(&(struct child_how){ .cgroup = -1, .name = "mayfly-janitor" }, &pidfd);
 	if (r == 0)
 		janitor_run(w);
 	if (r > 0)
-		r = source_open(w->epoll, &w->janitor.process, pidfd, janitor_on_death);
+		r = source_open(w, &janitor->process, pidfd, janitor_on_death);
 	if (r < 0)
 		err_log(r, "starting the janitor");
-	w->janitor.is_missing = r < 0;
-}
-
-uint64_t janitor_deadline(const struct warden *w)
-{
-	/* At once the first time; one that cannot live is not tried a thousand times a second. */
-	return w->janitor.is_missing ? w->janitor.started_ms + JANITOR_AGAIN_MS : UINT64_MAX;
-}
-
-void janitor_tick(struct warden *w, uint64_t now_ms)
-{
-	if (now_ms >= janitor_deadline(w))
-		janitor_start(w);
+	return r < 0 ? now_ms + AGAIN_MS : UINT64_MAX;
 }
 
 void janitor_stop(struct warden *w)
@@ -98,5 +89,5 @@ void janitor_stop(struct warden *w)
 		return;
 	child_kill(w->janitor.process.fd);
 	(void)child_wait(w->janitor.process.fd, -1);
-	source_close(w->epoll, &w->janitor.process);
+	source_close(w, &w->janitor.process);
 }

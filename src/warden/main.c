@@ -8,12 +8,11 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "os/child.h"
 #include "os/clock.h"
 #include "os/fd.h"
 #include "os/socket.h"
 #include "warden/boot.h"
-#include "warden/child.h"
-#include "warden/janitor.h"
 #include "warden/warden.h"
 
 #include <assert.h>
@@ -34,7 +33,7 @@ static struct warden warden;
 
 void warden_forget_router(struct warden *w)
 {
-	outbox_clear(&w->outbox);
+	gate_clear(&w->outbox);
 	sandboxes_forget_router(w);
 	code_forget_router(w);
 }
@@ -89,8 +88,7 @@ static int start_signals(struct warden *w)
 	if (sigprocmask(SIG_SETMASK, &asked, NULL) < 0)
 		return err_raise(-errno);
 	int fd = signalfd(-1, &asked, SFD_CLOEXEC | SFD_NONBLOCK);
-	return fd < 0 ? err_raise(-errno)
-		      : err_pass(source_open(w->epoll, &w->signals, fd, on_signal));
+	return fd < 0 ? err_raise(-errno) : err_pass(source_open(w, &w->signals, fd, on_signal));
 }
 
 /* A program beside us, opened now, as root: the jailed ones could not find it. */
@@ -172,36 +170,24 @@ static int start_place(struct warden *w)
 	return r < 0 ? start_fail(r, "setting up cgroups (try: mayfly doctor)") : 0;
 }
 
-/* How long epoll may wait: until the next thing is due. */
-static int loop_timeout(const struct warden *w)
-{
-	uint64_t next = MIN(MIN(router_deadline(w), janitor_deadline(w)),
-		MIN(sandboxes_deadline(w), code_deadline(w)));
-	uint64_t now = clock_mono_ms();
-
-	if (w->is_draining)
-		next = MIN(next, w->drain_until_ms);
-	if (next == UINT64_MAX)
-		return -1;
-	return next <= now ? 0 : (int)MIN(next - now, 60'000ULL);
-}
-
 static void loop_run(struct warden *w)
 {
-	while (!w->is_over) {
-		int r = source_wait(w, w->epoll, loop_timeout(w));
+	for (;;) {
+		uint64_t now = clock_mono_ms(), due = UINT64_MAX;
+		due = MIN(due, cells_tick(w, now));
+		due = MIN(due, sandboxes_tick(w, now));
+		due = MIN(due, janitor_tick(w, now));
+		due = MIN(due, router_tick(w, now));
+		if (w->is_draining) {
+			due = MIN(due, w->drain_until_ms);
+			w->is_over |= now >= w->drain_until_ms;
+		}
+		if (w->is_over)
+			return;
+		int r = source_wait(w, due);
 		if (r < 0) {
 			err_log(r, "waiting for events");
 			return;
-		}
-		uint64_t now = clock_mono_ms();
-		sandboxes_tick(w, now);
-		code_tick(w);
-		janitor_tick(w, now);
-		router_tick(w, now);
-		if (w->is_draining && now >= w->drain_until_ms) {
-			log_warn("drain_too_slow");
-			w->is_over = true;
 		}
 	}
 }
@@ -209,16 +195,14 @@ static void loop_run(struct warden *w)
 /* Kill everything and leave nothing. The janitor goes last: until then it would do the same. */
 static void end_all(struct warden *w)
 {
-	cgroups_sweep(&w->cgroups, true);
-	if (w->router.process.fd >= 0) {
-		child_kill(w->router.process.fd);
-		(void)child_wait(w->router.process.fd, END_MS_MAX);
-	}
-	if (w->jobs.remover.fd >= 0) {
-		child_kill(w->jobs.remover.fd);
-		(void)child_wait(w->jobs.remover.fd, END_MS_MAX);
-	}
-	int r = places_sweep(w->places.tmp);
+	cgroups_sweep(&w->cgroups);
+	const int left[] = { w->router.cell.process.fd, w->jobs.remover.fd };
+	for (size_t i = 0; i < ARRAY_LEN(left); i++)
+		if (left[i] >= 0) {
+			child_kill(left[i]);
+			(void)child_wait(left[i], END_MS_MAX);
+		}
+	int r = places_sweep(&w->places, "");
 	if (r < 0)
 		err_log(r, "sweeping unfinished code");
 	janitor_stop(w);
@@ -232,8 +216,10 @@ int main(void)
 	(void)umask(022);
 	if (chdir("/") < 0 || start_boot(w) != 0)
 		return 1;
-	w->signals.fd = w->janitor.process.fd = w->router.socket.fd = w->router.process.fd = -1;
+	w->signals.fd = w->janitor.process.fd = w->router.socket.fd = -1;
 	w->router.phase = ROUTER_DOWN;
+	cell_init(&w->router.cell);
+	list_init(&w->busy_cells);
 	sandboxes_init(&w->sandboxes, w->boot->sandboxes_max);
 	code_init(&w->jobs);
 
@@ -244,9 +230,7 @@ int main(void)
 		return start_fail(r, "starting");
 	if (start_place(w) != 0)
 		return 1;
-	janitor_start(w);
-	router_start(w);
-	loop_run(w);
+	loop_run(w); /* the janitor and the router are due at once */
 	end_all(w);
 	return 0;
 }

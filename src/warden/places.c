@@ -15,8 +15,9 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "os/fd.h"
-#include "warden/tree.h"
+#include "os/tree.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -113,15 +114,19 @@ static int places_open_locks(struct places *places)
 	return fcntl(places->janitor_lock, F_SETLK, &none) < 0 ? err_raise(-errno) : 0;
 }
 
-static int sweep_entry([[maybe_unused]] void *context, int dir, const char *name,
-	[[maybe_unused]] unsigned char type)
+int places_sweep(const struct places *places, const char *prefix)
 {
-	return tree_remove(dir, name);
-}
+	int fd = openat(places->tmp, ".", PLACE_OPEN), r = 0;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd); /* owns it */
+	struct dirent *entry;
 
-int places_sweep(int tmp)
-{
-	return err_pass(tree_each(tmp, sweep_entry, NULL));
+	if (!dir)
+		return err_raise(-errno);
+	while (r == 0 && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.' && str_starts(str_of(entry->d_name), str_of(prefix)))
+			r = tree_remove(places->tmp, entry->d_name);
+	(void)closedir(dir);
+	return err_pass(r);
 }
 
 /* FNV-1a of the real path: the same directory gives the same name to every later instance. */
@@ -168,7 +173,7 @@ int places_open(const struct warden_boot *boot, struct places *ret_places)
 		r = places_open_locks(&places);
 	if (r != 0)
 		return r < 0 ? err_pass(r) : r;
-	r = places_sweep(places.tmp);
+	r = places_sweep(&places, "");
 	if (r == 0)
 		r = places_name(&places);
 	if (r < 0)

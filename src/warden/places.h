@@ -26,8 +26,8 @@ enum places_answer {
  */
 [[nodiscard]] int places_open(const struct warden_boot *boot, struct places *ret_places);
 
-/* Remove everything in tmp: on start, and by the janitor. 0 or a fault. */
-[[nodiscard]] int places_sweep(int tmp);
+/* Remove everything in tmp whose name begins so. Allocates: see tree.h. 0 or a fault. */
+[[nodiscard]] int places_sweep(const struct places *places, const char *prefix);
 
 /* Take a lock file for this process (not its children): 0, or -EAGAIN when another has it. */
 [[nodiscard]] int places_lock(int fd, bool may_wait);

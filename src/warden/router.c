@@ -6,23 +6,20 @@
  *
  * The listening socket is ours and is handed to each router, so that while one is dead
  * clients queue instead of being refused. The router's death takes its sandboxes with it:
- * nobody else knows what they were doing. It is in a cgroup of its own, so that children
- * it might have had go too.
+ * nobody else knows what they were doing.
  */
 #include "warden/router.h"
 
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "os/child.h"
 #include "os/clock.h"
 #include "os/fd.h"
+#include "os/rights.h"
 #include "os/socket.h"
-#include "warden/child.h"
-#include "warden/gate.h"
-#include "warden/rights.h"
 #include "warden/warden.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -35,185 +32,172 @@
 enum {
 	BACKOFF_MS_MIN = 100,
 	BACKOFF_MS_MAX = 5000,
-	HEALTHY_MS = 10'000,
-	SEND_BUFFER = 4 * 1024 * 1024
+	HEALTHY_MS = 10'000, /* who served this long starts at the least back-off again */
+	SEND_BUFFER = 4 * 1024 * 1024,
 };
 
-static const char router_cgroup[] = "router";
+/* The descriptors it is born with (frames.h), and two that exec closes. */
+static int router_set_fds(const struct warden *w, int socket, int *ret_program, int *ret_parent)
+{
+	const int fds[] = { w->null, STDERR_FILENO, STDERR_FILENO, socket, w->listener, w->settings,
+		w->router_program, w->self };
+	static_assert(ROUTER_FD_WARDEN == 3 && ROUTER_FD_LISTEN == 4 && ROUTER_FD_SETTINGS == 5);
 
-/* In the child: give up everything, become the router. Returns an errno. */
+	int r = child_set_fds(fds, ARRAY_LEN(fds));
+	if (r == 0 && (fcntl(6, F_SETFD, FD_CLOEXEC) < 0 || fcntl(7, F_SETFD, FD_CLOEXEC) < 0))
+		r = -errno;
+	*ret_program = 6;
+	*ret_parent = 7;
+	return r;
+}
+
+/* In the child: give up everything, become the router. Returns a fault. */
 static int router_exec(const struct warden *w, int socket)
 {
 	/* Nothing of root's environment, which may hold secrets. */
 	static const char *const envp[] = { "PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8",
 		NULL };
 	static const char *const argv[] = { "mayfly", "router", NULL };
-	const int fds[] = { w->null, STDERR_FILENO, STDERR_FILENO, socket, w->listener, w->settings,
-		w->router_program, w->self };
-	static_assert(ROUTER_FD_WARDEN == 3 && ROUTER_FD_LISTEN == 4 && ROUTER_FD_SETTINGS == 5);
+	int program, parent;
 
-	int r = fchdir(w->places.router) < 0 ? -errno : 0;
+	int r = fchdir(w->places.router) < 0 ? -errno
+					     : router_set_fds(w, socket, &program, &parent);
 	if (r == 0)
-		r = child_set_fds(fds, ARRAY_LEN(fds));
-	int program = 6, self = 7;
-	if (r == 0 &&
-		(fcntl(program, F_SETFD, FD_CLOEXEC) < 0 || fcntl(self, F_SETFD, FD_CLOEXEC) < 0))
-		r = -errno;
-	if (r == 0)
-		r = setrlimit(RLIMIT_CORE, &(struct rlimit){}) < 0 ? -errno : 0;
+		r = rights_limit(RLIMIT_CORE, 0); /* its memory has customers' data in it */
 	if (r == 0)
 		r = rights_drop_bounding();
 	if (r == 0)
 		r = rights_change_user(w->boot->router_uid);
 	if (r == 0)
-		r = rights_drop_capabilities();
-	if (r == 0)
 		r = rights_no_new_privs();
 	if (r == 0)
-		r = child_die_with_parent(self);
+		r = child_die_with_parent(parent);
 	if (r < 0)
 		return r;
 	execveat(program, "", (char **)argv, (char **)envp, AT_EMPTY_PATH);
 	return -errno;
 }
 
-static void router_on_death(struct warden *w, [[maybe_unused]] struct source *process)
+static void router_on_gone(struct warden *w, struct cell *cell)
 {
-	int status = 0;
 	uint64_t now = clock_mono_ms();
 	struct router *router = &w->router;
 
-	int r = child_reap(router->process.fd, &status);
-	if (r == -EAGAIN)
-		return;
 	log_line(w->is_draining ? LOG_INFO : LOG_ERROR, "router_ended",
-		LOG_I64("status", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
-		LOG_U64("signal", WIFSIGNALED(status) ? (unsigned)WTERMSIG(status) : 0));
-	cgroup_kill(&w->cgroups, router_cgroup);
+		LOG_I64("status", WIFEXITED(cell->status) ? WEXITSTATUS(cell->status) : -1),
+		LOG_U64("signal",
+			WIFSIGNALED(cell->status) ? (unsigned)WTERMSIG(cell->status) : 0));
+	source_close(w, &router->socket);
 	warden_forget_router(w);
-	source_close(w->epoll, &router->socket);
-	source_close(w->epoll, &router->process);
-
 	if (router->ready_ms && now - router->ready_ms >= HEALTHY_MS)
 		router->backoff_ms = 0;
 	router->phase = ROUTER_DOWN;
 	router->ready_ms = 0;
-	if (w->is_draining) { /* it will not say FRAME_DRAINED any more */
-		w->is_over = true;
-		return;
-	}
-	router->restart_ms = now + MAX(router->backoff_ms, (uint32_t)BACKOFF_MS_MIN);
 	router->backoff_ms = MIN(
-		MAX(2 * router->backoff_ms, 2U * BACKOFF_MS_MIN), (uint32_t)BACKOFF_MS_MAX);
+		MAX(2 * router->backoff_ms, (uint32_t)BACKOFF_MS_MIN), (uint32_t)BACKOFF_MS_MAX);
+	router->restart_ms = now + router->backoff_ms;
+	w->is_over |= w->is_draining; /* it will not say FRAME_DRAINED any more */
 }
 
-/* The socket pair; our end takes many events before it is full. */
-static int router_make_socket(int *ret_ours, int *ret_theirs)
+static int router_start(struct warden *w)
 {
-	int pair[2], size = SEND_BUFFER;
+	static const struct cell_how how = {
+		.cgroup = "router", .process = "mayfly-router", .gone = router_on_gone
+	};
+	int pair[2], size = SEND_BUFFER, joins[CGROUP_TREES];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_raise(-errno);
-	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
-	*ret_ours = pair[0];
-	*ret_theirs = pair[1];
-	return err_pass(fd_set_nonblock(pair[0], true));
-}
-
-static int router_try_start(struct warden *w)
-{
-	scoped_fd ours = -1, theirs = -1, cgroup = -1;
-	int pidfd;
-
-	int r = router_make_socket(&ours, &theirs);
-	if (r == 0)
-		r = cgroup_make_bare(&w->cgroups, router_cgroup, &cgroup);
+	scoped_fd ours = pair[0], theirs = pair[1];
+	(void)setsockopt(ours, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	int r = fd_set_nonblock(ours, true);
 	if (r < 0)
 		return err_pass(r);
-	r = child_start(&(struct child_how){ .cgroup = cgroup, .name = "mayfly-router" }, &pidfd);
-	if (r < 0)
-		return err_pass(r);
+	r = cell_start(w, &w->router.cell, &how, joins);
 	if (r == 0) {
 		log_error("router_exec_failed", LOG_ERRNO("error", router_exec(w, theirs)));
 		_exit(127);
 	}
-	r = source_open(w->epoll, &w->router.process, pidfd, router_on_death);
-	if (r == 0)
-		r = source_open(w->epoll, &w->router.socket, fd_take(&ours), gate_ready);
-	return err_pass(r);
+	if (r < 0)
+		return err_pass(r);
+	r = source_open(w, &w->router.socket, fd_take(&ours), gate_ready);
+	if (r < 0) {
+		cell_kill(w, &w->router.cell); /* its end starts another */
+		err_log(r, "watching the router");
+	}
+	return 0;
 }
 
-void router_start(struct warden *w)
+uint64_t router_tick(struct warden *w, uint64_t now_ms)
 {
-	assert(w->router.phase == ROUTER_DOWN);
-	uint64_t now = clock_mono_ms();
+	struct router *router = &w->router;
 
-	int r = router_try_start(w);
+	if (router->phase != ROUTER_DOWN || w->is_draining)
+		return UINT64_MAX;
+	if (now_ms < router->restart_ms)
+		return router->restart_ms;
+	int r = router_start(w);
 	if (r < 0) {
 		err_log(r, "starting the router");
-		cgroup_kill(&w->cgroups, router_cgroup);
-		source_close(w->epoll, &w->router.socket);
-		source_close(w->epoll, &w->router.process);
-		w->router.restart_ms = now + BACKOFF_MS_MAX;
-		return;
+		router->restart_ms = now_ms + BACKOFF_MS_MAX;
+		return router->restart_ms;
 	}
-	w->router.phase = ROUTER_STARTING;
-	w->router.started_ms = now;
-	log_info("router_started");
-}
-
-void router_tick(struct warden *w, uint64_t now_ms)
-{
-	if (w->router.phase == ROUTER_DOWN && !w->is_draining && now_ms >= w->router.restart_ms)
-		router_start(w);
-}
-
-uint64_t router_deadline(const struct warden *w)
-{
-	return w->router.phase == ROUTER_DOWN && !w->is_draining ? w->router.restart_ms
-								 : UINT64_MAX;
+	router->phase = ROUTER_STARTING;
+	router->started_ms = now_ms;
+	return UINT64_MAX;
 }
 
 /* The one line that people and scripts wait for. */
 static void router_print_ready(const struct warden *w)
 {
 	char line[192];
-	int port = socket_port(w->listener);
 	const char *colon = strrchr(w->boot->listen, ':');
 
 	int len = snprintf(line, sizeof(line), "Ready. http://%.*s:%d\n",
-		(int)(colon ? colon - w->boot->listen : 0), w->boot->listen, port);
-	if (len > 0)
-		(void)!write(STDOUT_FILENO, line, MIN((size_t)len, sizeof(line) - 1));
+		(int)(colon - w->boot->listen), w->boot->listen, socket_port(w->listener));
+	(void)!write(STDOUT_FILENO, line, (size_t)len);
 }
 
-void router_became_ready(struct warden *w)
+const char *router_on_ready(
+	struct warden *w, [[maybe_unused]] const union frame *frame, [[maybe_unused]] int fds[])
 {
-	w->router.ready_ms = clock_mono_ms();
-	if (w->router.phase == ROUTER_STARTING)
-		w->router.phase = ROUTER_SERVING;
-	log_info("router_ready", LOG_U64("ms", w->router.ready_ms - w->router.started_ms));
-	if (!w->router.was_ready)
+	struct router *router = &w->router;
+
+	if (router->ready_ms)
+		return "ready twice";
+	router->ready_ms = clock_mono_ms();
+	if (router->phase == ROUTER_STARTING)
+		router->phase = ROUTER_SERVING;
+	log_info("router_ready", LOG_U64("ms", router->ready_ms - router->started_ms));
+	if (!router->was_ready)
 		router_print_ready(w);
-	w->router.was_ready = true;
+	router->was_ready = true;
+	return NULL;
+}
+
+const char *router_on_drained(
+	struct warden *w, [[maybe_unused]] const union frame *frame, [[maybe_unused]] int fds[])
+{
+	w->is_over = true;
+	return NULL;
 }
 
 void router_drain(struct warden *w)
 {
+	static const struct drain_frame drain = { .head.op = FRAME_DRAIN };
+
 	if (w->router.phase == ROUTER_DOWN) {
 		w->is_over = true;
 		return;
 	}
 	w->router.phase = ROUTER_DRAINING;
-	outbox_tell(w, &(struct drain_frame){ .head.op = FRAME_DRAIN }, sizeof(struct drain_frame),
-		NULL, 0);
+	gate_tell(w, &drain, sizeof(drain), NULL, 0);
 }
 
 void router_condemn(struct warden *w, const char *reason)
 {
 	log_error("router_condemned", LOG_TEXT("reason", reason));
-	/* Nothing more is read from it; its death, which follows, does the rest. */
-	source_close(w->epoll, &w->router.socket);
-	cgroup_kill(&w->cgroups, router_cgroup);
-	child_kill(w->router.process.fd);
+	/* Nothing more is read from it; its end, which follows, does the rest. */
+	source_close(w, &w->router.socket);
+	cell_kill(w, &w->router.cell);
 }

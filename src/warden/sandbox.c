@@ -1,13 +1,12 @@
 /*
- *            spawn             STARTED              init ends            cgroup removed
- *   FREE ───────────▶ BOOTING ─────────▶ LIVE ─────────────▶ REAPING ─────────────▶ FREE
- *                        │                │ FRAME_KILL           ▲
- *                        └────────────────┴──────▶ ENDING ───────┘
+ *            spawn             STARTED          init ends
+ *   FREE ───────────▶ BOOTING ─────────▶ LIVE ─────────────────▶ FREE
+ *                        │                │ kill                  ▲
+ *                        └────────────────┴────────▶ ENDING ──────┘
  *
- * The end of init (its pidfd) is the end of all: the kernel lets a pid namespace's first
- * process go only when all others are gone. What is left then is the cgroup, which for some
- * microseconds may still say "busy"; only after it is removed is FRAME_EXITED told and the
- * slot, with its identity on the host, free for another.
+ * The end of init is the end of all: the kernel lets a pid namespace's first process go only
+ * when all others are gone. Only after its cgroup is removed too (cell.c) is FRAME_EXITED told
+ * and the slot, with its identity on the host, free for another.
  *
  * A stale handle is no offence: a sandbox may end while the router asks to kill it. One that
  * was never given is.
@@ -19,7 +18,6 @@
 #include "base/log.h"
 #include "os/clock.h"
 #include "os/fd.h"
-#include "warden/child.h"
 #include "warden/jail.h"
 #include "warden/warden.h"
 
@@ -41,35 +39,28 @@ enum {
 	TMP_MB_MAX = 10'240 * 4,
 	EXTRA_MB_MAX = 1024,
 	PIDS_MAX = 1024,
-	REAP_AGAIN_MS = 2,
 };
 
 /* Which states may follow which. A move not listed here is a bug, not an error. */
 static const unsigned may_follow[SANDBOX_STATES] = {
 	[SANDBOX_FREE] = BIT(SANDBOX_BOOTING),
-	[SANDBOX_BOOTING] = BIT(SANDBOX_LIVE) | BIT(SANDBOX_ENDING) | BIT(SANDBOX_REAPING),
-	[SANDBOX_LIVE] = BIT(SANDBOX_ENDING) | BIT(SANDBOX_REAPING),
-	[SANDBOX_ENDING] = BIT(SANDBOX_REAPING),
-	[SANDBOX_REAPING] = BIT(SANDBOX_FREE),
+	[SANDBOX_BOOTING] = BIT(SANDBOX_LIVE) | BIT(SANDBOX_ENDING) | BIT(SANDBOX_FREE),
+	[SANDBOX_LIVE] = BIT(SANDBOX_ENDING) | BIT(SANDBOX_FREE),
+	[SANDBOX_ENDING] = BIT(SANDBOX_FREE),
 };
 
 /* The only place that writes the state, and with it the list that the slot is in. */
 static void sandbox_enter(struct sandboxes *table, struct sandbox *sb, enum sandbox_state next)
 {
-	struct list *const lists[SANDBOX_STATES] = {
-		[SANDBOX_FREE] =
-			&table->free, /* at the back: an identity rests as long as possible */
-		[SANDBOX_BOOTING] = &table->booting,
-		[SANDBOX_REAPING] = &table->reaping,
-	};
-
 	assert(next < SANDBOX_STATES);
 	assert(may_follow[sb->state] & BIT(next));
 	sb->state = next;
 	sb->since_ms = clock_mono_ms();
 	list_remove(&sb->link);
-	if (lists[next])
-		list_push_back(lists[next], &sb->link);
+	if (next == SANDBOX_FREE) /* at the back: an identity rests as long as possible */
+		list_push_back(&table->free, &sb->link);
+	else if (next == SANDBOX_BOOTING)
+		list_push_back(&table->booting, &sb->link);
 }
 
 void sandboxes_init(struct sandboxes *table, uint32_t count)
@@ -77,14 +68,10 @@ void sandboxes_init(struct sandboxes *table, uint32_t count)
 	assert(count > 0 && count <= SANDBOX_SLOTS_MAX);
 	list_init(&table->free);
 	list_init(&table->booting);
-	list_init(&table->reaping);
 	for (uint32_t i = 0; i < count; i++) {
 		struct sandbox *sb = &table->slots[i];
-		*sb = (struct sandbox){ .slot = i,
-			.report.fd = -1,
-			.process.fd = -1,
-			.listeners = { -1, -1 },
-			.memory_peak = -1 };
+		*sb = (struct sandbox){ .slot = i, .report.fd = -1, .listeners = { -1, -1 } };
+		cell_init(&sb->cell);
 		list_push_back(&table->free, &sb->link);
 	}
 }
@@ -94,72 +81,67 @@ static struct sandbox_handle sandbox_handle(const struct sandbox *sb)
 	return (struct sandbox_handle){ sb->slot, sb->generation };
 }
 
-static void sandbox_cgroup_name(const struct sandbox *sb, char to[static CGROUP_NAME_MAX])
-{
-	(void)snprintf(to, CGROUP_NAME_MAX, "s%u", sb->slot);
-}
-
 static void sandbox_kill(struct warden *w, struct sandbox *sb)
 {
-	char name[CGROUP_NAME_MAX];
-
-	sandbox_cgroup_name(sb, name);
-	cgroup_kill(&w->cgroups, name);
-	if (sb->state != SANDBOX_ENDING && sb->state != SANDBOX_REAPING)
+	cell_kill(w, &sb->cell);
+	if (sb->state != SANDBOX_ENDING)
 		sandbox_enter(&w->sandboxes, sb, SANDBOX_ENDING);
+}
+
+/* Why it never ran. */
+static void sandbox_blame(struct sandbox *sb, const char *step, int error)
+{
+	sb->error = (uint32_t)error;
+	(void)snprintf(sb->step, sizeof(sb->step), "%s", step);
 }
 
 /* ---- the end ---- */
 
-static void sandbox_judge(const struct sandbox *sb, bool was_oom, struct exited_frame *frame)
+static void sandbox_judge(const struct sandbox *sb, struct exited_frame *frame)
 {
-	bool is_sigkill = !sb->has_status ||
-		(WIFSIGNALED(sb->status) && WTERMSIG(sb->status) == SIGKILL);
+	bool is_signal = !sb->has_status || WIFSIGNALED(sb->status);
+	/* Without a status somebody on the host, or the kernel, killed our init. */
+	uint32_t signal = sb->has_status && is_signal ? (uint32_t)WTERMSIG(sb->status) : SIGKILL;
 
+	frame->value = signal;
 	if (!sb->was_live) {
 		frame->kind = EXIT_NO_START;
-		frame->value = was_oom ? ENOMEM : sb->error;
+		frame->value = sb->cell.was_oom ? ENOMEM : sb->error;
 		memcpy(frame->step, sb->step, sizeof(frame->step));
 	} else if (sb->was_killed) {
 		frame->kind = EXIT_KILLED;
-		frame->value = SIGKILL;
-	} else if (was_oom && is_sigkill) {
-		frame->kind = EXIT_OOM;
-		frame->value = SIGKILL;
-	} else if (!sb->has_status || WIFSIGNALED(sb->status)) {
-		frame->kind =
-			EXIT_SIGNAL; /* without a status somebody on the host killed our init */
-		frame->value = sb->has_status ? (uint32_t)WTERMSIG(sb->status) : SIGKILL;
+	} else if (is_signal) {
+		frame->kind = sb->cell.was_oom && signal == SIGKILL ? EXIT_OOM : EXIT_SIGNAL;
 	} else {
 		frame->kind = EXIT_STATUS;
 		frame->value = (uint32_t)WEXITSTATUS(sb->status);
 	}
 }
 
-/* All its processes are dead: remove the cgroup, tell, free. Tried again while it is busy. */
-static void sandbox_finish(struct warden *w, struct sandbox *sb)
+static bool sandbox_read_note(struct warden *w, struct sandbox *sb);
+
+/* Nothing of it is left: tell, and free the slot. */
+static void sandbox_on_gone(struct warden *w, struct cell *cell)
 {
-	struct exited_frame frame = { .head = { FRAME_EXITED, 0, sb->ticket } };
-	char name[CGROUP_NAME_MAX];
+	struct sandbox *sb = list_entry(cell, struct sandbox, cell);
+	struct exited_frame frame = { .head = { FRAME_EXITED, 0, sb->ticket },
+		.memory_peak = cell->memory_peak };
 
-	assert(sb->state == SANDBOX_REAPING);
-	sandbox_cgroup_name(sb, name);
-	bool was_oom = cgroup_was_oom(&w->cgroups, name);
-	frame.memory_peak = cgroup_read_u64(sb->memory_peak);
-	int r = cgroup_remove(&w->cgroups, name);
-	if (r == -EBUSY)
-		return;
-	if (r < 0)
-		err_log(r, "removing a sandbox's cgroup");
-
-	frame.handle = sb->was_live ? sandbox_handle(sb) : (struct sandbox_handle){};
-	sandbox_judge(sb, was_oom, &frame);
+	while (sandbox_read_note(w, sb)) /* what it said before it died */
+		continue;
+	source_close(w, &sb->report);
+	for (int i = 0; i < SANDBOX_LISTENERS; i++)
+		fd_close(&sb->listeners[i]);
+	if (!sb->was_live && !sb->step[0]) /* killed from outside, or for memory, on its way */
+		sandbox_blame(sb, "boot", ECHILD);
+	if (sb->was_live)
+		frame.handle = sandbox_handle(sb);
+	sandbox_judge(sb, &frame);
 	log_debug("sandbox_exited", LOG_U64("slot", sb->slot), LOG_U64("kind", frame.kind),
 		LOG_U64("value", frame.value), LOG_TEXT("step", frame.step));
-	fd_close(&sb->memory_peak);
 	sandbox_enter(&w->sandboxes, sb, SANDBOX_FREE);
 	if (!sb->is_forgotten)
-		outbox_tell(w, &frame, sizeof(frame), NULL, 0);
+		gate_tell(w, &frame, sizeof(frame), NULL, 0);
 }
 
 /* ---- what its init says ---- */
@@ -167,28 +149,21 @@ static void sandbox_finish(struct warden *w, struct sandbox *sb)
 static void sandbox_on_started(struct warden *w, struct sandbox *sb)
 {
 	struct spawned_frame frame = { { FRAME_SPAWNED, 0, sb->ticket }, sandbox_handle(sb) };
+	int fds[] = { sb->listeners[0], sb->listeners[1],
+		fcntl(sb->cell.memory_fd, F_DUPFD_CLOEXEC, 0) };
 
-	if (sb->state != SANDBOX_BOOTING) /* killed meanwhile */
-		return;
-	int peak = fcntl(sb->memory_peak, F_DUPFD_CLOEXEC, 0);
-	if (peak < 0 || sb->listeners[1] < 0) {
-		sb->error = peak < 0 ? (uint32_t)errno : EPROTO;
-		(void)snprintf(sb->step, sizeof(sb->step), "report");
-		fd_close(&peak);
+	if (sb->state != SANDBOX_BOOTING || fds[0] < 0 || fds[1] < 0 || fds[2] < 0) {
+		fd_close(&fds[2]);
+		sandbox_blame(sb, "report", EPROTO);
 		sandbox_kill(w, sb);
 		return;
 	}
-	int fds[] = { sb->listeners[0], sb->listeners[1], peak };
 	sb->listeners[0] = sb->listeners[1] = -1;
 	sb->was_live = true;
 	log_debug("sandbox_started", LOG_U64("slot", sb->slot),
 		LOG_U64("ms", clock_mono_ms() - sb->since_ms));
 	sandbox_enter(&w->sandboxes, sb, SANDBOX_LIVE);
-	if (sb->is_forgotten)
-		for (size_t i = 0; i < ARRAY_LEN(fds); i++)
-			fd_close(&fds[i]);
-	else
-		outbox_tell(w, &frame, sizeof(frame), fds, ARRAY_LEN(fds));
+	gate_tell(w, &frame, sizeof(frame), fds, ARRAY_LEN(fds));
 }
 
 static void sandbox_on_note(
@@ -203,8 +178,7 @@ static void sandbox_on_note(
 		}
 		break;
 	case NOTE_FAILED:
-		sb->error = (uint32_t)note->value;
-		memcpy(sb->step, note->step, sizeof(sb->step));
+		sandbox_blame(sb, note->step, note->value);
 		break;
 	case NOTE_STARTED:
 		sandbox_on_started(w, sb);
@@ -231,7 +205,7 @@ static bool sandbox_read_note(struct warden *w, struct sandbox *sb)
 	if (r == -EAGAIN)
 		return false;
 	if (r < 0 || len != sizeof(note)) { /* its end: the pidfd tells the rest */
-		source_close(w->epoll, &sb->report);
+		source_close(w, &sb->report);
 		r = -EPIPE;
 	} else {
 		sandbox_on_note(w, sb, &note, fds, fd_count);
@@ -244,27 +218,6 @@ static bool sandbox_read_note(struct warden *w, struct sandbox *sb)
 static void sandbox_on_report(struct warden *w, struct source *report)
 {
 	(void)sandbox_read_note(w, list_entry(report, struct sandbox, report));
-}
-
-static void sandbox_on_death(struct warden *w, struct source *process)
-{
-	struct sandbox *sb = list_entry(process, struct sandbox, process);
-	int status;
-
-	while (sandbox_read_note(w, sb)) /* what it said before it died */
-		continue;
-	if (child_reap(process->fd, &status) == -EAGAIN)
-		return;
-	source_close(w->epoll, &sb->process);
-	source_close(w->epoll, &sb->report);
-	for (int i = 0; i < SANDBOX_LISTENERS; i++)
-		fd_close(&sb->listeners[i]);
-	if (!sb->was_live && !sb->step[0]) { /* killed from outside, or for memory, on its way */
-		sb->error = ECHILD;
-		(void)snprintf(sb->step, sizeof(sb->step), "boot");
-	}
-	sandbox_enter(&w->sandboxes, sb, SANDBOX_REAPING);
-	sandbox_finish(w, sb);
 }
 
 /* ---- the beginning ---- */
@@ -301,7 +254,7 @@ static void spawn_refuse(struct warden *w, uint64_t ticket, const char *step, in
 	};
 
 	(void)snprintf(frame.step, sizeof(frame.step), "%s", step);
-	outbox_tell(w, &frame, sizeof(frame), NULL, 0);
+	gate_tell(w, &frame, sizeof(frame), NULL, 0);
 }
 
 /* Forget what the slot's former life left in it; begin the next. */
@@ -318,12 +271,13 @@ static void sandbox_renew(struct sandbox *sb, const struct spawn_frame *ask)
 }
 
 static _Noreturn void sandbox_become(const struct warden *w, const struct sandbox *sb,
-	const struct spawn_frame *ask, const int fds[], const struct cgroup_leaf *leaf, int report)
+	const struct spawn_frame *ask, const int fds[], const int joins[], int report)
 {
 	struct jail jail = {
 		.kind = JAIL_SANDBOX,
 		.uid = w->boot->sandbox_uid + sb->slot,
 		.parent = w->self,
+		.joins = joins,
 		.filter = &w->filters[FILTER_SANDBOX],
 		.data_dir = w->boot->data_dir,
 		.null = w->null,
@@ -332,65 +286,40 @@ static _Noreturn void sandbox_become(const struct warden *w, const struct sandbo
 		.pack = &w->boot->packs[ask->pack],
 		.env = fds[0],
 		.log = fds[1],
-		.root = -1,
 	};
 
-	memcpy(jail.joins, leaf->joins, sizeof(jail.joins));
 	jail_enter(&jail);
-}
-
-/* Clone into the leaf. 0, or a fault with nothing started. */
-static int sandbox_clone(struct warden *w, struct sandbox *sb, const struct spawn_frame *ask,
-	const int fds[], const struct cgroup_leaf *leaf)
-{
-	int pair[2], pidfd;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_raise(-errno);
-	scoped_fd ours = pair[0], theirs = pair[1];
-	int r = fd_set_nonblock(ours, true);
-	if (r < 0)
-		return err_pass(r);
-	const struct child_how how = { CLONE_NEWPID, leaf->unified, "mayfly-jail" };
-	r = child_start(&how, &pidfd);
-	if (r == 0)
-		sandbox_become(w, sb, ask, fds, leaf, theirs);
-	if (r < 0)
-		return err_pass(r);
-	r = source_open(w->epoll, &sb->process, pidfd, sandbox_on_death);
-	if (r < 0) /* it ends by itself: nobody holds the other end of its report */
-		return err_pass(r);
-	r = source_open(w->epoll, &sb->report, fd_take(&ours), sandbox_on_report);
-	if (r < 0)
-		err_log(r, "watching a sandbox's report"); /* the boot's deadline ends it */
-	return 0;
 }
 
 static int sandbox_start(
 	struct warden *w, struct sandbox *sb, const struct spawn_frame *ask, const int fds[])
 {
-	struct cgroup_limits limits = {
+	const struct cgroup_limits limits = {
 		.memory_bytes = (ask->memory_mb + ask->extra_mb) * MIB,
 		.pids_max = PIDS_MAX,
 		.cpu_mb = ask->memory_mb,
 		.is_cpu_strict = ask->cpu_strict,
 	};
-	struct cgroup_leaf leaf;
 	char name[CGROUP_NAME_MAX];
+	const struct cell_how how = { name, &limits, CLONE_NEWPID, "mayfly-jail", sandbox_on_gone };
+	int pair[2], joins[CGROUP_TREES];
 
-	sandbox_cgroup_name(sb, name);
-	int r = cgroup_make(&w->cgroups, name, &limits, &leaf);
+	(void)snprintf(name, sizeof(name), "s%u", sb->slot);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_raise(-errno);
+	scoped_fd ours = pair[0], theirs = pair[1];
+	int r = fd_set_nonblock(ours, true);
+	if (r == 0)
+		r = cell_start(w, &sb->cell, &how, joins);
+	else
+		return err_pass(r);
+	if (r == 0)
+		sandbox_become(w, sb, ask, fds, joins, theirs);
 	if (r < 0)
 		return err_pass(r);
-	r = sandbox_clone(w, sb, ask, fds, &leaf);
-	if (r < 0) {
-		cgroup_leaf_close(&leaf);
-		cgroup_kill(&w->cgroups, name);
-		(void)cgroup_remove(&w->cgroups, name);
-		return err_pass(r);
-	}
-	sb->memory_peak = fd_take(&leaf.memory_peak);
-	cgroup_leaf_close(&leaf);
+	r = source_open(w, &sb->report, fd_take(&ours), sandbox_on_report);
+	if (r < 0)
+		err_log(r, "watching a sandbox's report"); /* the boot's deadline ends it */
 	return 0;
 }
 
@@ -427,7 +356,6 @@ const char *sandbox_spawn(struct warden *w, const union frame *frame, int fds[])
 const char *sandbox_ask(struct warden *w, const union frame *frame, [[maybe_unused]] int fds[])
 {
 	struct sandbox_handle handle = frame->sandbox.handle;
-	char name[CGROUP_NAME_MAX];
 
 	if (handle.slot >= w->boot->sandboxes_max)
 		return "a slot that does not exist";
@@ -441,8 +369,7 @@ const char *sandbox_ask(struct warden *w, const union frame *frame, [[maybe_unus
 		sandbox_kill(w, sb);
 		return NULL;
 	}
-	sandbox_cgroup_name(sb, name);
-	int r = cgroup_freeze(&w->cgroups, name, frame->head.op == FRAME_FREEZE);
+	int r = cgroup_freeze(&w->cgroups, sb->cell.name, frame->head.op == FRAME_FREEZE);
 	if (r < 0)
 		err_log(r, "freezing or thawing a sandbox");
 	return NULL;
@@ -470,28 +397,15 @@ void sandboxes_forget_router(struct warden *w)
 	}
 }
 
-void sandboxes_tick(struct warden *w, uint64_t now_ms)
+uint64_t sandboxes_tick(struct warden *w, uint64_t now_ms)
 {
-	list_each(link, &w->sandboxes.reaping)
-		sandbox_finish(w, list_entry(link, struct sandbox, link));
 	list_each(link, &w->sandboxes.booting) {
 		struct sandbox *sb = list_entry(link, struct sandbox, link);
 		if (now_ms < sb->since_ms + SANDBOX_BOOT_MS_MAX)
-			break; /* the oldest is first */
+			return sb->since_ms + SANDBOX_BOOT_MS_MAX;
 		log_error("sandbox_boot_too_slow", LOG_U64("slot", sb->slot));
-		sb->error = ETIMEDOUT;
-		(void)snprintf(sb->step, sizeof(sb->step), "deadline");
+		sandbox_blame(sb, "deadline", ETIMEDOUT);
 		sandbox_kill(w, sb);
 	}
-}
-
-uint64_t sandboxes_deadline(const struct warden *w)
-{
-	const struct list *booting = &w->sandboxes.booting;
-
-	if (!list_empty(&w->sandboxes.reaping))
-		return clock_mono_ms() + REAP_AGAIN_MS;
-	if (list_empty(booting))
-		return UINT64_MAX;
-	return list_entry(booting->next, struct sandbox, link)->since_ms + SANDBOX_BOOT_MS_MAX;
+	return UINT64_MAX;
 }

@@ -3,21 +3,14 @@
  * The sandboxes: a fixed table of slots, each with its own identity on the host. A slot is
  * used again only when nothing of the one before is left.
  */
-#include "base/list.h"
-#include "warden/cgroup.h"
-#include "warden/source.h"
+#include "warden/cell.h"
 #include "wire/frames.h"
-
-#include <stdbool.h>
-
-struct warden;
 
 enum sandbox_state {
 	SANDBOX_FREE,
 	SANDBOX_BOOTING, /* between clone and exec */
 	SANDBOX_LIVE,	 /* the router knows it */
-	SANDBOX_ENDING,	 /* its init is dead or about to be */
-	SANDBOX_REAPING, /* all dead, its cgroup not yet removable */
+	SANDBOX_ENDING,	 /* killed, not yet gone */
 	SANDBOX_STATES
 };
 
@@ -27,11 +20,10 @@ struct sandbox {
 	enum sandbox_state state;
 	uint32_t slot;
 	uint32_t generation;
-	struct list link;      /* in free, booting or reaping of the table */
-	struct source report;  /* what its init says */
-	struct source process; /* its init */
+	struct list link;     /* in free or booting of the table */
+	struct cell cell;     /* its process is init, whose end is the end of all */
+	struct source report; /* what its init says */
 	int listeners[SANDBOX_LISTENERS];
-	int memory_peak;
 	uint64_t since_ms; /* in this state */
 
 	uint64_t ticket;
@@ -51,8 +43,7 @@ struct sandbox {
 struct sandboxes {
 	struct sandbox slots[SANDBOX_SLOTS_MAX];
 	struct list free;
-	struct list booting;
-	struct list reaping;
+	struct list booting; /* the oldest first */
 };
 
 /* Once, before anything else. */
@@ -68,8 +59,5 @@ const char *sandbox_ask(struct warden *w, const union frame *frame, int fds[]);
 /* Kill all of them, and tell nobody. */
 void sandboxes_forget_router(struct warden *w);
 
-/* What is due: boots that take too long, leaves to remove. */
-void sandboxes_tick(struct warden *w, uint64_t now_ms);
-
-/* When sandboxes_tick() has something to do: ms of the monotonic clock, UINT64_MAX for never. */
-uint64_t sandboxes_deadline(const struct warden *w);
+/* End the boots that take too long. When to call next: ms, or UINT64_MAX. */
+uint64_t sandboxes_tick(struct warden *w, uint64_t now_ms);

@@ -3,24 +3,16 @@
  * The whole state of the warden. There is one, static: all tables have their full size from
  * the start, and nothing is allocated afterwards.
  */
-#include "base/list.h"
-#include "warden/cgroup.h"
+#include "os/cgroup.h"
+#include "warden/cell.h"
 #include "warden/code.h"
 #include "warden/filter.h"
-#include "warden/outbox.h"
+#include "warden/gate.h"
+#include "warden/janitor.h"
 #include "warden/places.h"
 #include "warden/router.h"
 #include "warden/sandbox.h"
-#include "warden/source.h"
 #include "wire/frames.h"
-
-#include <stdbool.h>
-
-struct janitor {
-	struct source process;
-	uint64_t started_ms;
-	bool is_missing; /* to be started by the next tick */
-};
 
 struct warden {
 	const struct warden_boot *boot;
@@ -41,6 +33,7 @@ struct warden {
 	struct outbox outbox;
 	struct sandboxes sandboxes;
 	struct jobs jobs;
+	struct list busy_cells; /* cell.c's */
 
 	bool is_draining;
 	bool is_over; /* leave the loop */

@@ -84,6 +84,13 @@ struct unpacked_frame {
 	uint64_t bytes; /* unpacked size of all files */
 };
 
+/* The same, as mayfly-unpack says it at its end to who started it. */
+struct unpack_report {
+	uint32_t answer; /* enum unpack_answer */
+	uint32_t error;
+	uint64_t bytes;
+};
+
 struct forget_frame {
 	struct frame_head head;
 	uint8_t digest[DIGEST_LEN];

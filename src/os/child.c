@@ -3,7 +3,7 @@
  * process that is born in its cgroup never ran outside of it (and spares the kernel the
  * lock that moving takes). The warden has one thread, so the child may do anything.
  */
-#include "warden/child.h"
+#include "os/child.h"
 
 #include "base/err.h"
 #include "os/fd.h"

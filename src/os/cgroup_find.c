@@ -10,14 +10,13 @@
  *
  * Nothing is ever mounted here: that would be a mount in the warden's own namespace.
  */
-#include "warden/cgroup.h"
+#include "os/cgroup.h"
 
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "os/fd.h"
-#include "warden/cgroup_drivers.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -266,6 +265,6 @@ int cgroups_open(struct cgroups *cg, const char *base)
 	if (r < 0)
 		return err_pass(r);
 
-	cgroups_sweep(cg, true); /* what an earlier instance left */
+	cgroups_sweep(cg); /* what an earlier instance left */
 	return err_pass(find_make_bases(cg));
 }

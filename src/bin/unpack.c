@@ -1,14 +1,13 @@
 /*
  * mayfly-unpack BYTES_MAX ENTRIES_MAX: unpack the ZIP on descriptor 0 into the working
- * directory and say on descriptor 1 how it went (unpack.h).
+ * directory and say on descriptor 1 how it went (struct unpack_report).
  *
- * It runs jailed (jail.c): it has nothing but these, and is not believed. Still it refuses
+ * It runs jailed (warden/jail.c): it has nothing but these, and is not believed. Still it refuses
  * what a ZIP for Lambda has no business with: names that lead outside, links to write
  * through, hard links, devices, encryption. What it writes can be read by everybody and
  * changed by nobody: the files of one function are read by its sandboxes, as another user.
  */
 #include "base/str.h"
-#include "warden/unpack.h"
 #include "wire/frames.h"
 
 #include <archive.h>

@@ -1,0 +1,310 @@
+/*
+ * Two drivers, each a table of files to write: v2, where one directory does everything, and
+ * hybrid, where memory, pids and cpu are three more trees of cgroup v1. Killing and freezing
+ * always happen in the v2 tree, which needs no controller for that; so a host needs cgroup
+ * v2 mounted somewhere, as every one with systemd has, even if empty.
+ */
+#include "os/cgroup.h"
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "os/clock.h"
+#include "os/fd.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+	MB_PER_CPU = 1769, /* "1,769 MB of memory is the equivalent of one vCPU" */
+	CPU_PERIOD_US = 100'000,
+	CPU_QUOTA_US_MIN = 1000, /* the kernel's */
+	SWEEP_MS_MAX = 5000,
+	DIR_OPEN = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+};
+
+/* What the files want, as text, computed once for a leaf. */
+enum cgroup_value { ZERO, ONE, MEMORY, PIDS, WEIGHT, SHARES, PERIOD, QUOTA, QUOTA_PERIOD, VALUES };
+
+struct cgroup_texts {
+	char of[VALUES][48];
+};
+
+enum { STRICT = 1, WEIGHTED = 2, ALWAYS = 3, IF_THERE = 4 /* not every kernel has the file */ };
+
+struct cgroup_row {
+	enum cgroup_tree tree;
+	unsigned when;
+	const char *file;
+	enum cgroup_value value;
+};
+
+struct cgroup_driver {
+	struct cgroup_row rows[8];
+	enum cgroup_tree memory;     /* the tree that has the memory files */
+	const char *memory_peaks[3]; /* the first that exists */
+	const char *oom_file;	     /* has a line `oom_kill N` */
+};
+
+const struct cgroup_driver cgroup_v2 = {
+	.rows = {
+		{ CGROUP_UNIFIED, ALWAYS, "memory.max", MEMORY },
+		{ CGROUP_UNIFIED, ALWAYS | IF_THERE, "memory.swap.max", ZERO },
+		/* A runtime that lost one process to the OOM killer is no runtime: end all of it. */
+		{ CGROUP_UNIFIED, ALWAYS | IF_THERE, "memory.oom.group", ONE },
+		{ CGROUP_UNIFIED, ALWAYS, "pids.max", PIDS },
+		{ CGROUP_UNIFIED, WEIGHTED, "cpu.weight", WEIGHT },
+		{ CGROUP_UNIFIED, STRICT, "cpu.max", QUOTA_PERIOD },
+	},
+	.memory = CGROUP_UNIFIED,
+	.memory_peaks = { "memory.peak", "memory.current" }, /* the peak came with Linux 5.19 */
+	.oom_file = "memory.events",
+};
+
+const struct cgroup_driver cgroup_hybrid = {
+	.rows = {
+		{ CGROUP_MEMORY, ALWAYS, "memory.limit_in_bytes", MEMORY },
+		/* Memory and swap together no more than memory: no swap. The order is the kernel's. */
+		{ CGROUP_MEMORY, ALWAYS | IF_THERE, "memory.memsw.limit_in_bytes", MEMORY },
+		{ CGROUP_PIDS, ALWAYS, "pids.max", PIDS },
+		{ CGROUP_CPU, WEIGHTED, "cpu.shares", SHARES },
+		{ CGROUP_CPU, STRICT, "cpu.cfs_period_us", PERIOD },
+		{ CGROUP_CPU, STRICT, "cpu.cfs_quota_us", QUOTA },
+	},
+	.memory = CGROUP_MEMORY,
+	.memory_peaks = { "memory.max_usage_in_bytes" },
+	.oom_file = "memory.oom_control",
+};
+
+static void cgroup_write_texts(const struct cgroup_limits *limits, struct cgroup_texts *texts)
+{
+	uint64_t mb = limits->cpu_mb;
+	uint64_t quota = MAX(mb * CPU_PERIOD_US / MB_PER_CPU, (uint64_t)CPU_QUOTA_US_MIN);
+	const uint64_t numbers[VALUES] = {
+		[ONE] = 1,
+		[MEMORY] = limits->memory_bytes,
+		[PIDS] = limits->pids_max,
+		[WEIGHT] = MIN(
+			MAX(mb * 100 / MB_PER_CPU, 1ULL), 10'000ULL), /* 100: one CPU's worth */
+		[SHARES] = MAX(mb * 1024 / MB_PER_CPU, 2ULL),	      /* 1024: the same */
+		[PERIOD] = CPU_PERIOD_US,
+		[QUOTA] = quota,
+	};
+
+	for (int value = 0; value < VALUES; value++)
+		(void)snprintf(texts->of[value], sizeof(texts->of[value]), "%llu",
+			(unsigned long long)numbers[value]);
+	(void)snprintf(texts->of[QUOTA_PERIOD], sizeof(texts->of[QUOTA_PERIOD]), "%llu %d",
+		(unsigned long long)quota, CPU_PERIOD_US);
+}
+
+static int cgroup_put(const struct cgroups *cg, int dir, const char *file, const char *text)
+{
+	scoped_fd fd = openat(dir, file, cg->write_flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno; /* raised by who knows whether it matters */
+	return write(fd, text, strlen(text)) < 0 ? -errno : 0;
+}
+
+static int cgroup_limit(
+	const struct cgroups *cg, const int dirs[], const struct cgroup_limits *limits)
+{
+	struct cgroup_texts texts;
+
+	cgroup_write_texts(limits, &texts);
+	for (const struct cgroup_row *row = cg->driver->rows; row->file; row++) {
+		if (!(row->when & (limits->is_cpu_strict ? STRICT : WEIGHTED)))
+			continue;
+		int r = cgroup_put(cg, dirs[row->tree], row->file, texts.of[row->value]);
+		if (r < 0 && !(r == -ENOENT && (row->when & IF_THERE)))
+			return err_raise(r);
+	}
+	return 0;
+}
+
+/* Directories in all trees, or in the v2 tree alone. */
+static int cgroup_make_dirs(const struct cgroups *cg, const char *name, int trees, int dirs[])
+{
+	for (int tree = 0; tree < trees; tree++) {
+		if (cg->bases[tree] < 0)
+			continue;
+		if (mkdirat(cg->bases[tree], name, 0755) < 0)
+			return err_raise(-errno);
+		dirs[tree] = openat(cg->bases[tree], name, DIR_OPEN);
+		if (dirs[tree] < 0)
+			return err_raise(-errno);
+	}
+	return 0;
+}
+
+static int cgroup_open_leaf(const struct cgroups *cg, const int dirs[], struct cgroup_leaf *leaf)
+{
+	for (int tree = CGROUP_MEMORY; tree < CGROUP_TREES; tree++) {
+		if (dirs[tree] < 0)
+			continue;
+		leaf->joins[tree] = openat(
+			dirs[tree], "cgroup.procs", cg->write_flags | O_CLOEXEC, 0600);
+		if (leaf->joins[tree] < 0)
+			return err_raise(-errno);
+	}
+	for (const char *const *file = cg->driver->memory_peaks; *file && leaf->memory_peak < 0;
+		file++)
+		leaf->memory_peak = openat(dirs[cg->driver->memory], *file, O_RDONLY | O_CLOEXEC);
+	return 0;
+}
+
+int cgroup_make(const struct cgroups *cg, const char *name, const struct cgroup_limits *limits,
+	struct cgroup_leaf *ret_leaf)
+{
+	int dirs[CGROUP_TREES] = { -1, -1, -1, -1 };
+	struct cgroup_leaf leaf = { -1, { -1, -1, -1, -1 }, -1 };
+
+	int r = cgroup_make_dirs(cg, name, limits ? CGROUP_TREES : CGROUP_MEMORY, dirs);
+	if (r == 0 && limits)
+		r = cgroup_limit(cg, dirs, limits);
+	if (r == 0 && limits)
+		r = cgroup_open_leaf(cg, dirs, &leaf);
+	leaf.unified = fd_take(&dirs[CGROUP_UNIFIED]);
+	for (int tree = 0; tree < CGROUP_TREES; tree++)
+		fd_close(&dirs[tree]);
+	if (r < 0) {
+		cgroup_leaf_close(&leaf);
+		(void)cgroup_remove(cg, name); /* nobody was ever in it */
+		return err_pass(r);
+	}
+	*ret_leaf = leaf;
+	return 0;
+}
+
+void cgroup_leaf_close(struct cgroup_leaf *leaf)
+{
+	fd_close(&leaf->unified);
+	for (int tree = 0; tree < CGROUP_TREES; tree++)
+		fd_close(&leaf->joins[tree]);
+	fd_close(&leaf->memory_peak);
+}
+
+static int cgroup_put_in(
+	const struct cgroups *cg, const char *name, const char *file, const char *text)
+{
+	scoped_fd dir = openat(cg->bases[CGROUP_UNIFIED], name, DIR_OPEN);
+
+	return dir < 0 ? -errno : cgroup_put(cg, dir, file, text);
+}
+
+void cgroup_kill(const struct cgroups *cg, const char *name)
+{
+	int r = cgroup_put_in(cg, name, "cgroup.kill", "1");
+	if (r < 0 && r != -ENOENT && r != -ENODEV) /* it is gone */
+		err_log(err_raise(r), "killing a cgroup");
+}
+
+int cgroup_freeze(const struct cgroups *cg, const char *name, bool is_frozen)
+{
+	int r = cgroup_put_in(cg, name, "cgroup.freeze", is_frozen ? "1" : "0");
+	return r < 0 ? err_raise(r) : 0;
+}
+
+/* The number after `key ` at the start of a line of a file: `populated 0`, `oom_kill 3`. */
+static uint64_t cgroup_read_key(int fd, str key)
+{
+	char text[4096];
+	size_t len;
+	str line, name;
+	uint64_t value;
+
+	if (fd < 0 || lseek(fd, 0, SEEK_SET) < 0 || fd_read_all(fd, text, sizeof(text), &len) < 0)
+		return 0;
+	str rest = { text, len };
+	while (str_next(&rest, '\n', &line))
+		if (str_cut(&line, ' ', &name) && str_eq(name, key))
+			return str_to_u64(line, UINT64_MAX, &value) == 0 ? value : 0;
+	return 0;
+}
+
+bool cgroup_was_oom(const struct cgroups *cg, const char *name)
+{
+	scoped_fd dir = openat(cg->bases[cg->driver->memory], name, DIR_OPEN);
+	if (dir < 0)
+		return false;
+	scoped_fd file = openat(dir, cg->driver->oom_file, O_RDONLY | O_CLOEXEC);
+	return cgroup_read_key(file, S("oom_kill")) > 0;
+}
+
+uint64_t cgroup_read_u64(int fd)
+{
+	char text[32];
+	size_t len;
+	uint64_t value;
+
+	if (fd < 0 || lseek(fd, 0, SEEK_SET) < 0 || fd_read_all(fd, text, sizeof(text), &len) < 0)
+		return 0;
+	str number = { text, len - (len && text[len - 1] == '\n') };
+	return str_to_u64(number, UINT64_MAX, &value) == 0 ? value : 0;
+}
+
+int cgroup_remove(const struct cgroups *cg, const char *name)
+{
+	for (int tree = 0; tree < CGROUP_TREES; tree++)
+		if (cg->bases[tree] >= 0 && unlinkat(cg->bases[tree], name, AT_REMOVEDIR) < 0 &&
+			errno != ENOENT)
+			return errno == EBUSY ? -EBUSY : err_raise(-errno);
+	return 0;
+}
+
+/* Wait until nothing lives below `dir`: the kernel announces it (POLLPRI) in cgroup.events. */
+static void cgroup_wait_empty(int dir)
+{
+	scoped_fd events = openat(dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	uint64_t until = clock_mono_ms() + SWEEP_MS_MAX;
+
+	while (cgroup_read_key(events, S("populated")) != 0) {
+		struct pollfd changed = { .fd = events, .events = POLLPRI };
+		uint64_t now = clock_mono_ms();
+		if (now >= until || (poll(&changed, 1, (int)(until - now)) < 0 && errno != EINTR))
+			return;
+	}
+}
+
+/* The last of its processes may be half-way out: the kernel says EBUSY for some µs more. */
+static void cgroup_remove_patiently(int parent, const char *name)
+{
+	for (int left = 1000; left > 0; left--) {
+		if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno != EBUSY)
+			return;
+		(void)poll(NULL, 0, 1);
+	}
+}
+
+static void cgroup_sweep_tree(const struct cgroups *cg, enum cgroup_tree tree)
+{
+	int base = openat(cg->parents[tree], cg->base, DIR_OPEN);
+	if (base < 0)
+		return;
+	if (tree == CGROUP_UNIFIED) {
+		(void)cgroup_put(cg, base, "cgroup.kill", "1");
+		cgroup_wait_empty(base);
+	}
+	DIR *leaves = fdopendir(base); /* owns `base` */
+	struct dirent *entry;
+	while (leaves && (entry = readdir(leaves)))
+		if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+			cgroup_remove_patiently(base, entry->d_name);
+	if (leaves)
+		(void)closedir(leaves);
+	cgroup_remove_patiently(cg->parents[tree], cg->base);
+}
+
+void cgroups_sweep(const struct cgroups *cg)
+{
+	/* The unified tree first: it kills, and then the others are empty too. */
+	for (int tree = 0; tree < CGROUP_TREES; tree++)
+		if (cg->parents[tree] >= 0)
+			cgroup_sweep_tree(cg, (enum cgroup_tree)tree);
+}

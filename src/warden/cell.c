@@ -1,0 +1,152 @@
+/*
+ * epoll, bare. A source is removed from it explicitly before its descriptor is closed:
+ * children between clone and exec still hold copies, and epoll forgets a file only with
+ * the last of them.
+ *
+ * A cgroup may say EBUSY for some microseconds after its last process was collected: such
+ * leaves wait in a list and are tried again every other millisecond.
+ */
+#include "warden/cell.h"
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "os/child.h"
+#include "os/clock.h"
+#include "os/fd.h"
+#include "warden/warden.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+
+enum { AGAIN_MS = 2, WAIT_MS_MAX = 60'000 };
+
+int source_open(struct warden *w, struct source *source, int fd, source_fn *ready)
+{
+	assert(fd >= 0 && source->fd < 0);
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = source };
+
+	if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
+		int fault = -errno;
+		fd_close(&fd);
+		return err_raise(fault);
+	}
+	*source = (struct source){ fd, ready };
+	return 0;
+}
+
+void source_watch(struct warden *w, struct source *source, uint32_t events)
+{
+	struct epoll_event event = { .events = events, .data.ptr = source };
+
+	if (epoll_ctl(w->epoll, EPOLL_CTL_MOD, source->fd, &event) < 0)
+		err_log(err_raise(-errno), "changing what is watched");
+}
+
+void source_close(struct warden *w, struct source *source)
+{
+	if (source->fd < 0)
+		return;
+	(void)epoll_ctl(w->epoll, EPOLL_CTL_DEL, source->fd, NULL);
+	fd_close(&source->fd);
+}
+
+int source_wait(struct warden *w, uint64_t due_ms)
+{
+	struct epoll_event event;
+	uint64_t now = clock_mono_ms();
+	int timeout = due_ms <= now ? 0 : (int)MIN(due_ms - now, (uint64_t)WAIT_MS_MAX);
+
+	int count = epoll_wait(w->epoll, &event, 1, timeout);
+	if (count < 0)
+		return errno == EINTR ? 0 : err_raise(-errno);
+	if (count == 1) {
+		struct source *source = event.data.ptr;
+		assert(source->fd >= 0);
+		source->ready(w, source);
+	}
+	return 0;
+}
+
+void cell_init(struct cell *cell)
+{
+	*cell = (struct cell){ .process.fd = -1, .memory_fd = -1 };
+	list_init(&cell->link);
+}
+
+/* True when its cgroup is no more, and so is the cell. */
+static bool cell_finish(struct warden *w, struct cell *cell)
+{
+	int r = cgroup_remove(&w->cgroups, cell->name);
+	if (r == -EBUSY)
+		return false;
+	if (r < 0)
+		err_log(r, "removing a cgroup");
+	list_remove(&cell->link);
+	cell->gone(w, cell);
+	return true;
+}
+
+static void cell_on_death(struct warden *w, struct source *process)
+{
+	struct cell *cell = list_entry(process, struct cell, process);
+
+	int r = child_reap(process->fd, &cell->status);
+	if (r == -EAGAIN)
+		return;
+	if (r < 0)
+		err_log(r, "collecting a process");
+	source_close(w, process);
+	cell->memory_peak = cgroup_read_u64(cell->memory_fd);
+	fd_close(&cell->memory_fd);
+	cell->was_oom = cgroup_was_oom(&w->cgroups, cell->name);
+	cgroup_kill(&w->cgroups, cell->name); /* children that outlived it */
+	if (!cell_finish(w, cell))
+		list_push_back(&w->busy_cells, &cell->link);
+}
+
+int cell_start(struct warden *w, struct cell *cell, const struct cell_how *how,
+	int ret_joins[static CGROUP_TREES])
+{
+	struct cgroup_leaf leaf;
+	int pidfd;
+
+	assert(cell->process.fd < 0 && !list_linked(&cell->link));
+	cell_init(cell);
+	cell->gone = how->gone;
+	(void)snprintf(cell->name, sizeof(cell->name), "%s", how->cgroup);
+	int r = cgroup_make(&w->cgroups, cell->name, how->limits, &leaf);
+	if (r < 0)
+		return err_pass(r);
+	r = child_start(&(struct child_how){ how->namespaces, leaf.unified, how->process }, &pidfd);
+	if (r == 0) {
+		for (int tree = 0; tree < CGROUP_TREES; tree++)
+			ret_joins[tree] = leaf.joins[tree];
+		return 0;
+	}
+	cell->memory_fd = fd_take(&leaf.memory_peak);
+	cgroup_leaf_close(&leaf);
+	if (r > 0)
+		r = source_open(w, &cell->process, pidfd, cell_on_death);
+	if (r < 0) {
+		fd_close(&cell->memory_fd);
+		cgroup_kill(&w->cgroups, cell->name);
+		(void)cgroup_remove(&w->cgroups, cell->name);
+		return err_pass(r);
+	}
+	return 1;
+}
+
+void cell_kill(struct warden *w, const struct cell *cell)
+{
+	if (cell->process.fd >= 0 || list_linked(&cell->link))
+		cgroup_kill(&w->cgroups, cell->name);
+}
+
+uint64_t cells_tick(struct warden *w, uint64_t now_ms)
+{
+	list_each(link, &w->busy_cells)
+		(void)cell_finish(w, list_entry(link, struct cell, link));
+	return list_empty(&w->busy_cells) ? UINT64_MAX : now_ms + AGAIN_MS;
+}

@@ -1,0 +1,78 @@
+#pragma once
+/*
+ * What the warden waits for (sources), and processes that it keeps in a cgroup of their own
+ * (cells): the router, each sandbox, each unpacking. A cell's end is told once, when its
+ * process is dead and everything else in its cgroup too, and the cgroup is removed.
+ */
+#include "base/list.h"
+#include "os/cgroup.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct warden;
+struct source;
+
+typedef void source_fn(struct warden *w, struct source *source);
+
+/* A descriptor and who handles it. It lives inside the object that it belongs to. */
+struct source {
+	int fd; /* owned; -1: not in use */
+	source_fn *ready;
+};
+
+/* Take the descriptor and watch it, level-triggered, for EPOLLIN. 0 or a fault (fd closed). */
+[[nodiscard]] int source_open(struct warden *w, struct source *source, int fd, source_fn *ready);
+
+/* Watch for these events from now on. */
+void source_watch(struct warden *w, struct source *source, uint32_t events);
+
+/* Stop watching and close; nothing when it is not in use. */
+void source_close(struct warden *w, struct source *source);
+
+/*
+ * Wait for one event, until `due_ms`, and handle it. One event a call: a handler may close any
+ * source, so a second event of the same batch could be a ghost's. 0 or a fault.
+ */
+[[nodiscard]] int source_wait(struct warden *w, uint64_t due_ms);
+
+struct cell;
+typedef void cell_fn(struct warden *w, struct cell *cell);
+
+struct cell {
+	struct source process; /* pidfd; -1: not running */
+	char name[CGROUP_NAME_MAX];
+	cell_fn *gone;
+	struct list link; /* dead, but its cgroup still busy */
+
+	/* Of its end, valid in gone(). */
+	int status; /* of its process, as of wait(2) */
+	bool was_oom;
+	uint64_t memory_peak;
+
+	int memory_fd; /* its memory peak, while it runs; or -1 */
+};
+
+struct cell_how {
+	const char *cgroup;
+	const struct cgroup_limits *limits; /* NULL: none */
+	uint64_t namespaces;		    /* CLONE_NEW… */
+	const char *process;		    /* its name for ps */
+	cell_fn *gone;
+};
+
+/* An unused cell. */
+void cell_init(struct cell *cell);
+
+/*
+ * Start a process in a new leaf. 0 in the child, with `joins` to write "0" to; positive in the
+ * parent; negative a fault, in the parent, with nothing left.
+ */
+[[nodiscard]] int cell_start(struct warden *w, struct cell *cell, const struct cell_how *how,
+	int ret_joins[static CGROUP_TREES]);
+
+/* SIGKILL all of it; gone() follows. Nothing when it is not running. */
+void cell_kill(struct warden *w, const struct cell *cell);
+
+/* Try to remove the busy leaves again. When to call next: ms, or UINT64_MAX. */
+uint64_t cells_tick(struct warden *w, uint64_t now_ms);
