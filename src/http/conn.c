@@ -77,6 +77,13 @@ void conn_die(struct http_conn *conn)
 	loop_defer(conn->server->options.loop, &conn->task);
 }
 
+void conn_fail(struct http_conn *conn, int fault, const char *what)
+{
+	if (fault != -EPIPE && fault != -ECONNRESET && fault != -ETIMEDOUT)
+		err_log(fault, what);
+	conn_die(conn);
+}
+
 void conn_watch(struct http_conn *conn)
 {
 	bool is_receiving = conn->state == CONN_IDLE || conn->state == CONN_HEAD ||
@@ -90,10 +97,8 @@ void conn_watch(struct http_conn *conn)
 	int r = watch_set(conn->watch,
 		(is_receiving || is_open_with_room ? WATCH_READ : 0) |
 			(is_sending ? WATCH_WRITE : 0));
-	if (r < 0) {
-		err_log(r, "watch a connection");
-		conn_die(conn);
-	}
+	if (r < 0)
+		conn_fail(conn, r, "watch a connection");
 }
 
 void conn_end_exchange(struct http_conn *conn, size_t used)
@@ -206,7 +211,7 @@ static void conn_on_head(struct http_conn *conn)
 		conn_enter(conn, CONN_BODY);
 		int r = conn_send_continue(conn);
 		if (r < 0) {
-			conn_die(conn);
+			conn_fail(conn, r, "ask for a request's body");
 			return;
 		}
 	}
@@ -234,8 +239,7 @@ static void conn_parse(struct http_conn *conn)
 	assert(!conn->exchange);
 	conn->exchange = server_take_exchange(conn->server);
 	if (!conn->exchange) {
-		err_log(-ENOMEM, "receive a request");
-		conn_die(conn);
+		conn_fail(conn, err_raise(-ENOMEM), "receive a request");
 		return;
 	}
 	enum http_parse_answer answer = http_parse_request(
@@ -273,8 +277,9 @@ static void conn_on_task(struct deferred *task)
 	conn_step(conn);
 	/* A reply was held for a request that is not whole yet: it has waited long enough. */
 	if ((conn->state == CONN_HEAD || conn->state == CONN_BODY) && conn_has_output(conn)) {
-		if (conn_flush(conn) < 0)
-			conn_die(conn);
+		int r = conn_flush(conn);
+		if (r < 0)
+			conn_fail(conn, r, "send a held reply");
 		else
 			conn_watch(conn);
 	}
@@ -321,8 +326,7 @@ static void conn_on_readable(struct http_conn *conn)
 {
 	int r = conn_make_room(conn);
 	if (r < 0) {
-		err_log(r, "read from a connection");
-		conn_die(conn);
+		conn_fail(conn, r, "receive a request");
 		return;
 	}
 	if (conn->in.size == conn->in.len) {
@@ -334,7 +338,7 @@ static void conn_on_readable(struct http_conn *conn)
 	if (len < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (len < 0) {
-		conn_die(conn);
+		conn_fail(conn, -errno, "read from a connection");
 	} else if (len == 0) {
 		conn_on_end(conn);
 	} else if (conn->state == CONN_LINGER) {
@@ -353,7 +357,7 @@ static void conn_on_writable(struct http_conn *conn)
 		return;
 	int r = conn_flush(conn);
 	if (r < 0) {
-		conn_die(conn);
+		conn_fail(conn, r, "send a reply");
 		return;
 	}
 	if (!conn_has_output(conn) && is_sending)

@@ -130,6 +130,8 @@ void conn_free(struct http_conn *conn);
 void conn_enter(struct http_conn *conn, enum conn_state next);
 /* Nothing more can be said or heard: free it from the loop. Twice is once. */
 void conn_die(struct http_conn *conn);
+/* The same because of a fault, which is logged unless it only says that the peer has left. */
+void conn_fail(struct http_conn *conn, int fault, const char *what);
 /* Its time in this state is over. */
 void conn_on_timeout(struct http_conn *conn);
 /* The reply is sent: close, or go on with the next request. */

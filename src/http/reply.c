@@ -230,7 +230,7 @@ void http_reply(struct http_conn *conn, const struct http_reply *reply)
 	int r = reply_send(conn, reply, is_held);
 	conn_end_exchange(conn, used); /* after sending: the reply may view the request */
 	if (r < 0)
-		conn_die(conn);
+		conn_fail(conn, r, "send a reply");
 	else
 		reply_after(conn, is_held);
 }
@@ -253,7 +253,7 @@ void conn_refuse(struct http_conn *conn, int status)
 	buf_done(&fields);
 	buf_done(&body);
 	if (r < 0)
-		conn_die(conn);
+		conn_fail(conn, r, "send a reply");
 	else
 		reply_after(conn, false);
 }

@@ -25,6 +25,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <signal.h>
 
 enum {
 	SERVER_ACCEPT_BATCH = 16, /* connections accepted before others have their turn */
@@ -235,6 +236,7 @@ int http_server_new(const struct http_server_options *options, struct http_serve
 	for (int kind = 0; kind < TIME_KINDS; kind++)
 		list_init(&server->lists[kind]);
 	buf_init(&server->date, 64);
+	(void)signal(SIGPIPE, SIG_IGN); /* sendfile(2) has no MSG_NOSIGNAL */
 	server_set_times(server);
 	int r = server_start(server);
 	if (r < 0) {

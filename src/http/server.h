@@ -72,7 +72,10 @@ struct http_server_options {
 	bool is_eager_close_detected; /* watch for the peer's close while a request is open */
 };
 
-/* Start accepting. On a fault the listener is still the caller's. */
+/*
+ * Start accepting. On a fault the listener is still the caller's. The process ignores SIGPIPE from
+ * here on.
+ */
 [[nodiscard]] int http_server_new(
 	const struct http_server_options *options, struct http_server **ret_server);
 /*

@@ -1,0 +1,69 @@
+#pragma once
+/*
+ * What the tests of the server share: a server on a real loop whose answers are chosen by the
+ * path, and a script that talks to it from another thread over real sockets.
+ *
+ *	/echo       the body, from memory or from its file
+ *	/kind       "memory LEN TRAILERS" or "spooled LEN TRAILERS"
+ *	/hold       202, held
+ *	/wait       answered with "go" by the next request to /go
+ *	/go         answers all that wait, then itself
+ *	/close      200 and close
+ *	/abort      no answer
+ *	/big?N      N bytes; /file?N the same from a file, /short?N from one that is too short
+ *	/status?N   status N with the body "body"
+ *	/count      how many requests the connection has had
+ *	others      200, the path as the body; /refuse is refused with 403 at its head
+ */
+#include "base/buf.h"
+#include "http/server.h"
+
+enum { RIG_WAITING_MAX = 64 };
+
+struct rig {
+	struct loop *loop;
+	struct http_server *server;
+	int port;
+	/* The rest belongs to the loop's thread: rig_ask() for it. */
+	struct http_conn *waiting[RIG_WAITING_MAX];
+	unsigned waiting_count;
+	unsigned requests, gone, gone_open;
+	uint64_t body_max, memory_max;
+};
+
+struct rig_reply {
+	int status;
+	str head;
+	str body;
+	char bytes[4096];
+};
+
+/*
+ * Start a server with these options (loop, listener, ops and context are filled in; conns_max and
+ * so on have defaults), run the script on another thread, and end both.
+ */
+void rig_run(struct http_server_options options, void (*script)(struct rig *rig));
+
+/* Run on the loop's thread, and wait for it. */
+unsigned rig_ask(struct rig *rig, unsigned (*question)(struct rig *rig));
+/* Ask until the answer is `wanted`, for some seconds; the test fails if it never is. */
+void rig_wait(struct rig *rig, unsigned (*question)(struct rig *rig), unsigned wanted);
+unsigned rig_conns(struct rig *rig);
+unsigned rig_open(struct rig *rig);
+unsigned rig_requests(struct rig *rig);
+unsigned rig_gone(struct rig *rig);
+unsigned rig_gone_open(struct rig *rig);
+
+/* The peer's side; all of them block, for some seconds at most. */
+int rig_connect(struct rig *rig);
+void rig_send(int fd, str bytes);
+/* Read one reply to a request (a HEAD has no body). Its body must fit. */
+void rig_read(int fd, bool is_head, struct rig_reply *ret_reply);
+/* Read a reply and compare. */
+void rig_expect(int fd, int status, str body);
+/* The peer closes, without another byte. */
+void rig_expect_end(int fd);
+/* Nothing comes for a while. */
+void rig_expect_silence(int fd);
+/* Read exactly so many bytes and drop them. */
+void rig_skip(int fd, size_t len);
