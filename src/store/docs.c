@@ -134,7 +134,7 @@ int docs_get(struct docs *docs, str kind, str key, struct buf *value, uint64_t *
 /* Is the document as the write expects it? DOCS_DONE, DOCS_CONFLICT or a fault. */
 static int docs_check(struct sql *sql, const struct docs_write *write)
 {
-	uint64_t revision;
+	uint64_t revision = 0;
 
 	if (write->expect == DOCS_ANY)
 		return DOCS_DONE;
@@ -202,7 +202,7 @@ int docs_write(
 	struct docs *docs, const struct docs_write *writes, size_t count, uint64_t *ret_revision)
 {
 	struct sql *sql;
-	uint64_t revision;
+	uint64_t revision = 0;
 
 	assert(docs && (writes || count == 0));
 	if (count > DOCS_BATCH_MAX)
