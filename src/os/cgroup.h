@@ -36,6 +36,19 @@ struct cgroup_leaf {
 	int memory_peak;	 /* readable: the most memory ever used; or -1 */
 };
 
+/* What this host mounts; trees that a controller has no part in are false. */
+struct cgroup_mounts {
+	bool has_v2;
+	bool in_v1[CGROUP_TREES]; /* of CGROUP_MEMORY, CGROUP_PIDS, CGROUP_CPU */
+	bool in_v2[CGROUP_TREES];
+};
+
+/* Look, change nothing. 0 or a fault. *ret_v2 is the v2 mount (the caller's) or -1. */
+[[nodiscard]] int cgroups_look(struct cgroup_mounts *ret_mounts, int *ret_v2);
+
+/* The controller of a tree, as both versions call it. */
+const char *cgroup_controller(enum cgroup_tree tree);
+
 /* The two ways to limit. */
 extern const struct cgroup_driver cgroup_v2;	 /* one tree does everything */
 extern const struct cgroup_driver cgroup_hybrid; /* limits in three trees of cgroup v1 */

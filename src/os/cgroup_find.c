@@ -81,6 +81,32 @@ static int find_mounts(int mounts[static CGROUP_TREES])
 	return 0;
 }
 
+const char *cgroup_controller(enum cgroup_tree tree)
+{
+	return controllers[tree];
+}
+
+int cgroups_look(struct cgroup_mounts *ret_mounts, int *ret_v2)
+{
+	int mounts[CGROUP_TREES] = { -1, -1, -1, -1 };
+	struct cgroup_mounts seen = {};
+	char text[1024];
+
+	int r = find_mounts(mounts);
+	if (r < 0)
+		return err_pass(r);
+	str v2 = find_read(mounts[CGROUP_UNIFIED], "cgroup.controllers", text, sizeof(text));
+	seen.has_v2 = mounts[CGROUP_UNIFIED] >= 0;
+	for (int tree = CGROUP_MEMORY; tree < CGROUP_TREES; tree++) {
+		seen.in_v1[tree] = mounts[tree] >= 0;
+		seen.in_v2[tree] = find_word(v2, controllers[tree]);
+		fd_close(&mounts[tree]);
+	}
+	*ret_mounts = seen;
+	*ret_v2 = mounts[CGROUP_UNIFIED];
+	return 0;
+}
+
 /* Our own cgroup in the v2 tree, or the mount itself where the path cannot be seen. */
 static int find_own(int mount, int *ret_dir)
 {
