@@ -53,7 +53,7 @@ function textLine(level, values) {
 
 function jsonLine(level, values) {
 	const line = { timestamp: new Date().toISOString(), level, requestId, tenantId };
-	if (values.length <= 1) {
+	if (values.length === 1) {
 		try {
 			return JSON.stringify({ ...line, message: values[0] }, (_, value) =>
 				value instanceof Error ? { ...errorFields(value), ...value } : value);
@@ -80,7 +80,7 @@ function patchConsole(modern) {
 	const toLine = isJson ? jsonLine : textLine;
 	LEVELS.forEach((level, rank) => {
 		console[level.toLowerCase()] =
-			rank < least ? () => {} : (...values) => write(rank, toLine(level, values));
+			rank < least ? () => {} : (first, ...rest) => write(rank, toLine(level, [first, ...rest]));
 	});
 	console.log = console.info;
 }

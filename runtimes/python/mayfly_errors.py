@@ -109,7 +109,7 @@ def log(json, result):
         for entry in result["stackTrace"]:
             lines += [indented(line) for line in entry.splitlines()] or [""]
         text = "\n".join(lines)
-    write_log(text, ERROR_LEVEL)
+    write_log(text, ERROR_LEVEL, Current.is_log_json)
 
 
 def indented(line):

@@ -60,10 +60,15 @@ def plain(value, inside):
 
 
 def plain_dict(value, inside):
-    return {
-        key.decode("utf-8") if isinstance(key, bytes) else key: plain(item, inside)
-        for key, item in value.items()
-    }
+    return {plain_key(key): plain(item, inside) for key, item in value.items()}
+
+
+def plain_key(key):
+    if isinstance(key, bytes):
+        return key.decode("utf-8")
+    if key is not None and not isinstance(key, (str, int, float)):
+        raise TypeError("keys must be str, int, float, bool or None, not " + type(key).__name__)
+    return key
 
 
 def plain_fields(value, inside):

@@ -9,7 +9,7 @@ import time
 from mayfly_runtime import write_log
 
 DATE_FORMAT = "%Y-%m-%dT%H:%M:%S"
-TEXT_FORMAT = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s"
+TEXT_FORMAT = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n"
 
 # Attributes of a record that are not the function's own `extra` fields.
 RESERVED = frozenset(
@@ -41,7 +41,7 @@ def log_handler(logging, current, formatter):
             try:
                 # DEBUG 10 → 2, INFO 20 → 3, … CRITICAL 50 → 6
                 level = min(50, record.levelno) // 10 + 1 if record.levelno >= 10 else 0
-                write_log(self.format(record) + "\n", level)
+                write_log(self.format(record), level, current.is_log_json)
             except Exception:
                 self.handleError(record)
 
@@ -75,6 +75,6 @@ def json_formatter(logging):
                 "tenantId": record.tenant_id,
             }
             own = {k: v for k, v in vars(record).items() if k not in RESERVED and k not in fields}
-            return encode({k: v for k, v in {**fields, **own}.items() if v is not None})
+            return encode({k: v for k, v in {**fields, **own}.items() if v is not None}) + "\n"
 
     return JsonFormatter()

@@ -292,7 +292,7 @@ def pop_trace_fields(client_context):
     return {name: fields[name] for name in known if isinstance(fields.get(name), str)}
 
 
-def write_log(text, level=NO_LEVEL):
+def write_log(text, level=NO_LEVEL, is_json=False):
     """
     `text` as one event of the function's log. sys.stdout may be the function's own by now.
     Without frames the platform cuts at line breaks: then it is as many events as lines.
@@ -303,7 +303,7 @@ def write_log(text, level=NO_LEVEL):
         fd = 1
         data += b"" if data.endswith(b"\n") else b"\n"
     else:
-        kind = FRAME_JSON if Current.is_log_json else FRAME_TEXT
+        kind = FRAME_JSON if is_json else FRAME_TEXT
         data = b"".join((
             (kind | level << 2).to_bytes(4, "big"), len(data).to_bytes(4, "big"),
             (time.time_ns() // 1000).to_bytes(8, "big"), data))

@@ -83,18 +83,24 @@ class Pack:
             environment.__exit__()
 
 
-@pytest.fixture(params=PYTHONS.items(), ids=lambda item: item[0])
-def python(request, tmp_path):
-    """start(code) → Environment, for each Python that the pack finds."""
-    pack = Pack("python", *request.param, tmp_path)
+def python_starter(version, program, folder):
+    """start(code) → Environment of the python pack."""
+    pack = Pack("python", version, program, folder)
 
     def start(code, handler="lambda_function.handler", runtime="python3.12", **more):
         files = {"lambda_function.py": code} if isinstance(code, str) else code
         return pack.start(files, handler=handler, runtime=runtime, **more)
 
     start.pack = pack
+    return start
+
+
+@pytest.fixture(params=PYTHONS.items(), ids=lambda item: item[0])
+def python(request, tmp_path):
+    """start(code) → Environment, for each Python that the pack finds."""
+    start = python_starter(*request.param, tmp_path)
     yield start
-    pack.stop()
+    start.pack.stop()
 
 
 @pytest.fixture(params=NODES.items(), ids=lambda item: item[0])

@@ -478,7 +478,7 @@ def test_console_in_the_text_format(node):
     shape = "".join(r"%s\t%s\t%s\t%s\n" % (TIME, who, level, text) for who, level, text in [
         ("undefined", "INFO", "init"), (id_, "INFO", r"hello x \{ a: \[ 1 \] \}"), (id_, "TRACE", "t"), (id_, "DEBUG", "d"),
         (id_, "INFO", "i"), (id_, "WARN", "w"), (id_, "ERROR", "e"), (id_, "FATAL", "f"), (id_, "INFO", "two\nlines"),
-        (id_, "INFO", ""),
+        (id_, "INFO", "undefined"),
     ])
     assert re.fullmatch(shape + "raw\n", env.log), env.log
 
