@@ -8,7 +8,9 @@
 
 struct logs;
 
+/* Open or create `path` (relative to the working directory). */
 [[nodiscard]] int logs_open(const char *path, struct logs **ret_logs);
+/* No call may be under way. NULL is fine. */
 void logs_close(struct logs *logs);
 
 enum logs_answer { LOGS_DONE = 0, LOGS_NO_GROUP, LOGS_NO_STREAM, LOGS_EXISTS };
@@ -34,12 +36,15 @@ struct logs_event {
 [[nodiscard]] int logs_append(struct logs *logs, struct logs_scope scope,
 	const struct logs_event *events, size_t count, bool make);
 
+/* LOGS_DONE, or LOGS_EXISTS. */
 [[nodiscard]] int logs_group_create(struct logs *logs, struct logs_scope scope, str group,
 	uint64_t now_ms, str log_class, str kms_key);
+/* With its streams and events: unreachable at once, off the disk then or at a later logs_expire(). */
 [[nodiscard]] int logs_group_delete(struct logs *logs, struct logs_scope scope, str group);
-/* days = 0: keep for ever. */
+/* LOGS_DONE or LOGS_NO_GROUP. days = 0: keep for ever. */
 [[nodiscard]] int logs_group_set_retention(
 	struct logs *logs, struct logs_scope scope, str group, unsigned days);
+/* LOGS_DONE or LOGS_NO_GROUP. */
 [[nodiscard]] int logs_group_set_protection(
 	struct logs *logs, struct logs_scope scope, str group, bool is_protected);
 [[nodiscard]] int logs_stream_create(
@@ -78,6 +83,7 @@ struct logs_stream_query {
 	bool descending;
 	size_t limit;
 };
+/* LOGS_DONE, LOGS_NO_GROUP, or a fault; non-zero from the callback stops. */
 [[nodiscard]] int logs_streams(struct logs *logs, struct logs_scope scope,
 	const struct logs_stream_query *query, logs_stream_fn *each, void *context);
 

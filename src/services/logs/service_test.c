@@ -182,7 +182,7 @@ static void check_json(json_t *out, const char *format)
 	if (!json_equal(out, want)) {
 		char *got = json_dumps(out, JSON_INDENT(1));
 		fprintf(stderr, "  got: %s\n", got);
-		free(got);
+		mem_free(got);
 		FAIL("another answer");
 	}
 	json_decref(want);

@@ -8,6 +8,7 @@
 #include "services/logs/tags.h"
 
 #include "base/err.h"
+#include "base/mem.h"
 #include "engine/platform.h"
 #include "services/logs/lookup.h"
 #include "services/logs/operations.h"
@@ -75,7 +76,7 @@ static int tags_write(struct call *call, str group, json_t *tags, uint64_t expec
 		return err_raise(-ENOMEM);
 	write.value = str_of(text);
 	int r = docs_write(call->platform->docs, &write, 1, NULL);
-	free(text);
+	mem_free(text);
 	return err_pass(r);
 }
 
