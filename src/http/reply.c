@@ -69,7 +69,8 @@ int conn_send(struct http_conn *conn, const struct iovec *pieces, size_t count)
 	size_t waiting = conn->out.len - conn->out_sent, total = waiting;
 
 	assert(count <= REPLY_PIECES_MAX);
-	all[0] = (struct iovec){ conn->out.at + conn->out_sent, waiting };
+	if (waiting > 0)
+		all[0] = (struct iovec){ conn->out.at + conn->out_sent, waiting };
 	for (size_t i = 0; i < count; i++) {
 		all[i + 1] = pieces[i];
 		total += pieces[i].iov_len;

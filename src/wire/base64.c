@@ -50,7 +50,8 @@ void base64_put(struct buf *out, str bytes)
 	const unsigned char *from = (const unsigned char *)bytes.at;
 	size_t rest = bytes.len % 3;
 
-	if (bytes.len > SIZE_MAX / 2 || buf_reserve(out, (bytes.len + 2) / 3 * 4) < 0)
+	if (bytes.len == 0 || bytes.len > SIZE_MAX / 2 ||
+		buf_reserve(out, (bytes.len + 2) / 3 * 4) < 0)
 		return;
 	char *to = out->at + out->len;
 	out->len += (bytes.len + 2) / 3 * 4;

@@ -114,7 +114,7 @@ void hex_put(struct buf *out, str bytes)
 {
 	static const char digits[] = "0123456789abcdef";
 
-	if (bytes.len > SIZE_MAX / 2 || buf_reserve(out, bytes.len * 2) < 0)
+	if (bytes.len == 0 || bytes.len > SIZE_MAX / 2 || buf_reserve(out, bytes.len * 2) < 0)
 		return;
 	for (size_t i = 0; i < bytes.len; i++) {
 		unsigned char c = (unsigned char)bytes.at[i];
