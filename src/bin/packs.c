@@ -32,8 +32,7 @@ struct manifest {
 	char start[16];
 	char interpreter[VALUE_MAX];
 	char version[VALUE_MAX]; /* the command that prints it */
-	char oldest[32];
-	char bind[64];
+	char prefix[VALUE_MAX];	 /* the command that prints what to bind */
 	char argv[VALUE_MAX];
 	char env[VALUE_MAX];
 };
@@ -41,7 +40,6 @@ struct manifest {
 /* What the placeholders of a manifest stand for. */
 struct places {
 	const char *interpreter;
-	const char *bin; /* its folder */
 	const char *version;
 };
 
@@ -67,8 +65,7 @@ static int manifest_line(void *context, const char *section, const char *name, c
 		{ "start", m->start, sizeof(m->start) },
 		{ "interpreter", m->interpreter, sizeof(m->interpreter) },
 		{ "version", m->version, sizeof(m->version) },
-		{ "oldest", m->oldest, sizeof(m->oldest) },
-		{ "bind", m->bind, sizeof(m->bind) },
+		{ "prefix", m->prefix, sizeof(m->prefix) },
 		{ "argv", m->argv, sizeof(m->argv) },
 		{ "env", m->env, sizeof(m->env) },
 	};
@@ -78,11 +75,8 @@ static int manifest_line(void *context, const char *section, const char *name, c
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		if (strcmp(keys[i].name, name) != 0)
 			continue;
-		/* An indented line goes on with the value: inih gives the name again. */
-		size_t len = strlen(keys[i].to);
-		if (len && len + 1 < keys[i].size)
-			keys[i].to[len++] = ' ';
-		return str_to_array(str_of(value), keys[i].to + len, keys[i].size - len) == 0;
+		/* Twice is a mistake, and so is an indented line: inih gives its name again. */
+		return !keys[i].to[0] && str_to_array(str_of(value), keys[i].to, keys[i].size) == 0;
 	}
 	return 0;
 }
@@ -132,7 +126,7 @@ static bool word_next(str *rest, str *ret_word)
 	return true;
 }
 
-/* Text with its placeholders filled in; {wanted} stays, the engine knows it. */
+/* Text with its placeholders filled in. */
 static bool text_expand(str text, const struct places *places, char *to, size_t size)
 {
 	const struct {
@@ -140,7 +134,6 @@ static bool text_expand(str text, const struct places *places, char *to, size_t 
 		const char *value;
 	} known[] = {
 		{ S("interpreter}"), places->interpreter },
-		{ S("bin}"), places->bin },
 		{ S("version}"), places->version },
 		{ S("pack}"), "/var/runtime" },
 	};
@@ -196,19 +189,14 @@ static bool spec_fill(struct pack_spec *spec, const struct manifest *m, const st
 		str_to_array(str_of(places->version), spec->version, sizeof(spec->version)) == 0;
 }
 
-/* What of the host the interpreter needs beyond the base root: a path relative to its folder. */
-static bool spec_bind(struct pack_spec *spec, const char *relative, const char *bin)
+/* What of the host the interpreter needs beyond the base root. */
+static bool spec_bind(struct pack_spec *spec, const char *prefix)
 {
-	char path[PATH_MAX], real[PATH_MAX];
-
-	if (!relative[0])
+	if (!prefix[0] || strcmp(prefix, "/usr") == 0 || strncmp(prefix, "/usr/", 5) == 0)
 		return true;
-	snprintf(path, sizeof(path), "%s/%s", bin, relative);
-	if (!realpath(path, real) || strcmp(real, "/") == 0)
+	if (prefix[0] != '/' || prefix[1] == '\0')
 		return false;
-	if (strcmp(real, "/usr") == 0 || strncmp(real, "/usr/", 5) == 0)
-		return true;
-	return str_to_array(str_of(real), spec->binds[spec->bind_count++], PACK_PATH_MAX) == 0;
+	return str_to_array(str_of(prefix), spec->binds[spec->bind_count++], PACK_PATH_MAX) == 0;
 }
 
 static struct pack_found *finder_add(struct finder *finder)
@@ -230,8 +218,8 @@ static bool found_fill(
 {
 	return str_to_array(str_of(m->language), found->language, sizeof(found->language)) == 0 &&
 		str_to_array(str_of(m->runtimes), found->runtimes, sizeof(found->runtimes)) == 0 &&
-		text_expand(str_of(m->env), places, found->env, sizeof(found->env)) &&
-		spec_fill(&found->spec, m, places) && spec_bind(&found->spec, m->bind, places->bin);
+		str_to_array(str_of(m->env), found->env, sizeof(found->env)) == 0 &&
+		spec_fill(&found->spec, m, places);
 }
 
 /* --- interpreters --- */
@@ -246,66 +234,56 @@ static bool has_version(const struct packs *packs, const char *name, const char 
 	return false;
 }
 
-/* "Python 3.11.2" and "v20.20.2" → the digits and dots. */
-static bool version_cut(const char *line, char *to, size_t size)
+/* The first line that a command of the manifest prints, from the cache when the interpreter is the same file. */
+static bool interpreter_ask(struct finder *finder, const char *what, const char *command,
+	const char *interpreter, char *to, size_t size)
 {
-	const char *from = line + strcspn(line, "0123456789");
-
-	return from[0] && str_to_array((str){ from, strspn(from, "0123456789.") }, to, size) == 0;
-}
-
-static bool version_is_older(const char *version, const char *oldest)
-{
-	unsigned a[2] = {}, b[2] = {};
-
-	sscanf(version, "%4u.%4u", &a[0], &a[1]);
-	sscanf(oldest, "%4u.%4u", &b[0], &b[1]);
-	return a[0] < b[0] || (a[0] == b[0] && a[1] < b[1]);
-}
-
-/* What the version command prints, from the cache when the interpreter is the same file. */
-static bool interpreter_ask(struct finder *finder, const struct manifest *m,
-	const struct places *places, char *to, size_t size)
-{
+	const struct places places = { .interpreter = interpreter, .version = "" };
 	char words[PROBE_ARGV_MAX][VALUE_MAX];
 	const char *argv[PROBE_ARGV_MAX + 1] = {};
-	str rest = str_of(m->version), word;
+	str rest = str_of(command), word;
 	int count = 0;
 
-	if (probe_cache_get(finder->cache, places->interpreter, "version", to, size))
+	if (probe_cache_get(finder->cache, interpreter, what, to, size))
 		return true;
 	while (word_next(&rest, &word)) {
-		if (count == PROBE_ARGV_MAX || !text_expand(word, places, words[count], VALUE_MAX))
+		if (count == PROBE_ARGV_MAX || !text_expand(word, &places, words[count], VALUE_MAX))
 			return false;
 		argv[count] = words[count];
 		count++;
 	}
 	if (!count || probe_run(argv, to, size) < 0)
 		return false;
-	probe_cache_put(finder->cache, places->interpreter, "version", to);
+	probe_cache_put(finder->cache, interpreter, what, to);
 	return true;
+}
+
+static bool version_is_right(const char *version)
+{
+	return version[0] && version[strspn(version, "0123456789.")] == '\0';
 }
 
 static void finder_try_interpreter(
 	struct finder *finder, const struct manifest *m, const char *interpreter)
 {
-	char line[256], version[32], bin[PATH_MAX];
-	struct places places = { .interpreter = interpreter, .bin = bin, .version = "" };
+	char version[32], prefix[PACK_PATH_MAX] = "";
 
-	snprintf(bin, sizeof(bin), "%s", interpreter);
-	*strrchr(bin, '/') = '\0'; /* it is absolute */
-	if (!interpreter_ask(finder, m, &places, line, sizeof(line)) ||
-		!version_cut(line, version, sizeof(version))) {
-		buf_putf(finder->problems, "%s: does not say its version\n", interpreter);
+	if (!interpreter_ask(
+		    finder, "version", m->version, interpreter, version, sizeof(version)) ||
+		!version_is_right(version) ||
+		(m->prefix[0] &&
+			!interpreter_ask(finder, "prefix", m->prefix, interpreter, prefix,
+				sizeof(prefix)))) {
+		buf_putf(finder->problems, "%s: does not say its version: left out\n", interpreter);
 		return;
 	}
-	if (version_is_older(version, m->oldest) || has_version(finder->packs, m->name, version))
+	if (has_version(finder->packs, m->name, version))
 		return;
-	places.version = version;
 	struct pack_found *found = finder_add(finder);
 	if (!found)
 		return;
-	if (!found_fill(found, m, &places) ||
+	if (!found_fill(found, m, &(struct places){ interpreter, version }) ||
+		!spec_bind(&found->spec, prefix) ||
 		str_to_array(str_of(interpreter), found->interpreter, sizeof(found->interpreter)) <
 			0) {
 		buf_putf(finder->problems, "%s: its paths do not fit\n", interpreter);
@@ -348,7 +326,7 @@ static void finder_take(struct finder *finder, const struct manifest *m)
 	struct pack_found *found = finder_add(finder);
 	if (!found)
 		return;
-	if (found_fill(found, m, &(struct places){ "", "", "" }))
+	if (found_fill(found, m, &(struct places){ "", "" }))
 		finder->packs->count++;
 	else
 		buf_putf(finder->problems, "%s: its argv does not fit\n", m->folder);

@@ -81,7 +81,8 @@ struct environment {
 	int log_fd;
 	struct watch *log_watch;
 	bool is_log_paused;
-	struct buf line; /* a log line that is not ended yet */
+	struct buf line; /* a log event that is not whole yet */
+	bool is_frame;	 /* it is a frame, see environment_log.c */
 	struct log_stream *stream;
 	const struct runtime_pack *pack;
 	uint64_t created_ms;	  /* loop time */

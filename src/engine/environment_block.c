@@ -44,27 +44,13 @@ static void put_default(struct buf *block, const struct environment *env, str as
 		put_assignment(block, assignment);
 }
 
-/* {wanted} in a pack's default is the version in the runtime's name: "20" of nodejs20.x. */
-static void put_pack_default(struct buf *block, const struct function_version *version, str assignment)
-{
-	static const str wanted = S_INIT("{wanted}");
-	ptrdiff_t at;
-
-	while ((at = str_find_str(assignment, wanted)) >= 0) {
-		buf_put(block, str_slice(assignment, 0, (size_t)at));
-		buf_put(block, runtime_name_version(version->runtime));
-		assignment = str_from(assignment, (size_t)at + wanted.len);
-	}
-	put_assignment(block, assignment);
-}
-
 static void put_pack_defaults(struct buf *block, const struct environment *env)
 {
 	const struct function_version *version = env->pool->version;
 
 	for (uint32_t i = 0; i < env->pack->env_count; i++) {
 		if (!has_name(version->env, version->env_count, env_name(env->pack->env[i])))
-			put_pack_default(block, version, env->pack->env[i]);
+			put_assignment(block, env->pack->env[i]);
 	}
 }
 
@@ -99,9 +85,13 @@ static void put_reserved(struct buf *block, const struct environment *env)
 	put(block, "AWS_REGION", version->region);
 	put(block, "AWS_DEFAULT_REGION", version->region);
 	put(block, "AWS_LAMBDA_INITIALIZATION_TYPE", S("on-demand"));
-	buf_put(block, S("AWS_EXECUTION_ENV=AWS_Lambda_"));
-	buf_put(block, version->runtime);
-	buf_put_char(block, '\0');
+	/* A function that brings its own runtime is not told of ours. */
+	if (env->pack->version.len) {
+		buf_put(block, S("AWS_EXECUTION_ENV=AWS_Lambda_"));
+		buf_put(block, version->runtime);
+		buf_put_char(block, '\0');
+		put(block, "_LAMBDA_TELEMETRY_LOG_FD", S("1"));
+	}
 	/* On this node an access key of twelve digits names its own account. */
 	put(block, "AWS_ACCESS_KEY_ID", version->account);
 	put(block, "AWS_SECRET_ACCESS_KEY", S("mayfly"));

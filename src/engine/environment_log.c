@@ -2,6 +2,10 @@
  * What a function prints: one pipe for standard output and standard error, read on the loop thread, cut at
  * newlines, one log event a line.
  *
+ * A runtime that was told of it (_LAMBDA_TELEMETRY_LOG_FD) writes records of several lines as frames of
+ * Lambda's own format into the same pipe: a head with a magic number and a length, then the text. 0xa5 never
+ * begins a character of UTF-8, so at the start of a line it tells a frame from text.
+ *
  * The pipe is read to its end (for the moment) before an invocation ends, so that what was printed
  * before the answer stands before END; see invocation_respond(). A line longer than an event may be is cut. When
  * the log store cannot keep up the pipe is not read, and the function waits in write(2).
@@ -20,7 +24,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { READ_SIZE = 64 * 1024, READS_PER_TURN = 16 };
+enum { READ_SIZE = 64 * 1024, READS_PER_TURN = 16, FRAME_HEAD = 16 };
 
 /* Lambda: "the last 4 KB of the execution log". */
 static void tail_put(struct buf *tail, str line)
@@ -55,29 +59,77 @@ static void log_end_line(struct environment *env)
 {
 	if (!env->line.len)
 		return;
-	environment_log_put(env, buf_str(&env->line));
+	environment_log_put(env, str_from(buf_str(&env->line), env->is_frame ? FRAME_HEAD : 0));
 	buf_clear(&env->line);
+	env->is_frame = false;
 }
 
-/* Cut `bytes` at newlines; what is left over waits in env->line. */
+/* The length of a frame's text, or -1 when these are no frame's first bytes. */
+static int64_t frame_text_len(str head)
+{
+	const unsigned char *at = (const unsigned char *)head.at;
+	/* 0xa55a0002 JSON, 0xa55a0003 text; bits 2 to 5 are the level. */
+	bool is_frame = at[0] == 0xa5 && at[1] == 0x5a && at[2] == 0 && (at[3] & 0xc3) >= 2 &&
+		(at[3] & 0xc3) <= 3;
+	uint32_t len = (uint32_t)at[4] << 24 | (uint32_t)at[5] << 16 | (uint32_t)at[6] << 8 | at[7];
+
+	return is_frame && len <= LOG_LINE_MAX ? (int64_t)len : -1;
+}
+
+/* Move up to `count` bytes from *bytes to the line that is being put together. */
+static void line_take(struct environment *env, str *bytes, size_t count)
+{
+	count = MIN(count, bytes->len);
+	buf_put(&env->line, str_slice(*bytes, 0, count));
+	*bytes = str_from(*bytes, count);
+}
+
+/* Go on with a frame; what turns out to be none is text from here on. */
+static void log_take_frame(struct environment *env, str *bytes)
+{
+	if (env->line.len < FRAME_HEAD)
+		line_take(env, bytes, FRAME_HEAD - env->line.len);
+	if (env->line.len < FRAME_HEAD)
+		return;
+	int64_t len = frame_text_len(buf_str(&env->line));
+	if (len < 0) {
+		env->is_frame = false;
+		return;
+	}
+	line_take(env, bytes, FRAME_HEAD + (size_t)len - env->line.len);
+	if (env->line.len == FRAME_HEAD + (size_t)len)
+		log_end_line(env);
+}
+
+/* Go on with a line of text, up to its newline. */
+static void log_take_text(struct environment *env, str *bytes)
+{
+	ptrdiff_t newline = str_find(*bytes, '\n');
+	size_t len = newline < 0 ? bytes->len : (size_t)newline + 1;
+
+	if (newline >= 0 && !env->line.len) { /* whole, where it lies */
+		environment_log_put(env, str_slice(*bytes, 0, len));
+		*bytes = str_from(*bytes, len);
+		return;
+	}
+	line_take(env, bytes, MIN(len, LOG_LINE_MAX - MIN(env->line.len, LOG_LINE_MAX - 1)));
+	if (env->line.at[env->line.len - 1] == '\n' || env->line.len >= LOG_LINE_MAX)
+		log_end_line(env);
+}
+
+/* Cut `bytes` into events; what is not whole yet waits in env->line. */
 static void log_split(struct environment *env, str bytes)
 {
-	ptrdiff_t newline;
-
-	while ((newline = str_find(bytes, '\n')) >= 0) {
-		str line = str_slice(bytes, 0, (size_t)newline + 1);
-		bytes = str_from(bytes, (size_t)newline + 1);
-		if (!env->line.len) {
-			environment_log_put(env, line);
-			continue;
-		}
-		buf_put(&env->line, line);
-		log_end_line(env);
+	while (bytes.len && !env->line.err) {
+		if (!env->line.len)
+			env->is_frame = (unsigned char)bytes.at[0] == 0xa5;
+		if (env->is_frame)
+			log_take_frame(env, &bytes);
+		else
+			log_take_text(env, &bytes);
 	}
-	buf_put(&env->line, bytes);
-	if (env->line.len >= LOG_LINE_MAX)
-		log_end_line(env);
-	env->line.err = 0;
+	if (env->line.err) /* out of memory: the line is lost, the pipe goes on */
+		buf_clear(&env->line);
 }
 
 static void log_on_room(void *context)
@@ -136,9 +188,9 @@ static void log_on_ready(void *context, unsigned events)
 int environment_log_open(struct environment *env, int fd)
 {
 	env->log_fd = fd;
-	buf_init(&env->line, LOG_LINE_MAX + READ_SIZE);
-	return err_pass(watch_new(
-		env->engine->loop, fd, WATCH_READ, log_on_ready, env, &env->log_watch));
+	buf_init(&env->line, LOG_LINE_MAX + FRAME_HEAD);
+	return err_pass(
+		watch_new(env->engine->loop, fd, WATCH_READ, log_on_ready, env, &env->log_watch));
 }
 
 void environment_log_close(struct environment *env)
