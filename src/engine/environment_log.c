@@ -113,6 +113,8 @@ static void log_take_text(struct environment *env, str *bytes)
 		return;
 	}
 	line_take(env, bytes, MIN(len, LOG_LINE_MAX - MIN(env->line.len, LOG_LINE_MAX - 1)));
+	if (env->line.err)
+		return;
 	if (env->line.at[env->line.len - 1] == '\n' || env->line.len >= LOG_LINE_MAX)
 		log_end_line(env);
 }
