@@ -30,6 +30,8 @@ enum { READ_SIZE = 64 * 1024, READS_PER_TURN = 16, FRAME_HEAD = 16 };
 static void tail_put(struct buf *tail, str line)
 {
 	buf_put(tail, line);
+	if (!str_ends(line, S("\n"))) /* a frame's text may end without one */
+		buf_put_char(tail, '\n');
 	if (tail->len > LIMIT_LOG_TAIL_BYTES)
 		buf_drop(tail, tail->len - LIMIT_LOG_TAIL_BYTES);
 }
