@@ -119,8 +119,10 @@ void environment_stream_name(const struct environment *env, struct buf *out);
 
 /* Watch the read end of the log pipe (taken). */
 [[nodiscard]] int environment_log_open(struct environment *env, int fd);
-/* Read what waits in the pipe; end an unfinished line when `is_end`. */
-void environment_log_drain(struct environment *env, bool is_end);
+/* Read what waits in the pipe. */
+void environment_log_drain(struct environment *env);
+/* What has come is an event, newline or not. */
+void environment_log_end_line(struct environment *env);
 void environment_log_close(struct environment *env);
 /* A line of the platform's own, into the log and the running invocation's tail. */
 [[gnu::format(printf, 2, 3)]] void environment_log_putf(struct environment *env, const char *format, ...);
@@ -189,6 +191,7 @@ struct invocation {
 	bool is_abandoned;
 	bool is_ended; /* a result was chosen */
 	bool wants_tail;
+	bool has_printed; /* something, since it started */
 	char request_id[UUID_LEN + 1];
 	char qualifier[QUALIFIER_MAX];
 	char trace[TRACE_MAX];

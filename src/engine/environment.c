@@ -155,7 +155,8 @@ static void environment_free(struct environment *env)
 
 void environment_kill(struct environment *env)
 {
-	struct sandbox_frame frame = { .head = { .op = FRAME_KILL, .ticket = env->id }, .handle = env->sandbox };
+	struct sandbox_frame frame = { .head = { .op = FRAME_KILL, .ticket = env->id },
+		.handle = env->sandbox };
 
 	assert(!env->invocation);
 	if (env->state != ENV_DEAD)
@@ -264,7 +265,8 @@ static void environment_not_started(struct environment *env, const struct exited
 			victim->request_id);
 		return;
 	}
-	invocation_refuse(victim, INVOKE_FAULT, S("The execution environment could not be started."));
+	invocation_refuse(
+		victim, INVOKE_FAULT, S("The execution environment could not be started."));
 }
 
 static void environment_crashed(struct environment *env, const struct exited_frame *frame)
@@ -285,11 +287,14 @@ static void environment_crashed(struct environment *env, const struct exited_fra
 	if (is_init)
 		invocation_start(victim, env);
 	if (env->init_error.len) {
-		invocation_fail_with(victim, buf_str(&env->init_error), str_of(env->init_error_type));
+		invocation_fail_with(
+			victim, buf_str(&env->init_error), str_of(env->init_error_type));
 		return;
 	}
-	environment_log_putf(env, "RequestId: %s Error: %s\nRuntime.ExitError\n", victim->request_id, text);
-	invocation_fail(victim, "error", "Runtime.ExitError", "RequestId: %s Error: %s", victim->request_id, text);
+	environment_log_putf(
+		env, "RequestId: %s Error: %s\nRuntime.ExitError\n", victim->request_id, text);
+	invocation_fail(victim, "error", "Runtime.ExitError", "RequestId: %s Error: %s",
+		victim->request_id, text);
 }
 
 /* Runs at the end of the turn in which the warden said it: all answers have been read. */
@@ -298,7 +303,8 @@ static void environment_handle_exit(struct deferred *self)
 	struct environment *env = list_entry(self, struct environment, exit);
 	const struct exited_frame *frame = &env->exit_frame;
 
-	environment_log_drain(env, true);
+	environment_log_drain(env);
+	environment_log_end_line(env);
 	log_stream_set_memory_peak(env->stream, frame->memory_peak);
 	if (env->invocation && env->invocation->is_ended)
 		invocation_conclude(env->invocation);
@@ -330,7 +336,8 @@ static void environment_timed_out(struct environment *env)
 	struct buf stamp;
 
 	env->engine->counters.timeouts++;
-	environment_log_drain(env, true);
+	environment_log_drain(env);
+	environment_log_end_line(env);
 	if (env->state == ENV_INIT)
 		log_init_report(env, "timeout", NULL);
 	if (!victim)
@@ -364,7 +371,8 @@ static void environment_on_deadline(void *context)
 		environment_timed_out(env);
 		break;
 	case ENV_BOOTING:
-		log_error("environment_boot_timeout", LOG_STR("function", env->pool->version->name));
+		log_error(
+			"environment_boot_timeout", LOG_STR("function", env->pool->version->name));
 		break;
 	case ENV_IDLE:
 		break;
@@ -400,7 +408,8 @@ static int environment_new(struct pool *pool, struct environment **ret_env)
 	random_bytes(random, sizeof(random));
 	buf_init(&hex, sizeof(env->stream_id));
 	hex_put(&hex, (str){ (const char *)random, sizeof(random) });
-	int r = hex.err ? hex.err : str_to_array(buf_str(&hex), env->stream_id, sizeof(env->stream_id));
+	int r = hex.err ? hex.err
+			: str_to_array(buf_str(&hex), env->stream_id, sizeof(env->stream_id));
 	buf_done(&hex);
 	if (r == 0)
 		r = timer_new(engine->loop, environment_on_deadline, env, &env->deadline);
@@ -419,10 +428,11 @@ static int environment_open_stream(struct environment *env)
 
 	buf_init(&name, 512);
 	environment_stream_name(env, &name);
-	env->stream = name.err ? NULL :
-		log_stream_new(env->engine->log_writer,
-			&(struct log_stream_names){ version->account, version->region,
-				version->log_group, buf_str(&name) });
+	env->stream = name.err
+		? NULL
+		: log_stream_new(env->engine->log_writer,
+			  &(struct log_stream_names){ version->account, version->region,
+				  version->log_group, buf_str(&name) });
 	buf_done(&name);
 	return env->stream ? 0 : err_raise(-ENOMEM);
 }
@@ -481,7 +491,8 @@ int environment_start(struct pool *pool)
 	const struct runtime_pack *pack;
 	struct environment *env;
 
-	enum runtime_match match = runtimes_find(engine->options.runtimes, pool->version->runtime, &pack);
+	enum runtime_match match = runtimes_find(
+		engine->options.runtimes, pool->version->runtime, &pack);
 	if (match == RUNTIME_NONE)
 		return err_raise(-ENOPKG);
 	int r = environment_new(pool, &env);
@@ -514,15 +525,17 @@ static void log_init_start(struct environment *env)
 {
 	const struct function_version *version = env->pool->version;
 	const struct runtime_pack *pack;
-	enum runtime_match match = runtimes_find(env->engine->options.runtimes, version->runtime, &pack);
+	enum runtime_match match = runtimes_find(
+		env->engine->options.runtimes, version->runtime, &pack);
 	struct buf line;
 
 	buf_init(&line, 1024);
 	if (version->log_is_json) {
 		buf_put(&line, S("{\"time\":\""));
 		timestamp_put_iso8601(&line, clock_real_ms(), true);
-		buf_put(&line, S("\",\"type\":\"platform.initStart\",\"record\":{\"initializationType\":"
-				 "\"on-demand\",\"phase\":\"init\",\"runtimeVersion\":"));
+		buf_put(&line,
+			S("\",\"type\":\"platform.initStart\",\"record\":{\"initializationType\":"
+			  "\"on-demand\",\"phase\":\"init\",\"runtimeVersion\":"));
 		buf_put_json(&line, version->runtime);
 		buf_put(&line, S(",\"runtimeVersionArn\":\"arn:aws:lambda:"));
 		buf_put(&line, version->region);
@@ -544,14 +557,16 @@ static void log_init_start(struct environment *env)
 		buf_put(&line, pack->name);
 		buf_put(&line, S("-"));
 		buf_put(&line, pack->version);
-		buf_put(&line, match == RUNTIME_NEAREST ? S("\t(nearest installed version)\n") : S("\n"));
+		buf_put(&line,
+			match == RUNTIME_NEAREST ? S("\t(nearest installed version)\n") : S("\n"));
 	}
 	if (!line.err)
 		environment_log_put(env, buf_str(&line));
 	buf_done(&line);
 }
 
-void environment_on_spawned(struct environment *env, const struct spawned_frame *frame, const int fds[static 3])
+void environment_on_spawned(
+	struct environment *env, const struct spawned_frame *frame, const int fds[static 3])
 {
 	struct engine *engine = env->engine;
 
@@ -567,7 +582,8 @@ void environment_on_spawned(struct environment *env, const struct spawned_frame 
 	env->spawned_us = engine_now_us();
 	environment_enter(env, ENV_INIT);
 	log_init_start(env);
-	env->endpoint = engine->options.on_endpoint(engine->options.context, fds[1], env->pool->version);
+	env->endpoint = engine->options.on_endpoint(
+		engine->options.context, fds[1], env->pool->version);
 	if (!env->endpoint)
 		close(fds[1]);
 	int r = runtime_api_open(env, fds[0]);
@@ -612,5 +628,6 @@ void environment_on_init_error(struct environment *env, str body, str error_type
 	buf_clear(&env->init_error);
 	buf_put(&env->init_error, body);
 	if (str_to_array(error_type, env->init_error_type, sizeof(env->init_error_type)) < 0)
-		(void)str_to_array(S("Runtime.Unknown"), env->init_error_type, sizeof(env->init_error_type));
+		(void)str_to_array(
+			S("Runtime.Unknown"), env->init_error_type, sizeof(env->init_error_type));
 }

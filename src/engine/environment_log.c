@@ -6,7 +6,7 @@
  * Lambda's own format into the same pipe: a head with a magic number and a length, then the text. 0xa5 never
  * begins a character of UTF-8, so at the start of a line it tells a frame from text.
  *
- * The pipe is read to its end (for the moment) before an invocation ends, so that what was printed
+ * The pipe is read to its end (for the moment) before an invocation ends that has printed something, so that what was printed
  * before the answer stands before END; see invocation_respond(). A line longer than an event may be is cut. When
  * the log store cannot keep up the pipe is not read, and the function waits in write(2).
  */
@@ -57,7 +57,7 @@ void environment_log_putf(struct environment *env, const char *format, ...)
 		environment_log_put(env, (str){ text, MIN((size_t)len, sizeof(text) - 1) });
 }
 
-static void log_end_line(struct environment *env)
+void environment_log_end_line(struct environment *env)
 {
 	if (!env->line.len)
 		return;
@@ -100,7 +100,7 @@ static void log_take_frame(struct environment *env, str *bytes)
 	}
 	line_take(env, bytes, FRAME_HEAD + (size_t)len - env->line.len);
 	if (env->line.len == FRAME_HEAD + (size_t)len)
-		log_end_line(env);
+		environment_log_end_line(env);
 }
 
 /* Go on with a line of text, up to its newline. */
@@ -118,7 +118,7 @@ static void log_take_text(struct environment *env, str *bytes)
 	if (env->line.err)
 		return;
 	if (env->line.at[env->line.len - 1] == '\n' || env->line.len >= LOG_LINE_MAX)
-		log_end_line(env);
+		environment_log_end_line(env);
 }
 
 /* Cut `bytes` into events; what is not whole yet waits in env->line. */
@@ -158,7 +158,7 @@ static void log_pause(struct environment *env)
 	function_log_on_room(env->engine->log_writer, log_on_room, env->engine);
 }
 
-void environment_log_drain(struct environment *env, bool is_end)
+void environment_log_drain(struct environment *env)
 {
 	static char bytes[READ_SIZE]; /* the loop thread's own */
 
@@ -179,14 +179,16 @@ void environment_log_drain(struct environment *env, bool is_end)
 		if ((size_t)n < sizeof(bytes))
 			break;
 	}
-	if (is_end)
-		log_end_line(env);
 }
 
 static void log_on_ready(void *context, unsigned events)
 {
 	(void)events;
-	environment_log_drain(context, false);
+	struct environment *env = context;
+
+	if (env->invocation)
+		env->invocation->has_printed = true;
+	environment_log_drain(env);
 }
 
 int environment_log_open(struct environment *env, int fd)

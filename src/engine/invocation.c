@@ -46,7 +46,8 @@ static void trace_make(struct invocation *invocation, str received)
 {
 	uint64_t random[3];
 
-	if (received.len && str_to_array(received, invocation->trace, sizeof(invocation->trace)) == 0)
+	if (received.len &&
+		str_to_array(received, invocation->trace, sizeof(invocation->trace)) == 0)
 		return;
 	random_id_bytes(random, sizeof(random));
 	snprintf(invocation->trace, sizeof(invocation->trace),
@@ -87,7 +88,8 @@ static void invocation_free(struct invocation *invocation)
 	mem_free(invocation);
 }
 
-int engine_invoke(struct engine *engine, const struct invocation_ask *ask, struct invocation **ret_invocation)
+int engine_invoke(
+	struct engine *engine, const struct invocation_ask *ask, struct invocation **ret_invocation)
 {
 	struct invocation *invocation = mem_one(struct invocation);
 	if (!invocation)
@@ -102,9 +104,11 @@ int engine_invoke(struct engine *engine, const struct invocation_ask *ask, struc
 	invocation->done = ask->done;
 	invocation->context = ask->context;
 	invocation->received_ms = loop_now_ms(engine->loop);
-	int r = str_to_array(ask->request_id, invocation->request_id, sizeof(invocation->request_id));
+	int r = str_to_array(
+		ask->request_id, invocation->request_id, sizeof(invocation->request_id));
 	if (r == 0)
-		r = str_to_array(ask->qualifier, invocation->qualifier, sizeof(invocation->qualifier));
+		r = str_to_array(
+			ask->qualifier, invocation->qualifier, sizeof(invocation->qualifier));
 	if (r == 0)
 		r = texts_copy(invocation, ask);
 	if (r < 0) {
@@ -131,7 +135,8 @@ static void throttle(struct invocation *invocation, str reason)
 }
 
 /* An alias may send a part of its invocations to a second version. */
-static struct function_version *target_choose(struct engine *engine, const struct function_target *target)
+static struct function_version *target_choose(
+	struct engine *engine, const struct function_target *target)
 {
 	if (target->other && engine_random(engine, 1'000'000) < target->other_per_million)
 		return target->other;
@@ -159,13 +164,16 @@ static bool runtime_refuses(struct invocation *invocation, const struct function
 	const struct runtime_pack *pack;
 	char detail[200];
 
-	if (runtimes_find(invocation->engine->options.runtimes, version->runtime, &pack) != RUNTIME_NONE)
+	if (runtimes_find(invocation->engine->options.runtimes, version->runtime, &pack) !=
+		RUNTIME_NONE)
 		return false;
 	int len = snprintf(detail, sizeof(detail),
-		"The runtime " STR_FMT " is not installed on this node. Install its interpreter on the host and "
+		"The runtime " STR_FMT
+		" is not installed on this node. Install its interpreter on the host and "
 		"restart mayfly; 'mayfly doctor' lists the runtimes that were found.",
 		STR_ARG(version->runtime));
-	invocation_refuse(invocation, INVOKE_NO_RUNTIME, (str){ detail, MIN((size_t)len, sizeof(detail) - 1) });
+	invocation_refuse(invocation, INVOKE_NO_RUNTIME,
+		(str){ detail, MIN((size_t)len, sizeof(detail) - 1) });
 	return true;
 }
 
@@ -223,7 +231,8 @@ void invocation_start(struct invocation *invocation, struct environment *env)
 		buf_init(&line, 1024);
 		buf_put(&line, S("{\"time\":\""));
 		timestamp_put_iso8601(&line, clock_real_ms(), true);
-		buf_putf(&line, "\",\"type\":\"platform.start\",\"record\":{\"requestId\":\"%s\",\"version\":",
+		buf_putf(&line,
+			"\",\"type\":\"platform.start\",\"record\":{\"requestId\":\"%s\",\"version\":",
 			invocation->request_id);
 		buf_put_json(&line, version->version);
 		buf_put(&line, S("}}\n"));
@@ -231,8 +240,8 @@ void invocation_start(struct invocation *invocation, struct environment *env)
 		buf_done(&line);
 		return;
 	}
-	environment_log_putf(env, "START RequestId: %s Version: " STR_FMT "\n", invocation->request_id,
-		STR_ARG(version->version));
+	environment_log_putf(env, "START RequestId: %s Version: " STR_FMT "\n",
+		invocation->request_id, STR_ARG(version->version));
 }
 
 /* --- the end --- */
@@ -253,8 +262,10 @@ static void put_report(struct invocation *invocation)
 	memcpy(report.request_id, invocation->request_id, sizeof(report.request_id));
 	if (invocation->status && strcmp(invocation->status, "error") == 0)
 		memcpy(report.error_type, invocation->error_type, sizeof(report.error_type));
-	if (str_ends(str_of(invocation->trace), S(";Sampled=1")) && str_starts(str_of(invocation->trace), S("Root=")))
-		(void)str_to_array(str_slice(str_of(invocation->trace), 5, 40), report.trace, sizeof(report.trace));
+	if (str_ends(str_of(invocation->trace), S(";Sampled=1")) &&
+		str_starts(str_of(invocation->trace), S("Root=")))
+		(void)str_to_array(str_slice(str_of(invocation->trace), 5, 40), report.trace,
+			sizeof(report.trace));
 	uint64_t now_ms = clock_real_ms();
 	log_stream_put_report(env->stream, now_ms, &report);
 	if (!invocation->wants_tail)
@@ -276,7 +287,15 @@ void invocation_conclude(struct invocation *invocation)
 	if (!env)
 		return;
 	assert(invocation->is_ended);
-	environment_log_drain(env, true);
+	/*
+	 * This runs after every descriptor that was ready in this turn. What a function printed
+	 * before it answered was ready before the answer; only when both fall into the very moment
+	 * of one epoll_wait(2) may the pipe come a turn later. Who prints, or asks for the log, gets
+	 * a look at the pipe; who does not is spared the system call.
+	 */
+	if (invocation->has_printed || invocation->wants_tail)
+		environment_log_drain(env);
+	environment_log_end_line(env);
 	if (!env->pool->version->log_is_json)
 		environment_log_putf(env, "END RequestId: %s\n", invocation->request_id);
 	put_report(invocation);
@@ -340,19 +359,21 @@ static void invocation_end(struct invocation *invocation)
 	loop_defer(invocation->engine->loop, &invocation->end);
 }
 
-void invocation_respond(struct invocation *invocation, struct http_conn *conn, str body, bool is_error,
-	str error_type, str content_type)
+void invocation_respond(struct invocation *invocation, struct http_conn *conn, str body,
+	bool is_error, str error_type, str content_type)
 {
 	assert(invocation->env && !invocation->response);
 	invocation->outcome = INVOKE_DONE;
 	invocation->is_error = is_error;
 	invocation->result = body;
 	invocation->response = conn;
-	if (str_to_array(content_type, invocation->content_type, sizeof(invocation->content_type)) < 0)
+	if (str_to_array(content_type, invocation->content_type, sizeof(invocation->content_type)) <
+		0)
 		invocation->content_type[0] = '\0';
 	if (is_error) {
 		invocation->status = "error";
-		if (str_to_array(error_type, invocation->error_type, sizeof(invocation->error_type)) < 0)
+		if (str_to_array(
+			    error_type, invocation->error_type, sizeof(invocation->error_type)) < 0)
 			invocation->error_type[0] = '\0';
 	}
 	invocation_end(invocation);
@@ -384,8 +405,8 @@ void invocation_fail_with(struct invocation *invocation, str error_object, str e
 	invocation_conclude(invocation);
 }
 
-void invocation_fail(
-	struct invocation *invocation, const char *status, const char *type, const char *format, ...)
+void invocation_fail(struct invocation *invocation, const char *status, const char *type,
+	const char *format, ...)
 {
 	char message[512];
 	struct buf object;

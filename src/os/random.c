@@ -1,7 +1,7 @@
 /*
  * Keys and secrets come straight from the kernel. Identifiers are made on the hot path, two an
  * invocation, and come from a thread's own pool that one system call fills for many of them; the
- * pool's bytes are wiped as they are used, and a forked child starts with an empty one.
+ * pool's bytes are wiped as they are used.
  */
 #include "os/random.h"
 
@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 void random_bytes(void *to, size_t len)
 {
@@ -33,13 +32,11 @@ void random_id_bytes(void *to, size_t len)
 {
 	static _Thread_local unsigned char pool[POOL_BYTES];
 	static _Thread_local size_t left;
-	static _Thread_local pid_t owner;
 
 	assert(len <= POOL_BYTES);
-	if (left < len || owner != getpid()) {
+	if (left < len) {
 		random_bytes(pool, sizeof(pool));
 		left = sizeof(pool);
-		owner = getpid();
 	}
 	left -= len;
 	memcpy(to, pool + left, len);

@@ -5,7 +5,10 @@
 /* Fill `to`; never fails (the kernel's pool is initialised before we run). */
 void random_bytes(void *to, size_t len);
 
-/* The same for identifiers, at most 2,048 bytes at a time: mostly without a system call. */
+/*
+ * The same for identifiers, at most 2,048 bytes at a time: mostly without a system call. Not for
+ * a process that forks and goes on in both: they would make the same ones.
+ */
 void random_id_bytes(void *to, size_t len);
 
 enum { UUID_LEN = 36 };
