@@ -23,6 +23,12 @@ void buf_init(struct buf *buf, size_t ceiling)
 	*buf = (struct buf){ .ceiling = MIN(ceiling, (size_t)PTRDIFF_MAX - 1) };
 }
 
+void buf_init_over(struct buf *buf, char *at, size_t size)
+{
+	assert(size > 0);
+	*buf = (struct buf){ .at = at, .size = size - 1, .ceiling = size - 1 };
+}
+
 void buf_done(struct buf *buf)
 {
 	mem_free(buf->at);

@@ -18,6 +18,12 @@ struct buf {
 /* Make an empty buffer of at most `ceiling` bytes. Allocates nothing yet. */
 void buf_init(struct buf *buf, size_t ceiling);
 
+/*
+ * A buffer over the caller's own memory, the last byte of which is kept for a NUL: it never
+ * allocates, and is not for buf_done() or buf_take().
+ */
+void buf_init_over(struct buf *buf, char *at, size_t size);
+
 /* Free the memory; the buffer is empty and usable again (same ceiling, no error). */
 void buf_done(struct buf *buf);
 

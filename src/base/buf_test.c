@@ -119,8 +119,9 @@ static void test_json_strings_are_escaped_and_valid(void)
 static void test_a_buffer_may_live_in_an_array(void)
 {
 	char text[8];
-	struct buf buf = { .at = text, .size = 7, .ceiling = 7 };
+	struct buf buf;
 
+	buf_init_over(&buf, text, sizeof(text));
 	buf_putf(&buf, "%s", "1234567");
 	CHECK(strcmp(buf_cstr(&buf), "1234567") == 0);
 	buf_put_char(&buf, '8');

@@ -452,6 +452,11 @@ struct http_server *http_conn_server(const struct http_conn *conn)
 	return conn->server;
 }
 
+bool http_conn_is_alive(const struct http_conn *conn)
+{
+	return conn->state != CONN_DEAD;
+}
+
 void http_conn_abort(struct http_conn *conn)
 {
 	conn_die(conn);

@@ -2,7 +2,7 @@
 /*
  * The server side of HTTP/1.1 connections on the loop: used for the public endpoint and for the
  * Runtime API alike. One request is open at a time on a connection; pipelined ones wait in the
- * input buffer. Reading is one read(2) a readiness, writing one writev(2) a reply.
+ * input buffer. Reading is one read(2) a readiness, writing one sendmsg(2) a reply.
  */
 #include "os/loop.h"
 #include "wire/http.h"
@@ -105,5 +105,7 @@ void http_conn_set_user(struct http_conn *conn, void *user);
 void *http_conn_user(const struct http_conn *conn);
 /* The server the connection came through. */
 struct http_server *http_conn_server(const struct http_conn *conn);
+/* Can a reply still reach the peer, as far as is known? False between its end and on_gone. */
+bool http_conn_is_alive(const struct http_conn *conn);
 /* Close now, without a reply; on_gone is called (from the loop, not from inside). */
 void http_conn_abort(struct http_conn *conn);
