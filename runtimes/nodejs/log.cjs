@@ -12,6 +12,7 @@ const { toLogText } = require('./errors.cjs');
 const STDOUT = 1; // process.stdout may be the function's own by now
 const FRAME_JSON = 0xa55a0002;
 const FRAME_TEXT = 0xa55a0003;
+const FRAME_MAX = 256 * 1024; // bytes of text in a frame; more goes on in the next
 const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
 
 const framesFd = process.env._LAMBDA_TELEMETRY_LOG_FD;
@@ -28,12 +29,15 @@ function setInvocation(id, tenant) {
 function write(rank, line) {
 	const text = Buffer.from(line + '\n');
 	if (!framesFd)
-		return writeAll(STDOUT, text);
-	const head = Buffer.alloc(16);
-	head.writeUInt32BE(((isJson ? FRAME_JSON : FRAME_TEXT) | ((rank + 1) << 2)) >>> 0, 0);
-	head.writeUInt32BE(text.length, 4);
-	head.writeBigUInt64BE(BigInt(Date.now()) * 1000n, 8);
-	writeAll(Number(framesFd), Buffer.concat([head, text]));
+		return void writeAll(STDOUT, text);
+	for (let start = 0; start < text.length; start += FRAME_MAX) {
+		const piece = text.subarray(start, start + FRAME_MAX);
+		const head = Buffer.alloc(16);
+		head.writeUInt32BE(((isJson ? FRAME_JSON : FRAME_TEXT) | ((rank + 1) << 2)) >>> 0, 0);
+		head.writeUInt32BE(piece.length, 4);
+		head.writeBigUInt64BE(BigInt(Date.now()) * 1000n, 8);
+		writeAll(Number(framesFd), Buffer.concat([head, piece]));
+	}
 }
 
 function writeAll(fd, bytes) {

@@ -36,6 +36,7 @@ AWS_PATH = "/usr/local/bin:/usr/bin/:/bin:/opt/bin"  # PATH, unless the function
 # The first word of a framed log event; the level goes in from bit 2 on (1 TRACE … 6 FATAL).
 FRAME_JSON, FRAME_TEXT = 0xA55A0002, 0xA55A0003
 NO_LEVEL, ERROR_LEVEL = 0, 5
+FRAME_MAX = 256 * 1024  # bytes of text in a frame; more goes on in the next
 
 # AWS's client has imported these before the handler, so there a token.py or a logging.py
 # beside the handler never replaces the standard one. We import them late, and pin them
@@ -298,15 +299,16 @@ def write_log(text, level=NO_LEVEL, is_json=False):
     Without frames the platform cuts at line breaks: then it is as many events as lines.
     """
     data = text.encode("utf-8", "backslashreplace")
-    fd = Current.frames_fd
-    if fd is None:
-        fd = 1
-        data += b"" if data.endswith(b"\n") else b"\n"
-    else:
-        kind = FRAME_JSON if is_json else FRAME_TEXT
-        data = b"".join((
-            (kind | level << 2).to_bytes(4, "big"), len(data).to_bytes(4, "big"),
-            (time.time_ns() // 1000).to_bytes(8, "big"), data))
+    if Current.frames_fd is None:
+        return write_all(1, data if data.endswith(b"\n") else data + b"\n")
+    kind = (FRAME_JSON if is_json else FRAME_TEXT) | level << 2
+    now = (time.time_ns() // 1000).to_bytes(8, "big")
+    for start in range(0, len(data), FRAME_MAX):
+        piece = data[start:start + FRAME_MAX]
+        write_all(Current.frames_fd, kind.to_bytes(4, "big") + len(piece).to_bytes(4, "big") + now + piece)
+
+
+def write_all(fd, data):
     while data:
         data = data[os.write(fd, data):]
 

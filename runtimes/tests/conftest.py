@@ -1,10 +1,4 @@
-"""What is on this machine, and fixtures that start a pack on a function's code."""
-import configparser
-import glob
-import itertools
-import os
-import re
-import subprocess
+"""Fixtures that start a pack on a function's code, once for each interpreter."""
 import sys
 from pathlib import Path
 
@@ -12,87 +6,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from environment import Environment, write_code  # noqa: E402
-from runtime_api import RuntimeApi  # noqa: E402
-
-PACKS = Path(os.environ.get("MAYFLY_PACKS", Path(__file__).parent.parent)).resolve()
-
-
-def read_manifest(name):
-    manifest = configparser.ConfigParser(interpolation=None, comment_prefixes=(";",))
-    manifest.read(PACKS / name / "pack.ini", encoding="utf-8")
-    return dict(manifest["pack"])
-
-
-def split_words(text):
-    """Words as the manifest's format has them: spaces separate, "a quoted word" keeps its own."""
-    return [quoted or plain for quoted, plain in re.findall(r'"([^"]*)"|([^ ]+)', text)]
-
-
-def expand(words, **names):
-    return [re.sub(r"\{(\w+)\}", lambda m: names[m.group(1)], word) for word in words]
-
-
-def ask(template, interpreter):
-    """The first line that a template of the manifest prints, or None."""
-    said = subprocess.run(expand(split_words(template), interpreter=interpreter),
-                          capture_output=True, text=True, timeout=10, check=False)
-    return said.stdout.split("\n")[0] if said.returncode == 0 else None
-
-
-def find_interpreters(name):
-    """{version: program} of what the pack's manifest finds, as `mayfly serve` reads it."""
-    manifest, found = read_manifest(name), {}
-    for pattern in split_words(manifest["interpreter"]):
-        for path in sorted(glob.glob(pattern)):
-            program = os.path.realpath(path)
-            version = ask(manifest["version"], program)
-            if version:
-                found.setdefault(version, program)
-    return dict(sorted(found.items(), key=lambda item: [int(n) for n in item[0].split(".")]))
-
-
-PYTHONS = find_interpreters("python")
-NODES = find_interpreters("nodejs")
-
-
-class Pack:
-    """One installed runtime of a pack; `start` makes environments of it."""
-
-    def __init__(self, name, version, program, folder):
-        self.name, self.version, self.program = name, version, program
-        self.folder = folder
-        self.numbers = itertools.count(1)
-        self.running = []
-        manifest = read_manifest(name)
-        self.argv = expand(split_words(manifest["argv"]), interpreter=program, version=version,
-                           pack=str(PACKS / name))
-        self.env = dict(word.split("=", 1) for word in split_words(manifest["env"]))
-        self.env = {k: v.replace("/var/runtime", str(PACKS / name)) for k, v in self.env.items()}
-        self.env["PYTHONDONTWRITEBYTECODE"] = "1"  # the packs stay as they are
-
-    def start(self, files, *, handler, runtime, env=None, argv=None, **api):
-        task = write_code(self.folder / ("task-%d" % next(self.numbers)), files)
-        environment = Environment(argv or self.argv, task, RuntimeApi(**api), handler,
-                                  "AWS_Lambda_" + runtime, {**self.env, **(env or {})})
-        self.running.append(environment.__enter__())
-        return environment
-
-    def stop(self):
-        for environment in self.running:
-            environment.__exit__()
-
-
-def python_starter(version, program, folder):
-    """start(code) → Environment of the python pack."""
-    pack = Pack("python", version, program, folder)
-
-    def start(code, handler="lambda_function.handler", runtime="python3.12", **more):
-        files = {"lambda_function.py": code} if isinstance(code, str) else code
-        return pack.start(files, handler=handler, runtime=runtime, **more)
-
-    start.pack = pack
-    return start
+from packs import NODES, PYTHONS, node_starter, python_starter  # noqa: E402
 
 
 @pytest.fixture(params=PYTHONS.items(), ids=lambda item: item[0])
@@ -106,12 +20,6 @@ def python(request, tmp_path):
 @pytest.fixture(params=NODES.items(), ids=lambda item: item[0])
 def node(request, tmp_path):
     """start(code) → Environment, for each node that the pack finds."""
-    pack = Pack("nodejs", *request.param, tmp_path)
-
-    def start(code, handler="index.handler", runtime="nodejs20.x", **more):
-        files = {"index.js": code} if isinstance(code, str) else code
-        return pack.start(files, handler=handler, runtime=runtime, **more)
-
-    start.pack = pack
+    start = node_starter(*request.param, tmp_path)
     yield start
-    pack.stop()
+    start.pack.stop()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import NODES, PYTHONS, Pack
 from environment import Environment
+from packs import NODES, PYTHONS, Pack
 from runtime_api import Refusal, RuntimeApi
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"

@@ -527,6 +527,16 @@ def test_log_events_are_framed_for_a_platform_that_takes_frames(node):
     assert (error.level, error.format) == ("ERROR", "text") and "\tInvoke Error \t{" in error.text
 
 
+def test_a_long_log_event_is_cut_into_frames(node):
+    env = node("exports.handler = async () => { console.log('x'.repeat(600000)); console.log('after'); };\n",
+               env={"_LAMBDA_TELEMETRY_LOG_FD": "1"})
+    env.call()
+    *pieces, after = read_log(env.log_path.read_bytes())
+    assert [len(piece.text) for piece in pieces[:2]] == [256 << 10] * 2 and len(pieces) == 3
+    assert "".join(piece.text for piece in pieces).endswith("x" * 600_000 + "\n")
+    assert after.text.endswith("\tafter\n")
+
+
 def test_output_survives_a_pipe_that_is_full_and_non_blocking(node, tmp_path):
     # A child of the function may make the shared pipe non-blocking: nothing is lost all the same.
     code = ("const fs = require('fs');\nexports.handler = async () => { process.stdout; for (let i = 0; i < 3000; i++)\n"

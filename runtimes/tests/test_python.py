@@ -483,6 +483,15 @@ def test_a_plain_function_costs_no_big_imports(python):
         "importlib._bootstrap_external", "warnings", "types"}
 
 
+def test_a_child_process_is_no_second_runtime(python):
+    env = python("import multiprocessing\ndef child(pipe):\n    pipe.send('child')\n"
+                 "def handler(event, context):\n    spawn = multiprocessing.get_context('spawn')\n"
+                 "    ours, theirs = spawn.Pipe()\n    process = spawn.Process(target=child, args=(theirs,))\n"
+                 "    process.start()\n    said = ours.recv()\n    process.join()\n    return [said, process.exitcode]\n")
+    assert env.call().json == ["child", 0]
+    assert env.api.connections == 1
+
+
 def test_a_wrapper_script_starts_the_runtime(python, tmp_path):
     wrapper = tmp_path / "wrapper"
     wrapper.write_text('#!/bin/sh\nexport WRAPPED=yes\nexec "$@"\n')
@@ -571,3 +580,13 @@ def test_json_log_events_are_framed_too(python):
     record, error = read_log(env.log_path.read_bytes())
     assert [record.format, record.level, error.format, error.level] == ["json", "ERROR"] * 2
     assert json.loads(record.text)["message"] == "x" and json.loads(error.text)["errorMessage"] == "a\nb"
+
+
+def test_a_long_log_event_is_cut_into_frames(python):
+    env = python("import logging\ndef handler(event, context):\n    logging.warning('x' * 600_000)\n    print('after')\n",
+                 env={"_LAMBDA_TELEMETRY_LOG_FD": "1"})
+    env.call()
+    *pieces, after = read_log(env.log_path.read_bytes())
+    assert [len(piece.text) for piece in pieces[:2]] == [256 << 10] * 2 and len(pieces) == 3
+    assert "".join(piece.text for piece in pieces).endswith("x" * 600_000 + "\n")
+    assert after.text == "after"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import PYTHONS, python_starter
 from frames import read_log
+from packs import PYTHONS, python_starter
 
 INSTALL_SECONDS_MAX = 120
 
