@@ -1,0 +1,213 @@
+/*
+ * What Lambda has beside functions and what does not exist here yet: code signing, function URLs, event invoke
+ * configurations, provisioned concurrency, pinned runtimes. Nothing of it can be put (those operations have no row in the
+ * table, so they say that they are not available), hence "there is none" is the truth. Clients like Terraform read these
+ * after every change.
+ */
+#include "base/err.h"
+#include "model/arn.h"
+#include "services/lambda/names.h"
+#include "services/lambda/operations.h"
+#include "services/lambda/tree.h"
+
+#include <errno.h>
+
+/* The function must exist; "Function not found: ARN". */
+static int absent_check_function(struct call *call)
+{
+	scoped_function function = {};
+	struct lambda_ref ref;
+
+	int r = lambda_ref_read(call, &ref);
+	return r ? err_pass(r) : err_pass(lambda_function_read(call, &ref, S(""), &function));
+}
+
+/* The function must exist, or this is what is said. */
+static int absent_check_function_saying(struct call *call, const char *words)
+{
+	scoped_function function = {};
+	struct lambda_ref ref;
+
+	int r = lambda_ref_read(call, &ref);
+	if (r)
+		return err_pass(r);
+	r = function_record_get(&ref.scope, ref.name, &function);
+	return r == RECORD_ABSENT ? lambda_refuse(call, NOT_FOUND, "%s", words) : err_pass(r);
+}
+
+/* A list without items. */
+static int absent_put_list(struct call *call, const char *name)
+{
+	struct tree out = { .at = call->out };
+
+	tree_put(&out, name, json_array());
+	return err_pass(out.err);
+}
+
+/* --- code signing: a function without it answers with nothing at all --- */
+
+int op_get_function_code_signing_config(struct call *call)
+{
+	return absent_check_function(call);
+}
+
+int op_delete_function_code_signing_config(struct call *call)
+{
+	return absent_check_function(call);
+}
+
+/* --- runtime updates: what is installed on the node runs, so they are automatic --- */
+
+int op_get_runtime_management_config(struct call *call)
+{
+	scoped_found found = {};
+	struct tree out = { .at = call->out };
+	struct lambda_ref ref;
+
+	int r = lambda_ref_read(call, &ref);
+	if (r == 0)
+		r = lambda_find(call, &ref, &found);
+	if (r)
+		return err_pass(r);
+	str qualifier = ref.qualifier.len ? ref.qualifier : S("$LATEST");
+	tree_put_text(&out, "UpdateRuntimeOn", "Auto");
+	tree_put_str(&out, "FunctionArn", lambda_arn(&ref.scope, ref.name, qualifier));
+	return err_pass(out.err);
+}
+
+/* --- recursive loops: nothing looks for them, which AWS calls Allow --- */
+
+int op_get_function_recursion_config(struct call *call)
+{
+	struct tree out = { .at = call->out };
+
+	int r = absent_check_function(call);
+	if (r)
+		return err_pass(r);
+	tree_put_text(&out, "RecursiveLoop", "Allow");
+	return err_pass(out.err);
+}
+
+int op_put_function_recursion_config(struct call *call)
+{
+	int r = op_get_function_recursion_config(call);
+
+	if (r)
+		return err_pass(r);
+	if (str_eq(call_str(call, "RecursiveLoop"), S("Allow")))
+		return 0;
+	return lambda_refuse(call, INVALID,
+		"RecursiveLoop Terminate (detection of recursive loops) is not available in mayfly yet.");
+}
+
+/* --- event invoke configurations --- */
+
+static int absent_event_invoke(struct call *call)
+{
+	struct lambda_ref ref;
+
+	int r = lambda_ref_read(call, &ref);
+	if (r)
+		return err_pass(r);
+	str arn = lambda_arn(
+		&ref.scope, ref.name, ref.qualifier.len ? ref.qualifier : S("$LATEST"));
+	return lambda_refuse(call, NOT_FOUND,
+		"The function " STR_FMT " doesn't have an EventInvokeConfig", STR_ARG(arn));
+}
+
+int op_get_function_event_invoke_config(struct call *call)
+{
+	return absent_event_invoke(call);
+}
+
+int op_delete_function_event_invoke_config(struct call *call)
+{
+	return absent_event_invoke(call);
+}
+
+int op_list_function_event_invoke_configs(struct call *call)
+{
+	int r = absent_check_function_saying(call, "The function doesn't exist.");
+
+	return r ? err_pass(r) : err_pass(absent_put_list(call, "FunctionEventInvokeConfigs"));
+}
+
+/* --- function URLs --- */
+
+static int absent_url(struct call *call)
+{
+	struct lambda_ref ref;
+
+	int r = lambda_ref_read(call, &ref);
+	return r ? err_pass(r)
+		 : lambda_refuse(call, NOT_FOUND, "The resource you requested does not exist.");
+}
+
+int op_get_function_url_config(struct call *call)
+{
+	return absent_url(call);
+}
+
+int op_delete_function_url_config(struct call *call)
+{
+	return absent_url(call);
+}
+
+int op_list_function_url_configs(struct call *call)
+{
+	int r = absent_check_function_saying(call, "Function does not exist");
+
+	return r ? err_pass(r) : err_pass(absent_put_list(call, "FunctionUrlConfigs"));
+}
+
+/* --- provisioned concurrency --- */
+
+/* The version or alias must exist; AWS looks an alias up before the function. */
+static int absent_check_provisionable(struct call *call)
+{
+	scoped_function function = {};
+	json_auto_t *doc = NULL;
+	struct lambda_ref ref;
+	json_t *config;
+
+	int r = lambda_ref_read(call, &ref);
+	if (r)
+		return err_pass(r);
+	enum qualifier_kind kind = qualifier_kind(ref.qualifier);
+	if (kind == QUALIFIER_LATEST)
+		return lambda_refuse(call, INVALID,
+			"The function resource provided must be an alias or a published version.");
+	r = function_record_get(&ref.scope, ref.name, &function);
+	if (r == RECORD_FOUND && kind == QUALIFIER_VERSION)
+		r = lambda_version_read(&function, ref.qualifier, &doc, &config);
+	else if (r == RECORD_FOUND)
+		r = alias_record_get(&function, ref.qualifier, &doc, NULL);
+	if (r != RECORD_ABSENT)
+		return err_pass(r);
+	if (kind == QUALIFIER_VERSION)
+		return lambda_not_found(call, &ref, ref.qualifier);
+	str arn = lambda_arn(&ref.scope, ref.name, ref.qualifier);
+	return lambda_refuse(call, NOT_FOUND, "Cannot find alias arn: " STR_FMT, STR_ARG(arn));
+}
+
+int op_get_provisioned_concurrency_config(struct call *call)
+{
+	int r = absent_check_provisionable(call);
+
+	if (r)
+		return err_pass(r);
+	return lambda_refuse(call, "ProvisionedConcurrencyConfigNotFoundException",
+		"No Provisioned Concurrency Config found for this function");
+}
+
+int op_delete_provisioned_concurrency_config(struct call *call)
+{
+	return absent_check_provisionable(call);
+}
+
+int op_list_provisioned_concurrency_configs(struct call *call)
+{
+	int r = absent_check_function(call);
+
+	return r ? err_pass(r) : err_pass(absent_put_list(call, "ProvisionedConcurrencyConfigs"));
+}

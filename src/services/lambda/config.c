@@ -1,0 +1,362 @@
+/*
+ * A parameter has one of three fates: it acts, it says "none" and that is what there is, or it is refused by name. Nothing
+ * is accepted and forgotten. What cannot act yet stands in one table with the test for its harmless value.
+ *
+ * The order of the checks: what the model forbids was refused before; then quotas that the model does not know, what is
+ * not available, the runtime, and the rest.
+ */
+#include "services/lambda/config.h"
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "model/limits.h"
+#include "os/clock.h"
+#include "services/lambda/environment.h"
+#include "services/lambda/runtime.h"
+#include "services/lambda/tree.h"
+#include "wire/timestamp.h"
+
+#include <errno.h>
+
+/* --- what is not available --- */
+
+static bool is_empty_text(const json_t *value)
+{
+	return json_view(value).len == 0;
+}
+
+static bool is_empty_list(const json_t *value)
+{
+	return json_array_size(value) == 0;
+}
+
+static bool is_empty_object(const json_t *value)
+{
+	return json_object_size(value) == 0;
+}
+
+static bool is_never(const json_t *value)
+{
+	(void)value;
+	return false;
+}
+
+static bool is_vpc_none(const json_t *value)
+{
+	return is_empty_list(json_object_get(value, "SubnetIds")) &&
+		is_empty_list(json_object_get(value, "SecurityGroupIds")) &&
+		!json_is_true(json_object_get(value, "Ipv6AllowedForDualStack"));
+}
+
+static bool is_snap_start_none(const json_t *value)
+{
+	str apply = json_get_str(value, "ApplyOn");
+
+	return apply.len == 0 || str_eq(apply, S("None"));
+}
+
+static bool is_target_none(const json_t *value)
+{
+	return json_get_str(value, "TargetArn").len == 0;
+}
+
+static const struct {
+	const char *name;
+	bool (*is_none)(const json_t *value); /* asks for nothing: accepted */
+	const char *what;
+} config_unavailable[] = {
+	{ "VpcConfig", is_vpc_none, "VpcConfig with subnets or security groups" },
+	{ "FileSystemConfigs", is_empty_list, "FileSystemConfigs" },
+	{ "KMSKeyArn", is_empty_text, "KMSKeyArn" },
+	{ "CodeSigningConfigArn", is_empty_text, "CodeSigningConfigArn" },
+	{ "SnapStart", is_snap_start_none, "SnapStart with ApplyOn PublishedVersions" },
+	{ "DeadLetterConfig", is_target_none, "DeadLetterConfig with a TargetArn" },
+	{ "ImageConfig", is_empty_object, "ImageConfig" },
+	{ "CapacityProviderConfig", is_never, "CapacityProviderConfig" },
+	{ "DurableConfig", is_never, "DurableConfig" },
+	{ "TenancyConfig", is_never, "TenancyConfig" },
+	{ "PublishTo", is_never, "PublishTo" },
+};
+
+static int config_check_available(struct call *call)
+{
+	for (size_t i = 0; i < ARRAY_LEN(config_unavailable); i++) {
+		const json_t *value = call_get(call, config_unavailable[i].name);
+		if (value && !config_unavailable[i].is_none(value))
+			return lambda_refuse(call, INVALID, "%s is not available in mayfly yet.",
+				config_unavailable[i].what);
+	}
+	if (str_eq(call_str(call, "PackageType"), S("Image")))
+		return lambda_refuse(call, INVALID,
+			"PackageType Image (container images) is not available in mayfly yet.");
+	return 0;
+}
+
+/* --- quotas that are not in the model --- */
+
+static int config_check_quota(struct call *call, const char *name, const char *shown, int64_t quota)
+{
+	int64_t value = call_int(call, name, 0);
+
+	if (value <= quota)
+		return 0;
+	return call_error(call, "ValidationException",
+		"1 validation error detected: Value '%lld' at '%s' failed to satisfy constraint: "
+		"Member must have value less than or equal to %lld",
+		(long long)value, shown, (long long)quota);
+}
+
+static int config_check_quotas(struct call *call)
+{
+	int r = config_check_quota(call, "Timeout", "timeout", LIMIT_TIMEOUT_S_MAX);
+
+	return r ? r : config_check_quota(call, "MemorySize", "memorySize", LIMIT_MEMORY_MB_MAX);
+}
+
+/* --- layers --- */
+
+/* ARN:layer:NAME:VERSION. There is no store of layers: none exists. */
+static int config_check_layers(struct call *call)
+{
+	const json_t *layers = call_get(call, "Layers");
+	size_t i;
+	const json_t *layer;
+
+	if (json_array_size(layers) > LIMIT_LAYERS)
+		return lambda_refuse(
+			call, INVALID, "Cannot reference more than %d layers.", LIMIT_LAYERS);
+	json_array_foreach(layers, i, layer)
+	{
+		str arn = json_view(layer), rest = arn, region = {};
+		for (int part = 0; part < 4; part++)
+			if (!str_cut(&rest, ':', &region))
+				break;
+		if (region.len && !str_eq(region, call->region))
+			return lambda_refuse(call, INVALID,
+				"Layers are not in the same region as the function. Layers are expected "
+				"to be in region " STR_FMT ".",
+				STR_ARG(call->region));
+		return lambda_refuse(
+			call, INVALID, "Layer version " STR_FMT " does not exist.", STR_ARG(arn));
+	}
+	return 0;
+}
+
+/* --- logging --- */
+
+/*
+ * Members that are given replace those that are there. JSON brings levels, Text takes them away: "LogLevel is not
+ * supported when LogFormat is set to "Text"".
+ */
+static int config_set_logging(struct call *call, struct tree *config)
+{
+	const json_t *given = call_get(call, "LoggingConfig");
+	json_t *now = json_object_get(config->at, "LoggingConfig");
+	static const char *const members[] = { "LogFormat", "ApplicationLogLevel", "SystemLogLevel",
+		"LogGroup" };
+	struct tree logging = { .at = now };
+
+	if (!given)
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(members); i++)
+		tree_copy(&logging, members[i], json_object_get(given, members[i]));
+	if (logging.err)
+		return err_pass(logging.err);
+
+	if (str_eq(json_get_str(now, "LogFormat"), S("JSON"))) {
+		for (size_t i = 1; i <= 2; i++)
+			if (!json_object_get(now, members[i]))
+				tree_put_text(&logging, members[i], "INFO");
+		return err_pass(logging.err);
+	}
+	if (json_object_get(given, "ApplicationLogLevel") ||
+		json_object_get(given, "SystemLogLevel"))
+		return lambda_refuse(call, INVALID,
+			"LogLevel is not supported when LogFormat is set to \"Text\". Remove LogLevel from "
+			"your request or change the LogFormat to \"JSON\" and try again.");
+	tree_drop(&logging, "ApplicationLogLevel");
+	tree_drop(&logging, "SystemLogLevel");
+	return err_pass(logging.err);
+}
+
+/* --- the whole --- */
+
+/* Parameters that are kept as they come. */
+static const char *const config_plain[] = {
+	"Role",
+	"Handler",
+	"Description",
+	"Timeout",
+	"MemorySize",
+	"EphemeralStorage",
+};
+
+/* Asked for nothing and told so: AWS shows an empty VpcConfig once one was given. */
+static void config_set_vpc(struct tree *config)
+{
+	struct tree vpc = tree_object(config, "VpcConfig");
+
+	tree_put(&vpc, "SubnetIds", json_array());
+	tree_put(&vpc, "SecurityGroupIds", json_array());
+	tree_put_text(&vpc, "VpcId", "");
+	tree_put_bool(&vpc, "Ipv6AllowedForDualStack", false);
+	tree_join(config, &vpc);
+}
+
+static int config_apply(struct call *call, struct tree *config)
+{
+	int r = config_check_quotas(call);
+
+	if (r == 0)
+		r = config_check_available(call);
+	if (r == 0)
+		r = lambda_runtime_set(call, config);
+	if (r == 0)
+		r = config_check_layers(call);
+	if (r == 0)
+		r = lambda_environment_set(call, config);
+	if (r == 0)
+		r = config_set_logging(call, config);
+	if (r)
+		return err_pass(r);
+
+	for (size_t i = 0; i < ARRAY_LEN(config_plain); i++)
+		tree_copy(config, config_plain[i], call_get(call, config_plain[i]));
+	const json_t *tracing = call_get(call, "TracingConfig");
+	if (json_object_get(tracing, "Mode"))
+		tree_copy(config, "TracingConfig", tracing);
+	if (call_get(call, "VpcConfig"))
+		config_set_vpc(config);
+	return err_pass(config->err);
+}
+
+/* "{Name: {Member: value}}", as defaults have it. */
+static void config_put_inner(
+	struct tree *config, const char *name, const char *member, const char *value)
+{
+	struct tree inner = tree_object(config, name);
+
+	tree_put_text(&inner, member, value);
+	tree_join(config, &inner);
+}
+
+static void config_put_defaults(struct tree *config, str name)
+{
+	tree_put_text(config, "Description", "");
+	tree_put_int(config, "Timeout", 3);
+	tree_put_int(config, "MemorySize", LIMIT_MEMORY_MB_MIN);
+	tree_put_text(config, "PackageType", "Zip");
+	tree_put_text(config, "Version", "$LATEST");
+	config_put_inner(config, "TracingConfig", "Mode", "PassThrough");
+	tree_put(config, "Architectures",
+		json_pack("[o]", json_from_str(lambda_architecture_host())));
+	tree_put(config, "EphemeralStorage", json_pack("{s:i}", "Size", LIMIT_TMP_MB_MIN));
+	tree_put(config, "SnapStart",
+		json_pack("{s:s,s:s}", "ApplyOn", "None", "OptimizationStatus", "Off"));
+
+	struct tree logging = tree_object(config, "LoggingConfig");
+	tree_put_text(&logging, "LogFormat", "Text");
+	struct buf group;
+	buf_init(&group, 1024);
+	buf_put(&group, S("/aws/lambda/"));
+	buf_put(&group, name);
+	tree_put_str(&logging, "LogGroup", buf_str(&group));
+	buf_done(&group);
+	tree_join(config, &logging);
+}
+
+int lambda_config_new(struct call *call, const struct lambda_ref *ref, json_t **ret_config)
+{
+	json_auto_t *made = json_object();
+	struct tree config = { .at = made };
+
+	config_put_defaults(&config, ref->name);
+	if (config.err)
+		return err_pass(config.err);
+	int r = config_apply(call, &config);
+	if (r == 0)
+		r = lambda_architecture_set(call, &config);
+	if (r)
+		return err_pass(r);
+	if (!json_object_get(made, "Runtime") || json_get_str(made, "Handler").len == 0)
+		return lambda_refuse(call, INVALID,
+			"Runtime and Handler are mandatory parameters for functions created with "
+			"deployment packages.");
+	*ret_config = json_incref(made);
+	return 0;
+}
+
+int lambda_config_update(struct call *call, json_t *config)
+{
+	struct tree tree = { .at = config };
+
+	return err_pass(config_apply(call, &tree));
+}
+
+/* --- states and views --- */
+
+json_t *lambda_config_now(void)
+{
+	struct buf text;
+
+	buf_init(&text, 64);
+	timestamp_put_lambda(&text, clock_real_ms());
+	json_t *made = text.err ? NULL : json_from_str(buf_str(&text));
+	buf_done(&text);
+	return made;
+}
+
+/* "Build" is ours: environments of another build drain. Tags and states change the revision but not the build. */
+static void config_set_changed(struct tree *config)
+{
+	tree_put(config, "LastModified", lambda_config_now());
+	tree_put(config, "RevisionId", record_revision());
+	tree_put(config, "Build", record_revision());
+}
+
+void lambda_config_set_created(struct tree *config)
+{
+	config_set_changed(config);
+	tree_put_text(config, "State", "Pending");
+	tree_put_text(config, "StateReason", "The function is being created.");
+	tree_put_text(config, "StateReasonCode", "Creating");
+	tree_drop(config, "LastUpdateStatus");
+	tree_drop(config, "LastUpdateStatusReason");
+	tree_drop(config, "LastUpdateStatusReasonCode");
+}
+
+void lambda_config_set_updated(struct tree *config)
+{
+	config_set_changed(config);
+	tree_put_text(config, "State", "Active");
+	tree_drop(config, "StateReason");
+	tree_drop(config, "StateReasonCode");
+	tree_put_text(config, "LastUpdateStatus", "InProgress");
+	tree_put_text(config, "LastUpdateStatusReason", "The function is being created.");
+	tree_put_text(config, "LastUpdateStatusReasonCode", "Creating");
+}
+
+static const char *const config_unlisted[] = {
+	"State",
+	"StateReason",
+	"StateReasonCode",
+	"LastUpdateStatus",
+	"LastUpdateStatusReason",
+	"LastUpdateStatusReasonCode",
+	"RuntimeVersionConfig",
+};
+
+int lambda_config_show(json_t *out, const json_t *config, str name, str arn, enum config_view view)
+{
+	json_auto_t *copy = json_deep_copy(config);
+	struct tree tree = { .at = out };
+
+	if (!copy || !arn.at || json_object_update(out, copy) < 0)
+		return err_raise(-ENOMEM);
+	tree_drop(&tree, "Build");
+	tree_put_str(&tree, "FunctionName", name);
+	tree_put_str(&tree, "FunctionArn", arn);
+	for (size_t i = 0; view == CONFIG_LISTED && i < ARRAY_LEN(config_unlisted); i++)
+		tree_drop(&tree, config_unlisted[i]);
+	return err_pass(tree.err);
+}
