@@ -70,6 +70,8 @@ def test_bash(provided):
     assert env.call({}).json == {"message": "Hello, world!"}
 
 
+@pytest.mark.network
+@pytest.mark.seconds(300)
 def test_go(provided):
     if not shutil.which("go"):
         pytest.skip("go is not on this machine")
@@ -86,6 +88,8 @@ def test_go(provided):
     assert env.call({}).json == {"message": "Hello, world!"}
 
 
+@pytest.mark.network
+@pytest.mark.seconds(900)
 def test_rust(provided):
     if not os.environ.get("MAYFLY_TEST_RUST"):
         pytest.skip("set MAYFLY_TEST_RUST=1 to build the Rust example: it takes minutes of CPU")

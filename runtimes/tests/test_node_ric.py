@@ -19,6 +19,7 @@ CLASSIC, MODERN = "nodejs20.x", "nodejs24.x"
 CLIENTS = {CLASSIC: "3.3.0", MODERN: "4.0.2"}
 ADDON = Path(__file__).parent / "ric_rapid_client.cjs"
 INSTALL_SECONDS_MAX = 120
+pytestmark = [pytest.mark.network, pytest.mark.seconds(180)]
 
 
 @pytest.fixture(scope="session", params=CLIENTS)

@@ -15,6 +15,7 @@ from frames import read_log
 from packs import PYTHONS, python_starter
 
 INSTALL_SECONDS_MAX = 120
+pytestmark = [pytest.mark.network, pytest.mark.seconds(180)]
 
 # Older versions of Python have older versions of the client, which differ among themselves. The
 # pack's own tests run on every Python: the oldest and the newest are enough here.
