@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -69,6 +70,23 @@ int child_die_with_parent(int parent_pidfd)
 		return -errno;
 	/* It may have died before we asked. getppid() is 0 from inside a pid namespace. */
 	return poll(&dead, 1, 0) == 0 ? 0 : -ESRCH;
+}
+
+int child_channel(int *ret_ours, int *ret_theirs)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_raise(-errno);
+	int r = fd_set_nonblock(pair[0], true);
+	if (r < 0) {
+		fd_close(&pair[0]);
+		fd_close(&pair[1]);
+		return err_pass(r);
+	}
+	*ret_ours = pair[0];
+	*ret_theirs = pair[1];
+	return 0;
 }
 
 int child_self(int *ret_pidfd)

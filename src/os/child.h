@@ -19,6 +19,9 @@ struct child_how {
 /* Die when the parent dies; forgotten by the kernel at every change of identity: call again. */
 [[nodiscard]] int child_die_with_parent(int parent_pidfd);
 
+/* A SOCK_SEQPACKET pair to talk to a child; our end does not block. Both close-on-exec, the caller's. */
+[[nodiscard]] int child_channel(int *ret_ours, int *ret_theirs);
+
 /* A pidfd of the calling process, to be inherited by children. Owned by the caller. */
 [[nodiscard]] int child_self(int *ret_pidfd);
 

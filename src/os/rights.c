@@ -17,7 +17,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-int rights_drop_bounding(void)
+/* No program that it executes can give capabilities, not even one owned by root. */
+static int rights_drop_bounding(void)
 {
 	const unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
 		SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
@@ -30,7 +31,7 @@ int rights_drop_bounding(void)
 	return 0;
 }
 
-int rights_change_user(uint32_t uid)
+static int rights_change_user(uint32_t uid)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
@@ -42,8 +43,13 @@ int rights_change_user(uint32_t uid)
 	return syscall(SYS_capset, &head, none) < 0 ? err_raise(-errno) : 0;
 }
 
-int rights_no_new_privs(void)
+int rights_drop(uint32_t uid)
 {
+	int r = rights_drop_bounding();
+	if (r == 0)
+		r = rights_change_user(uid);
+	if (r < 0)
+		return err_pass(r);
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? err_raise(-errno) : 0;
 }
 
@@ -56,4 +62,18 @@ int rights_limit(int resource, uint64_t most)
 	rlim_t value = MIN((rlim_t)most, now.rlim_max);
 	struct rlimit then = { value, value };
 	return setrlimit((__rlimit_resource_t)resource, &then) < 0 ? err_raise(-errno) : 0;
+}
+
+int rights_raise_files(uint64_t wanted)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return err_raise(-errno);
+	struct rlimit more = { MAX(files.rlim_max, (rlim_t)wanted),
+		MAX(files.rlim_max, (rlim_t)wanted) };
+	if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+		return 0;
+	files.rlim_cur = files.rlim_max;
+	return setrlimit(RLIMIT_NOFILE, &files) < 0 ? err_raise(-errno) : 0;
 }

@@ -1,15 +1,16 @@
 #pragma once
-/* Giving up rights, for good, in this order. 0 or a fault each. */
+/* Giving up rights, for good. 0 or a fault each. */
 #include <stdint.h>
 
-/* First, while still root: lock the secure bits, so that no exec gives capabilities; empty the bounding set. */
-[[nodiscard]] int rights_drop_bounding(void);
-
-/* Become this user and this group alone; then all sets of capabilities are empty. */
-[[nodiscard]] int rights_change_user(uint32_t uid);
-
-/* No exec gives rights any more; needed before a seccomp filter too. */
-[[nodiscard]] int rights_no_new_privs(void);
+/*
+ * Become this user and this group alone, without capabilities and without a way to get any: empty
+ * bounding set, locked secure bits, NO_NEW_PRIVS. Only root can. The kernel forgets with it that the
+ * process wanted to die with its parent.
+ */
+[[nodiscard]] int rights_drop(uint32_t uid);
 
 /* At most this much of an RLIMIT_…, soft and hard; never more than we have ourselves. */
 [[nodiscard]] int rights_limit(int resource, uint64_t most);
+
+/* As many open files as we may have, and `wanted` where we may raise the limit. */
+[[nodiscard]] int rights_raise_files(uint64_t wanted);

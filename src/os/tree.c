@@ -65,3 +65,8 @@ int tree_remove(int dir, const char *name)
 	return unlinkat(dir, name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) < 0 ? err_raise(-errno)
 									       : 0;
 }
+
+int tree_clear(int dir)
+{
+	return err_pass(tree_walk(dir, ".", tree_unlink, NULL));
+}

@@ -17,3 +17,6 @@ typedef int tree_fn(void *context, const char *name, const struct stat *st);
 
 /* Remove `name` in `dir` and everything below it; as tree_walk(). 0 also when there is no such thing. */
 [[nodiscard]] int tree_remove(int dir, const char *name);
+
+/* Remove everything in `dir`, but not itself; as tree_walk(). */
+[[nodiscard]] int tree_clear(int dir);

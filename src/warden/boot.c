@@ -4,11 +4,9 @@
  * otherwise act on them as root. It is mapped, not copied: the seals promise that it
  * never changes.
  */
-#include "warden/boot.h"
+#include "warden/warden.h"
 
-#include "base/attr.h"
 #include "base/err.h"
-#include "base/str.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,48 +14,28 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-static bool boot_is_text(const char *text, size_t size)
+static bool boot_is_path(const char text[static PACK_PATH_MAX])
 {
-	return memchr(text, '\0', size) != NULL;
+	return text[0] == '/' && !text[PACK_PATH_MAX - 1] && !strstr(text, "/../");
 }
 
-static bool boot_is_path(const char *text)
+static bool boot_is_pack(const struct pack_spec *pack)
 {
-	return boot_is_text(text, PACK_PATH_MAX) && text[0] == '/' &&
-		str_find_str(str_of(text), S("/../")) < 0;
-}
+	bool is_fine = !pack->name[sizeof(pack->name) - 1] &&
+		!pack->version[sizeof(pack->version) - 1] && pack->bind_count <= PACK_BINDS_MAX &&
+		pack->argv_alternatives >= 1 && pack->argv_alternatives <= 2;
 
-static const char *boot_check_argv(const struct pack_spec *pack)
-{
-	if (pack->argv_alternatives < 1 || pack->argv_alternatives > 2)
-		return "a pack has no program";
-	for (uint32_t i = 0; i < pack->argv_alternatives; i++) {
-		if (pack->argc[i] < 1 || pack->argc[i] > PACK_ARGV_MAX)
-			return "a pack's argument count is out of bounds";
-		for (uint32_t k = 0; k < pack->argc[i]; k++)
-			if (!boot_is_text(pack->argv[i][k], PACK_PATH_MAX))
-				return "a pack's argument is not terminated";
-		if (!boot_is_path(pack->argv[i][0]))
-			return "a pack's program is not an absolute path";
+	/* One without a folder has nothing at /var/runtime. */
+	is_fine = is_fine && (!pack->folder[0] || boot_is_path(pack->folder));
+	for (uint32_t i = 0; is_fine && i < pack->bind_count; i++)
+		is_fine = boot_is_path(pack->binds[i]);
+	for (uint32_t i = 0; is_fine && i < pack->argv_alternatives; i++) {
+		is_fine = pack->argc[i] >= 1 && pack->argc[i] <= PACK_ARGV_MAX &&
+			boot_is_path(pack->argv[i][0]);
+		for (uint32_t k = 1; is_fine && k < pack->argc[i]; k++)
+			is_fine = !pack->argv[i][k][PACK_PATH_MAX - 1];
 	}
-	return NULL;
-}
-
-static const char *boot_check_pack(const struct pack_spec *pack)
-{
-	if (!boot_is_text(pack->name, sizeof(pack->name)) ||
-		!boot_is_text(pack->version, sizeof(pack->version)))
-		return "a pack's name is not terminated";
-	/* A pack without a folder has nothing at /var/runtime. */
-	if (!boot_is_text(pack->folder, PACK_PATH_MAX) ||
-		(pack->folder[0] && !boot_is_path(pack->folder)))
-		return "a pack's folder is not an absolute path";
-	if (pack->bind_count > PACK_BINDS_MAX)
-		return "a pack has too many binds";
-	for (uint32_t i = 0; i < pack->bind_count; i++)
-		if (!boot_is_path(pack->binds[i]))
-			return "a pack's bind is not an absolute path";
-	return boot_check_argv(pack);
+	return is_fine;
 }
 
 /* Every identity its own: the router, the unpacker and each sandbox must not touch another. */
@@ -80,7 +58,7 @@ const char *boot_check(const struct warden_boot *boot)
 {
 	if (boot->magic != BOOT_MAGIC || boot->version != BOOT_VERSION)
 		return "mayfly and mayfly-warden are of different versions";
-	if (!boot_is_text(boot->listen, sizeof(boot->listen)))
+	if (boot->listen[sizeof(boot->listen) - 1])
 		return "the address is not terminated";
 	if (!boot_is_path(boot->data_dir) || !boot_is_path(boot->libexec_dir))
 		return "a directory is not an absolute path";
@@ -92,11 +70,9 @@ const char *boot_check(const struct warden_boot *boot)
 		return "drain_ms_max is out of bounds";
 	if (boot->pack_count > PACKS_MAX)
 		return "there are too many packs";
-	for (uint32_t i = 0; i < boot->pack_count; i++) {
-		const char *reason = boot_check_pack(&boot->packs[i]);
-		if (reason)
-			return reason;
-	}
+	for (uint32_t i = 0; i < boot->pack_count; i++)
+		if (!boot_is_pack(&boot->packs[i]))
+			return "a runtime pack makes no sense";
 	return boot_check_uids(boot);
 }
 

@@ -1,73 +1,19 @@
 /*
- * epoll, bare. A source is removed from it explicitly before its descriptor is closed:
- * children between clone and exec still hold copies, and epoll forgets a file only with
- * the last of them.
- *
  * A cgroup may say EBUSY for some microseconds after its last process was collected: such
  * leaves wait in a list and are tried again every other millisecond.
  */
 #include "warden/cell.h"
 
-#include "base/attr.h"
 #include "base/err.h"
 #include "os/child.h"
-#include "os/clock.h"
 #include "os/fd.h"
 #include "warden/warden.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
-#include <sys/epoll.h>
 
-enum { AGAIN_MS = 2, WAIT_MS_MAX = 60'000 };
-
-int source_open(struct warden *w, struct source *source, int fd, source_fn *ready)
-{
-	assert(fd >= 0 && source->fd < 0);
-	struct epoll_event event = { .events = EPOLLIN, .data.ptr = source };
-
-	if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
-		int fault = -errno;
-		fd_close(&fd);
-		return err_raise(fault);
-	}
-	*source = (struct source){ fd, ready };
-	return 0;
-}
-
-void source_watch(struct warden *w, struct source *source, uint32_t events)
-{
-	struct epoll_event event = { .events = events, .data.ptr = source };
-
-	if (epoll_ctl(w->epoll, EPOLL_CTL_MOD, source->fd, &event) < 0)
-		err_log(err_raise(-errno), "changing what is watched");
-}
-
-void source_close(struct warden *w, struct source *source)
-{
-	if (source->fd < 0)
-		return;
-	(void)epoll_ctl(w->epoll, EPOLL_CTL_DEL, source->fd, NULL);
-	fd_close(&source->fd);
-}
-
-int source_wait(struct warden *w, uint64_t due_ms)
-{
-	struct epoll_event event;
-	uint64_t now = clock_mono_ms();
-	int timeout = due_ms <= now ? 0 : (int)MIN(due_ms - now, (uint64_t)WAIT_MS_MAX);
-
-	int count = epoll_wait(w->epoll, &event, 1, timeout);
-	if (count < 0)
-		return errno == EINTR ? 0 : err_raise(-errno);
-	if (count == 1) {
-		struct source *source = event.data.ptr;
-		assert(source->fd >= 0);
-		source->ready(w, source);
-	}
-	return 0;
-}
+enum { AGAIN_MS = 2 };
 
 void cell_init(struct cell *cell)
 {
@@ -84,12 +30,15 @@ static bool cell_finish(struct warden *w, struct cell *cell)
 	if (r < 0)
 		err_log(r, "removing a cgroup");
 	list_remove(&cell->link);
+	int memory_fd = cell->memory_fd; /* gone() may start another in this cell */
 	cell->gone(w, cell);
+	fd_close(&memory_fd);
 	return true;
 }
 
-static void cell_on_death(struct warden *w, struct source *process)
+static void cell_on_death(void *context, struct source *process)
 {
+	struct warden *w = context;
 	struct cell *cell = list_entry(process, struct cell, process);
 
 	int r = child_reap(process->fd, &cell->status);
@@ -97,9 +46,8 @@ static void cell_on_death(struct warden *w, struct source *process)
 		return;
 	if (r < 0)
 		err_log(r, "collecting a process");
-	source_close(w, process);
+	source_close(w->epoll, process);
 	cell->memory_peak = cgroup_read_u64(cell->memory_fd);
-	fd_close(&cell->memory_fd);
 	cell->was_oom = cgroup_was_oom(&w->cgroups, cell->name);
 	cgroup_kill(&w->cgroups, cell->name); /* children that outlived it */
 	if (!cell_finish(w, cell))
@@ -128,7 +76,7 @@ int cell_start(struct warden *w, struct cell *cell, const struct cell_how *how,
 	cell->memory_fd = fd_take(&leaf.memory_peak);
 	cgroup_leaf_close(&leaf);
 	if (r > 0)
-		r = source_open(w, &cell->process, pidfd, cell_on_death);
+		r = source_open(w->epoll, &cell->process, pidfd, cell_on_death);
 	if (r < 0) {
 		fd_close(&cell->memory_fd);
 		cgroup_kill(&w->cgroups, cell->name);

@@ -1,41 +1,17 @@
 #pragma once
 /*
- * What the warden waits for (sources), and processes that it keeps in a cgroup of their own
- * (cells): the router, each sandbox, each unpacking. A cell's end is told once, when its
- * process is dead and everything else in its cgroup too, and the cgroup is removed.
+ * Processes that the warden keeps in a cgroup of their own: the router, each sandbox, each
+ * unpacking. A cell's end is told once, when its process is dead and everything else in its
+ * cgroup too, and the cgroup is removed.
  */
 #include "base/list.h"
 #include "os/cgroup.h"
+#include "os/source.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct warden;
-struct source;
-
-typedef void source_fn(struct warden *w, struct source *source);
-
-/* A descriptor and who handles it. It lives inside the object that it belongs to. */
-struct source {
-	int fd; /* owned; -1: not in use */
-	source_fn *ready;
-};
-
-/* Take the descriptor and watch it, level-triggered, for EPOLLIN. 0 or a fault (fd closed). */
-[[nodiscard]] int source_open(struct warden *w, struct source *source, int fd, source_fn *ready);
-
-/* Watch for these events from now on. */
-void source_watch(struct warden *w, struct source *source, uint32_t events);
-
-/* Stop watching and close; nothing when it is not in use. */
-void source_close(struct warden *w, struct source *source);
-
-/*
- * Wait for one event, until `due_ms`, and handle it. One event a call: a handler may close any
- * source, so a second event of the same batch could be a ghost's. 0 or a fault.
- */
-[[nodiscard]] int source_wait(struct warden *w, uint64_t due_ms);
-
 struct cell;
 typedef void cell_fn(struct warden *w, struct cell *cell);
 

@@ -18,7 +18,7 @@ enum job_state {
 	JOB_STATES
 };
 
-/* One ZIP being unpacked. */
+/* One ZIP being unpacked, or, without a ZIP, one directory of tmp being removed. */
 struct job {
 	struct cell cell; /* of its keeper */
 	enum job_state state;
@@ -31,10 +31,8 @@ struct job {
 
 struct jobs {
 	struct job slots[JOBS_MAX];
-	uint32_t number; /* the last one given, to jobs and to trash */
+	uint32_t number; /* the last one given */
 	uint32_t running;
-	struct source remover; /* the process that removes what was forgotten */
-	bool has_trash;	       /* more to remove since it was started */
 };
 
 /* Once, before anything else. */
@@ -46,13 +44,3 @@ const char *code_forget(struct warden *w, const union frame *frame, int fds[]);
 
 /* End all jobs, and tell nobody. */
 void code_forget_router(struct warden *w);
-
-/*
- * keeper.c: unpack in a jail, check what came out, make it root's, put it in its place. Blocks;
- * runs in a throwaway child of the warden; what it returns is the whole result of the job.
- */
-struct unpack_report keeper_run(
-	const struct warden *w, const struct job *job, const int joins[static CGROUP_TREES]);
-
-/* The name of a job's directory in tmp. */
-void keeper_name(const struct job *job, char to[static CGROUP_NAME_MAX]);

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-enum { LATER = ROUTER_SERVING | ROUTER_DRAINING };
+enum { LATER = ROUTER_SERVING | ROUTER_DRAINING, GATE_FDS_MAX = 2 };
 
 /*
  * A handler may take descriptors by setting them to -1. It returns why the router is to be
@@ -96,6 +96,13 @@ static void gate_flush(struct warden *w)
 	}
 }
 
+static void gate_watch(struct warden *w, uint32_t events)
+{
+	int r = source_watch(w->epoll, &w->router.socket, events);
+	if (r < 0)
+		err_log(r, "watching the router");
+}
+
 void gate_tell(struct warden *w, const void *frame, size_t size, const int *fds, size_t fd_count)
 {
 	struct outbox *outbox = &w->outbox;
@@ -114,35 +121,36 @@ void gate_tell(struct warden *w, const void *frame, size_t size, const int *fds,
 	else if (outbox->count == 1)
 		gate_flush(w);
 	if (outbox->count == 1) /* the socket has just become full: only wait for room */
-		source_watch(w, &w->router.socket, EPOLLOUT);
+		gate_watch(w, EPOLLOUT);
 }
 
-void gate_ready(struct warden *w, struct source *socket)
+void gate_ready(void *context, struct source *socket)
 {
+	struct warden *w = context;
 	union frame frame;
-	int fds[FD_PASS_MAX] = { -1, -1, -1, -1, -1, -1, -1, -1 };
+	int fds[GATE_FDS_MAX] = { -1, -1 };
 	size_t size, fd_count;
 
 	if (w->outbox.count) {
 		gate_flush(w);
 		if (!w->outbox.count)
-			source_watch(w, socket, EPOLLIN);
+			gate_watch(w, EPOLLIN);
 		return;
 	}
-	int r = fd_receive(socket->fd, &frame, sizeof(frame), &size, fds, FD_PASS_MAX, &fd_count);
+	int r = fd_receive(socket->fd, &frame, sizeof(frame), &size, fds, GATE_FDS_MAX, &fd_count);
 	if (r == -EAGAIN)
 		return;
 	if (r == -EMSGSIZE) {
-		router_condemn(w, "a frame too long");
+		router_condemn(w, "a frame too long, or with too many descriptors");
 		return;
 	}
 	if (r < 0) { /* it has closed its end: it is dead or has no use for us any more */
 		cell_kill(w, &w->router.cell);
-		source_close(w, socket);
+		source_close(w->epoll, socket);
 		return;
 	}
 	const char *reason = gate_answer(w, &frame, size, fds, fd_count);
-	for (size_t i = 0; i < FD_PASS_MAX; i++)
+	for (size_t i = 0; i < GATE_FDS_MAX; i++)
 		fd_close(&fds[i]);
 	if (reason)
 		router_condemn(w, reason);

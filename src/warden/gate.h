@@ -27,7 +27,7 @@ struct outbox {
 };
 
 /* Of the router's socket: read one request and obey it, or condemn the router for it. */
-void gate_ready(struct warden *w, struct source *socket);
+void gate_ready(void *context, struct source *socket);
 
 /*
  * Tell the router: now if its socket takes it, else as soon as it does. The frame is copied,

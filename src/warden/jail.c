@@ -7,8 +7,10 @@
 #include "warden/jail.h"
 
 #include "base/attr.h"
+#include "init/init.h"
 #include "os/child.h"
 #include "os/fd.h"
+#include "os/mount.h"
 #include "os/rights.h"
 #include "os/socket.h"
 
@@ -52,10 +54,9 @@ static int jail_offer_to_oom([[maybe_unused]] struct jail *jail)
 
 static int jail_unshare([[maybe_unused]] struct jail *jail)
 {
-	return unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) <
-			0
-		? -errno
-		: 0;
+	const int all = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+
+	return unshare(all) < 0 ? -errno : mount_make_private();
 }
 
 static int jail_name_host([[maybe_unused]] struct jail *jail)
@@ -87,7 +88,7 @@ static int jail_listen(struct jail *jail)
 		if (r < 0)
 			return r;
 	}
-	jail_tell(jail, &(struct jail_note){ .kind = NOTE_LISTENERS }, fds, ARRAY_LEN(fds));
+	note_send(jail->report, &(struct note){ .kind = NOTE_LISTENERS }, fds, ARRAY_LEN(fds));
 	return 0;
 }
 
@@ -136,13 +137,12 @@ static int jail_limit(struct jail *jail)
 {
 	struct rlimit stack;
 
-	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
-		int r = limits[i].kinds & jail->kind
-			? rights_limit(limits[i].resource, limits[i].most)
-			: 0;
-		if (r < 0)
-			return r;
-	}
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(limits); i++)
+		if (limits[i].kinds & jail->kind)
+			r = rights_limit(limits[i].resource, limits[i].most);
+	if (r < 0)
+		return r;
 	if (jail->kind == JAIL_UNPACK) /* one file cannot be longer than all may be */
 		return rights_limit(RLIMIT_FSIZE, jail->bytes_max + 1);
 	/* A soft limit, as everywhere: the hard one stays, JVMs raise it for their threads. */
@@ -152,19 +152,9 @@ static int jail_limit(struct jail *jail)
 	return setrlimit(RLIMIT_STACK, &stack) < 0 ? -errno : 0;
 }
 
-static int jail_drop_bounding([[maybe_unused]] struct jail *jail)
+static int jail_drop_rights(struct jail *jail)
 {
-	return rights_drop_bounding();
-}
-
-static int jail_change_user(struct jail *jail)
-{
-	return rights_change_user(jail->uid);
-}
-
-static int jail_no_new_privs([[maybe_unused]] struct jail *jail)
-{
-	return rights_no_new_privs();
+	return rights_drop(jail->uid);
 }
 
 /* Our memory was the warden's: no process of the same identity may look into it. */
@@ -187,53 +177,30 @@ struct jail_step {
 
 static const struct jail_step steps[] = {
 	{ "parent", BOTH, jail_watch_parent, "a warden that died leaves nobody behind" },
-	{ "cgroup", BOTH, jail_join_cgroups,
-		"from here on all memory is counted (v2: from birth)" },
+	{ "cgroup", BOTH, jail_join_cgroups, "all memory is counted from here on" },
 	{ "oom score", BOTH, jail_offer_to_oom, "the host's OOM killer takes functions first" },
-	{ "namespaces", BOTH, jail_unshare,
-		"its own mounts, network, ipc, host name, cgroup view" },
+	{ "namespaces", BOTH, jail_unshare, "its own mounts, network, ipc and name" },
 	{ "hostname", BOTH, jail_name_host, "the host's name is not told" },
 	{ "loopback", JAIL_SANDBOX, jail_raise_loopback, "the only network it has" },
 	{ "listeners", JAIL_SANDBOX, jail_listen, "the router accepts inside its namespace" },
-	{ "private mounts", BOTH, jail_make_private, "nothing mounted here shows on the host" },
-	{ "root", BOTH, jail_make_root, "an empty tmpfs to put the rest on" },
-	{ "system", BOTH, jail_bind_system, "programs and libraries, read-only" },
+	{ "root", BOTH, jail_make_root, "a tmpfs with the host's programs, read-only" },
 	{ "etc", BOTH, jail_make_etc, "its own names; none of the host's secrets" },
 	{ "pack", JAIL_SANDBOX, jail_bind_pack, "the runtime" },
 	{ "code", JAIL_SANDBOX, jail_bind_code, "/var/task" },
 	{ "layers", JAIL_SANDBOX, jail_bind_layers, "/opt" },
 	{ "tmp", JAIL_SANDBOX, jail_make_tmp, "the one place to write, bounded" },
-	{ "dev", BOTH, jail_make_dev, "five devices that do no harm" },
-	{ "proc", BOTH, jail_make_proc, "its own processes" },
-	{ "proc masks", BOTH, jail_mask_proc, "not the kernel's secrets and switches" },
+	{ "proc", BOTH, jail_make_proc, "its own processes; not the kernel's secrets" },
 	{ "out", JAIL_UNPACK, jail_bind_out, "the one directory to write" },
-	{ "read-only root", BOTH, jail_seal_root, "the rest cannot be written" },
-	{ "pivot", BOTH, jail_pivot, "the host's files do not exist any more" },
+	{ "pivot", BOTH, jail_pivot, "the host's files are gone; the rest is read-only" },
 	{ "log", JAIL_SANDBOX, jail_own_log, "/dev/stdout can be opened" },
 	{ "descriptors", BOTH, jail_set_fds, "nothing of the warden's stays open" },
 	{ "limits", BOTH, jail_limit, "rlimits as AWS documents them" },
-	{ "bounding set", BOTH, jail_drop_bounding, "no exec brings capabilities back" },
-	{ "user", BOTH, jail_change_user, "a user of its own, no groups, no capabilities" },
-	{ "no new privileges", BOTH, jail_no_new_privs, "set-uid files do nothing" },
+	{ "rights", BOTH, jail_drop_rights, "a user of its own without any, for good" },
 	{ "dumpable", BOTH, jail_hide, "its memory was the warden's" },
 	/* The change of user made the kernel forget it. */
 	{ "parent again", BOTH, jail_watch_parent, "a warden that died leaves nobody behind" },
 	{ "seccomp", BOTH, jail_install_filter, "the kernel's surface, small" },
 };
-
-void jail_tell(
-	const struct jail *jail, const struct jail_note *note, const int *fds, size_t fd_count)
-{
-	(void)!fd_send(jail->report, note, sizeof(*note), fds, fd_count);
-}
-
-static void jail_fail(const struct jail *jail, const char *step, int error)
-{
-	struct jail_note note = { .kind = NOTE_FAILED, .value = -error };
-
-	(void)snprintf(note.step, sizeof(note.step), "%s", step);
-	jail_tell(jail, &note, NULL, 0);
-}
 
 static void jail_exec_unpack(const struct jail *jail)
 {
@@ -254,13 +221,13 @@ _Noreturn void jail_enter(struct jail *jail)
 		assert(strlen(steps[i].name) < STEP_NAME_MAX);
 		int r = steps[i].kinds & jail->kind ? steps[i].run(jail) : 0;
 		if (r < 0) {
-			jail_fail(jail, steps[i].name, r);
+			note_failure(jail->report, steps[i].name, -r);
 			_exit(127);
 		}
 	}
 	if (jail->kind == JAIL_SANDBOX)
-		init_run(jail);
+		init_run(&(struct init){ jail->pack, jail->env, jail->report });
 	jail_exec_unpack(jail);
-	jail_fail(jail, "exec", -errno);
+	note_failure(jail->report, "exec", errno);
 	_exit(127);
 }

@@ -45,36 +45,12 @@ struct jail {
 	int root; /* the new root, from the step that makes it */
 };
 
-enum jail_note_kind {
-	NOTE_LISTENERS = 1, /* with 2 descriptors */
-	NOTE_FAILED,	    /* the step and its errno; the process ends */
-	NOTE_STARTED,	    /* the runtime was exec'ed */
-	NOTE_ENDED,	    /* the runtime ended: `value` is its wait status */
-};
-
-/* What the process in the jail tells whoever waits for it. */
-struct jail_note {
-	uint32_t kind;
-	int32_t value;
-	char step[STEP_NAME_MAX];
-};
-
 /* Take all the steps and become what the jail is for. Never returns. */
 _Noreturn void jail_enter(struct jail *jail);
 
-/* Tell the warden; nobody to tell is no error. */
-void jail_tell(
-	const struct jail *jail, const struct jail_note *note, const int *fds, size_t fd_count);
-
-/*
- * Steps of other files. 0 or -errno.
- */
+/* A step: 0 or -errno. */
 typedef int jail_step_fn(struct jail *jail);
 
-/* jail_mounts.c */
-jail_step_fn jail_make_private, jail_make_root, jail_bind_system, jail_make_etc, jail_bind_pack,
-	jail_bind_code, jail_bind_layers, jail_make_tmp, jail_make_dev, jail_make_proc,
-	jail_mask_proc, jail_bind_out, jail_seal_root, jail_pivot;
-
-/* init.c: be process 1 of the sandbox: start the runtime, reap, report. */
-_Noreturn void init_run(struct jail *jail);
+/* jail_mounts.c, in the order of jail.c's table */
+jail_step_fn jail_make_root, jail_make_etc, jail_bind_pack, jail_bind_code, jail_bind_layers,
+	jail_make_tmp, jail_make_proc, jail_bind_out, jail_pivot;

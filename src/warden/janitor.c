@@ -3,13 +3,12 @@
  * of the warden that is between clone and exec. It holds its lock for as long as it lives,
  * so that the next warden of this directory starts only when it is done.
  */
-#include "warden/janitor.h"
-
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "os/child.h"
-#include "os/clock.h"
+#include "os/file.h"
+#include "os/tree.h"
 #include "warden/warden.h"
 
 #include <errno.h>
@@ -40,26 +39,27 @@ static _Noreturn void janitor_run(const struct warden *w)
 	(void)signal(SIGINT, SIG_IGN);
 	(void)signal(SIGHUP, SIG_IGN);
 
-	int r = places_lock(w->places.janitor_lock, true);
+	int r = file_lock_wait(w->places.janitor_lock);
 	if (r < 0)
 		err_log(r, "locking for the janitor");
 	while (child_wait(w->self, -1) < 0)
 		continue;
 	log_warn("warden_died", LOG_TEXT("janitor", "cleaning up"));
 	cgroups_sweep(&w->cgroups);
-	r = places_sweep(&w->places, "");
+	r = tree_clear(w->places.tmp);
 	if (r < 0)
 		err_log(r, "sweeping unfinished code");
 	_exit(0);
 }
 
-static void janitor_on_death(struct warden *w, struct source *process)
+static void janitor_on_death(void *context, struct source *process)
 {
+	struct warden *w = context;
 	int status;
 
 	if (child_reap(process->fd, &status) == -EAGAIN)
 		return;
-	source_close(w, process);
+	source_close(w->epoll, process);
 	log_warn("janitor_died", LOG_U64("status", (unsigned)status));
 }
 
@@ -77,7 +77,7 @@ uint64_t janitor_tick(struct warden *w, uint64_t now_ms)
 	if (r == 0)
 		janitor_run(w);
 	if (r > 0)
-		r = source_open(w, &janitor->process, pidfd, janitor_on_death);
+		r = source_open(w->epoll, &janitor->process, pidfd, janitor_on_death);
 	if (r < 0)
 		err_log(r, "starting the janitor");
 	return r < 0 ? now_ms + AGAIN_MS : UINT64_MAX;
@@ -89,5 +89,5 @@ void janitor_stop(struct warden *w)
 		return;
 	child_kill(w->janitor.process.fd);
 	(void)child_wait(w->janitor.process.fd, -1);
-	source_close(w, &w->janitor.process);
+	source_close(w->epoll, &w->janitor.process);
 }

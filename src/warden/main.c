@@ -1,9 +1,6 @@
 /*
  * mayfly-warden: one thread, one epoll, tables of fixed size. It starts the router and waits;
  * all that happens later is a descriptor that became readable or a deadline that passed.
- *
- * The order at start: first everything that can be wrong and said to a person (settings,
- * directory, address, programs, cgroups), then the janitor, and the router last.
  */
 #include "base/attr.h"
 #include "base/err.h"
@@ -11,18 +8,16 @@
 #include "os/child.h"
 #include "os/clock.h"
 #include "os/fd.h"
+#include "os/rights.h"
 #include "os/socket.h"
-#include "warden/boot.h"
+#include "os/tree.h"
 #include "warden/warden.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -38,30 +33,9 @@ void warden_forget_router(struct warden *w)
 	code_forget_router(w);
 }
 
-/* One line for the person who started us, with what to do. */
-static int start_fail(int fault, const char *what)
+static void on_signal(void *context, struct source *signals)
 {
-	err_log(fault, what);
-	return 1;
-}
-
-static int start_limits(void)
-{
-	struct rlimit files;
-
-	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
-		return err_raise(-errno);
-	/* Three for each sandbox here, more in the router. Without the right to raise: what there is. */
-	struct rlimit more = { MAX(files.rlim_max, FILES_WANTED),
-		MAX(files.rlim_max, FILES_WANTED) };
-	if (setrlimit(RLIMIT_NOFILE, &more) == 0)
-		return 0;
-	files.rlim_cur = files.rlim_max;
-	return setrlimit(RLIMIT_NOFILE, &files) < 0 ? err_raise(-errno) : 0;
-}
-
-static void on_signal(struct warden *w, struct source *signals)
-{
+	struct warden *w = context;
 	struct signalfd_siginfo info;
 
 	if (read(signals->fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
@@ -76,6 +50,36 @@ static void on_signal(struct warden *w, struct source *signals)
 	router_drain(w);
 }
 
+static int start_boot(struct warden *w)
+{
+	const char *reason = "it is for root";
+
+	int r = geteuid() != 0 ? err_raise(-EPERM) : boot_open(WARDEN_FD_BOOT, &w->boot, &reason);
+	if (r < 0) {
+		log_error("cannot_start", LOG_TEXT("reason", reason),
+			LOG_TEXT("hint", "it is started by `mayfly serve`, as root"));
+		return err_pass(r);
+	}
+	log_setup((enum log_level)w->boot->log_level, w->boot->log_json, "warden");
+	sandboxes_init(&w->sandboxes, w->boot->sandboxes_max);
+	code_init(&w->jobs);
+	return 0;
+}
+
+static int start_descriptors(struct warden *w)
+{
+	w->settings = WARDEN_FD_SETTINGS;
+	w->epoll = epoll_create1(EPOLL_CLOEXEC);
+	w->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (w->epoll < 0 || w->null < 0 || fcntl(w->settings, F_SETFD, FD_CLOEXEC) < 0 ||
+		fcntl(WARDEN_FD_BOOT, F_SETFD, FD_CLOEXEC) < 0)
+		return err_raise(-errno);
+	int r = child_self(&w->self);
+	if (r == 0)
+		r = rights_raise_files(FILES_WANTED);
+	return err_pass(r);
+}
+
 static int start_signals(struct warden *w)
 {
 	sigset_t asked;
@@ -85,90 +89,73 @@ static int start_signals(struct warden *w)
 	sigaddset(&asked, SIGINT);
 	sigaddset(&asked, SIGHUP); /* the terminal is gone */
 	(void)signal(SIGPIPE, SIG_IGN);
-	if (sigprocmask(SIG_SETMASK, &asked, NULL) < 0)
-		return err_raise(-errno);
-	int fd = signalfd(-1, &asked, SFD_CLOEXEC | SFD_NONBLOCK);
-	return fd < 0 ? err_raise(-errno) : err_pass(source_open(w, &w->signals, fd, on_signal));
+	int fd = sigprocmask(SIG_SETMASK, &asked, NULL) < 0
+		? -1
+		: signalfd(-1, &asked, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? err_raise(-errno)
+		      : err_pass(source_open(w->epoll, &w->signals, fd, on_signal));
 }
 
-/* A program beside us, opened now, as root: the jailed ones could not find it. */
+/* A program beside us, opened now, as root: whom it is for could not find it. */
 static int start_program(const struct warden *w, const char *name, int *ret_fd)
 {
 	char path[PACK_PATH_MAX + 32];
 
 	(void)snprintf(path, sizeof(path), "%s/%s", w->boot->libexec_dir, name);
-	int fd = open(path, O_PATH | O_CLOEXEC);
-	if (fd < 0) {
-		log_error("program_missing", LOG_TEXT("path", path));
-		return err_raise(-errno);
-	}
-	*ret_fd = fd;
-	return 0;
+	*ret_fd = open(path, O_PATH | O_CLOEXEC);
+	return *ret_fd < 0 ? err_raise(-errno) : 0;
 }
 
-static int start_descriptors(struct warden *w)
+static int start_programs(struct warden *w)
 {
-	w->epoll = epoll_create1(EPOLL_CLOEXEC);
-	w->null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (w->epoll < 0 || w->null < 0)
-		return err_raise(-errno);
-	if (fcntl(WARDEN_FD_SETTINGS, F_SETFD, FD_CLOEXEC) < 0 ||
-		fcntl(WARDEN_FD_BOOT, F_SETFD, FD_CLOEXEC) < 0)
-		return err_raise(-errno);
-	w->settings = WARDEN_FD_SETTINGS;
-	int r = child_self(&w->self);
-	if (r == 0)
-		r = start_program(w, "mayfly", &w->router_program);
+	int r = start_program(w, "mayfly", &w->router_program);
 	if (r == 0)
 		r = start_program(w, "mayfly-unpack", &w->unpack_program);
-	if (r == 0)
-		r = start_signals(w);
-	for (int kind = 0; r == 0 && kind < FILTER_KINDS; kind++)
-		r = filter_compile((enum filter_kind)kind, &w->filters[kind]);
 	return err_pass(r);
 }
 
-/* 0, or the exit status. */
-static int start_boot(struct warden *w)
+static int start_filters(struct warden *w)
 {
-	const char *reason;
-
-	if (geteuid() != 0) {
-		(void)fprintf(
-			stderr, "mayfly-warden: it must be started by root (try: mayfly doctor)\n");
-		return 1;
-	}
-	int r = boot_open(WARDEN_FD_BOOT, &w->boot, &reason);
-	if (r < 0) {
-		(void)fprintf(stderr,
-			"mayfly-warden: cannot start: %s. It is started by `mayfly serve`.\n",
-			reason ? reason : "no settings");
-		return 1;
-	}
-	log_setup((enum log_level)w->boot->log_level, w->boot->log_json, "warden");
-	return 0;
+	int r = filter_compile(FILTER_SANDBOX, &w->filters[FILTER_SANDBOX]);
+	if (r == 0)
+		r = filter_compile(FILTER_UNPACK, &w->filters[FILTER_UNPACK]);
+	return err_pass(r);
 }
 
-static int start_place(struct warden *w)
+static int start_places(struct warden *w)
 {
 	int r = places_open(w->boot, &w->places);
-	if (r == PLACES_TAKEN) {
-		log_error("data_directory_in_use", LOG_TEXT("path", w->boot->data_dir),
-			LOG_TEXT("hint",
-				"another mayfly serves it: stop that one, or choose another --data"));
-		return 1;
-	}
-	if (r < 0)
-		return start_fail(r, "opening the data directory");
-	r = socket_listen(str_of(w->boot->listen), BACKLOG, &w->listener);
-	if (r < 0) {
-		log_error("cannot_listen", LOG_TEXT("address", w->boot->listen),
-			LOG_ERRNO("error", r));
-		return start_fail(r, "binding the public address");
-	}
-	r = cgroups_open(&w->cgroups, w->places.name);
-	return r < 0 ? start_fail(r, "setting up cgroups (try: mayfly doctor)") : 0;
+	if (r != PLACES_TAKEN)
+		return err_pass(r);
+	log_error("data_directory_in_use", LOG_TEXT("path", w->boot->data_dir),
+		LOG_TEXT("hint", "another mayfly serves it: stop that, or choose another --data"));
+	return err_raise(-EBUSY);
 }
+
+static int start_listener(struct warden *w)
+{
+	return err_pass(socket_listen(str_of(w->boot->listen), BACKLOG, &w->listener));
+}
+
+static int start_cgroups(struct warden *w)
+{
+	return err_pass(cgroups_open(&w->cgroups, w->places.name));
+}
+
+/* First everything that can be wrong. The janitor and the router are due when the loop begins. */
+static const struct {
+	int (*run)(struct warden *w);
+	const char *what;
+} starts[] = {
+	{ start_boot, "reading what mayfly serve says" },
+	{ start_descriptors, "preparing descriptors" },
+	{ start_signals, "preparing for signals" },
+	{ start_programs, "opening mayfly and mayfly-unpack" },
+	{ start_filters, "compiling the system call filters" },
+	{ start_places, "taking the data directory" },
+	{ start_listener, "binding the address" },
+	{ start_cgroups, "setting up cgroups (mayfly doctor may know more)" },
+};
 
 static void loop_run(struct warden *w)
 {
@@ -184,7 +171,7 @@ static void loop_run(struct warden *w)
 		}
 		if (w->is_over)
 			return;
-		int r = source_wait(w, due);
+		int r = source_wait(w->epoll, due, w);
 		if (r < 0) {
 			err_log(r, "waiting for events");
 			return;
@@ -196,13 +183,9 @@ static void loop_run(struct warden *w)
 static void end_all(struct warden *w)
 {
 	cgroups_sweep(&w->cgroups);
-	const int left[] = { w->router.cell.process.fd, w->jobs.remover.fd };
-	for (size_t i = 0; i < ARRAY_LEN(left); i++)
-		if (left[i] >= 0) {
-			child_kill(left[i]);
-			(void)child_wait(left[i], END_MS_MAX);
-		}
-	int r = places_sweep(&w->places, "");
+	if (w->router.cell.process.fd >= 0)
+		(void)child_wait(w->router.cell.process.fd, END_MS_MAX);
+	int r = tree_clear(w->places.tmp);
 	if (r < 0)
 		err_log(r, "sweeping unfinished code");
 	janitor_stop(w);
@@ -214,23 +197,19 @@ int main(void)
 	struct warden *w = &warden;
 
 	(void)umask(022);
-	if (chdir("/") < 0 || start_boot(w) != 0)
-		return 1;
+	(void)!chdir("/");
 	w->signals.fd = w->janitor.process.fd = w->router.socket.fd = -1;
 	w->router.phase = ROUTER_DOWN;
 	cell_init(&w->router.cell);
 	list_init(&w->busy_cells);
-	sandboxes_init(&w->sandboxes, w->boot->sandboxes_max);
-	code_init(&w->jobs);
-
-	int r = start_limits();
-	if (r == 0)
-		r = start_descriptors(w);
-	if (r < 0)
-		return start_fail(r, "starting");
-	if (start_place(w) != 0)
-		return 1;
-	loop_run(w); /* the janitor and the router are due at once */
+	for (size_t i = 0; i < ARRAY_LEN(starts); i++) {
+		int r = starts[i].run(w);
+		if (r < 0) {
+			err_log(r, starts[i].what);
+			return 1;
+		}
+	}
+	loop_run(w);
 	end_all(w);
 	return 0;
 }

@@ -2,16 +2,14 @@
 /* The data directory, as descriptors: after start no path of it is used but in the jails. */
 #include "wire/frames.h"
 
-#include <stdbool.h>
-
 struct places {
 	int data;
 	int router; /* the router's working directory */
 	int code;   /* one directory a digest */
 	int tmp;    /* inside code, on the same file system: what is not finished */
 	int lock;
-	int janitor_lock;
-	char name[24]; /* of this instance: mayfly-… */
+	int janitor_lock; /* held by the janitor while it lives */
+	char name[24];	  /* of this instance: mayfly-… */
 };
 
 /* What places_open() can answer. */
@@ -25,12 +23,6 @@ enum places_answer {
  * earlier instance left unfinished. Waits for the janitor of one that was killed.
  */
 [[nodiscard]] int places_open(const struct warden_boot *boot, struct places *ret_places);
-
-/* Remove everything in tmp whose name begins so. Allocates: see tree.h. 0 or a fault. */
-[[nodiscard]] int places_sweep(const struct places *places, const char *prefix);
-
-/* Take a lock file for this process (not its children): 0, or -EAGAIN when another has it. */
-[[nodiscard]] int places_lock(int fd, bool may_wait);
 
 /*
  * Open an unpacked directory by digest, without leaving `code` and without following a link.

@@ -65,11 +65,7 @@ static int router_exec(const struct warden *w, int socket)
 	if (r == 0)
 		r = rights_limit(RLIMIT_CORE, 0); /* its memory has customers' data in it */
 	if (r == 0)
-		r = rights_drop_bounding();
-	if (r == 0)
-		r = rights_change_user(w->boot->router_uid);
-	if (r == 0)
-		r = rights_no_new_privs();
+		r = rights_drop(w->boot->router_uid);
 	if (r == 0)
 		r = child_die_with_parent(parent);
 	if (r < 0)
@@ -87,7 +83,7 @@ static void router_on_gone(struct warden *w, struct cell *cell)
 		LOG_I64("status", WIFEXITED(cell->status) ? WEXITSTATUS(cell->status) : -1),
 		LOG_U64("signal",
 			WIFSIGNALED(cell->status) ? (unsigned)WTERMSIG(cell->status) : 0));
-	source_close(w, &router->socket);
+	source_close(w->epoll, &router->socket);
 	warden_forget_router(w);
 	if (router->ready_ms && now - router->ready_ms >= HEALTHY_MS)
 		router->backoff_ms = 0;
@@ -104,15 +100,13 @@ static int router_start(struct warden *w)
 	static const struct cell_how how = {
 		.cgroup = "router", .process = "mayfly-router", .gone = router_on_gone
 	};
-	int pair[2], size = SEND_BUFFER, joins[CGROUP_TREES];
+	int size = SEND_BUFFER, joins[CGROUP_TREES];
+	scoped_fd ours = -1, theirs = -1;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_raise(-errno);
-	scoped_fd ours = pair[0], theirs = pair[1];
-	(void)setsockopt(ours, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
-	int r = fd_set_nonblock(ours, true);
+	int r = child_channel(&ours, &theirs);
 	if (r < 0)
 		return err_pass(r);
+	(void)setsockopt(ours, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
 	r = cell_start(w, &w->router.cell, &how, joins);
 	if (r == 0) {
 		log_error("router_exec_failed", LOG_ERRNO("error", router_exec(w, theirs)));
@@ -120,7 +114,7 @@ static int router_start(struct warden *w)
 	}
 	if (r < 0)
 		return err_pass(r);
-	r = source_open(w, &w->router.socket, fd_take(&ours), gate_ready);
+	r = source_open(w->epoll, &w->router.socket, fd_take(&ours), gate_ready);
 	if (r < 0) {
 		cell_kill(w, &w->router.cell); /* its end starts another */
 		err_log(r, "watching the router");
@@ -198,6 +192,6 @@ void router_condemn(struct warden *w, const char *reason)
 {
 	log_error("router_condemned", LOG_TEXT("reason", reason));
 	/* Nothing more is read from it; its end, which follows, does the rest. */
-	source_close(w, &w->router.socket);
+	source_close(w->epoll, &w->router.socket);
 	cell_kill(w, &w->router.cell);
 }

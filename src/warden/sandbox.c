@@ -16,6 +16,8 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "init/init.h"
+#include "os/child.h"
 #include "os/clock.h"
 #include "os/fd.h"
 #include "warden/jail.h"
@@ -28,7 +30,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -76,11 +77,6 @@ void sandboxes_init(struct sandboxes *table, uint32_t count)
 	}
 }
 
-static struct sandbox_handle sandbox_handle(const struct sandbox *sb)
-{
-	return (struct sandbox_handle){ sb->slot, sb->generation };
-}
-
 static void sandbox_kill(struct warden *w, struct sandbox *sb)
 {
 	cell_kill(w, &sb->cell);
@@ -124,18 +120,18 @@ static bool sandbox_read_note(struct warden *w, struct sandbox *sb);
 static void sandbox_on_gone(struct warden *w, struct cell *cell)
 {
 	struct sandbox *sb = list_entry(cell, struct sandbox, cell);
-	struct exited_frame frame = { .head = { FRAME_EXITED, 0, sb->ticket },
+	struct exited_frame frame = { .head = { FRAME_EXITED, 0, sb->ask.head.ticket },
 		.memory_peak = cell->memory_peak };
 
 	while (sandbox_read_note(w, sb)) /* what it said before it died */
 		continue;
-	source_close(w, &sb->report);
+	source_close(w->epoll, &sb->report);
 	for (int i = 0; i < SANDBOX_LISTENERS; i++)
 		fd_close(&sb->listeners[i]);
 	if (!sb->was_live && !sb->step[0]) /* killed from outside, or for memory, on its way */
 		sandbox_blame(sb, "boot", ECHILD);
 	if (sb->was_live)
-		frame.handle = sandbox_handle(sb);
+		frame.handle = (struct sandbox_handle){ sb->slot, sb->generation };
 	sandbox_judge(sb, &frame);
 	log_debug("sandbox_exited", LOG_U64("slot", sb->slot), LOG_U64("kind", frame.kind),
 		LOG_U64("value", frame.value), LOG_TEXT("step", frame.step));
@@ -148,7 +144,8 @@ static void sandbox_on_gone(struct warden *w, struct cell *cell)
 
 static void sandbox_on_started(struct warden *w, struct sandbox *sb)
 {
-	struct spawned_frame frame = { { FRAME_SPAWNED, 0, sb->ticket }, sandbox_handle(sb) };
+	struct spawned_frame frame = { { FRAME_SPAWNED, 0, sb->ask.head.ticket },
+		{ sb->slot, sb->generation } };
 	int fds[] = { sb->listeners[0], sb->listeners[1],
 		fcntl(sb->cell.memory_fd, F_DUPFD_CLOEXEC, 0) };
 
@@ -166,13 +163,12 @@ static void sandbox_on_started(struct warden *w, struct sandbox *sb)
 	gate_tell(w, &frame, sizeof(frame), fds, ARRAY_LEN(fds));
 }
 
-static void sandbox_on_note(
-	struct warden *w, struct sandbox *sb, struct jail_note *note, int fds[], size_t fd_count)
+static void sandbox_on_note(struct warden *w, struct sandbox *sb, struct note *note, int fds[])
 {
 	note->step[sizeof(note->step) - 1] = '\0';
 	switch (note->kind) {
 	case NOTE_LISTENERS:
-		for (size_t i = 0; i < SANDBOX_LISTENERS && fd_count == SANDBOX_LISTENERS; i++) {
+		for (size_t i = 0; i < SANDBOX_LISTENERS; i++) {
 			fd_close(&sb->listeners[i]);
 			sb->listeners[i] = fd_take(&fds[i]);
 		}
@@ -195,28 +191,28 @@ static void sandbox_on_note(
 /* Read one note: false when there is none, for now or for ever. */
 static bool sandbox_read_note(struct warden *w, struct sandbox *sb)
 {
-	struct jail_note note;
-	int fds[FD_PASS_MAX] = { -1, -1, -1, -1, -1, -1, -1, -1 };
-	size_t len, fd_count;
+	struct note note;
+	int fds[SANDBOX_LISTENERS] = { -1, -1 };
+	size_t len, count;
 
-	if (sb->report.fd < 0)
-		return false;
-	int r = fd_receive(sb->report.fd, &note, sizeof(note), &len, fds, FD_PASS_MAX, &fd_count);
+	int r = sb->report.fd < 0 ? -EAGAIN
+				  : fd_receive(sb->report.fd, &note, sizeof(note), &len, fds,
+					    SANDBOX_LISTENERS, &count);
 	if (r == -EAGAIN)
 		return false;
 	if (r < 0 || len != sizeof(note)) { /* its end: the pidfd tells the rest */
-		source_close(w, &sb->report);
-		r = -EPIPE;
-	} else {
-		sandbox_on_note(w, sb, &note, fds, fd_count);
+		source_close(w->epoll, &sb->report);
+		return false;
 	}
-	for (size_t i = 0; i < FD_PASS_MAX; i++)
+	sandbox_on_note(w, sb, &note, fds);
+	for (size_t i = 0; i < SANDBOX_LISTENERS; i++)
 		fd_close(&fds[i]);
-	return r == 0;
+	return true;
 }
 
-static void sandbox_on_report(struct warden *w, struct source *report)
+static void sandbox_on_report(void *context, struct source *report)
 {
+	struct warden *w = context;
 	(void)sandbox_read_note(w, list_entry(report, struct sandbox, report));
 }
 
@@ -247,11 +243,11 @@ static const char *spawn_check(
 	return NULL;
 }
 
-static void spawn_refuse(struct warden *w, uint64_t ticket, const char *step, int error)
+static void spawn_refuse(struct warden *w, const union frame *ask, const char *step, int error)
 {
-	struct exited_frame frame = {
-		.head = { FRAME_EXITED, 0, ticket }, .kind = EXIT_NO_START, .value = (uint32_t)error
-	};
+	struct exited_frame frame = { .head = { FRAME_EXITED, 0, ask->head.ticket },
+		.kind = EXIT_NO_START,
+		.value = (uint32_t)error };
 
 	(void)snprintf(frame.step, sizeof(frame.step), "%s", step);
 	gate_tell(w, &frame, sizeof(frame), NULL, 0);
@@ -261,17 +257,13 @@ static void spawn_refuse(struct warden *w, uint64_t ticket, const char *step, in
 static void sandbox_renew(struct sandbox *sb, const struct spawn_frame *ask)
 {
 	sb->generation++;
-	sb->ticket = ask->head.ticket;
+	sb->ask = *ask;
 	sb->was_live = sb->was_killed = sb->is_forgotten = sb->has_status = false;
-	sb->error = 0;
-	memset(sb->step, 0, sizeof(sb->step));
-	sb->digest_count = 1 + ask->layer_count;
-	memcpy(sb->digests[0], ask->code, DIGEST_LEN);
-	memcpy(sb->digests[1], ask->layers, sizeof(ask->layers));
+	sandbox_blame(sb, "", 0);
 }
 
 static _Noreturn void sandbox_become(const struct warden *w, const struct sandbox *sb,
-	const struct spawn_frame *ask, const int fds[], const int joins[], int report)
+	const int fds[], const int joins[], int report)
 {
 	struct jail jail = {
 		.kind = JAIL_SANDBOX,
@@ -282,8 +274,8 @@ static _Noreturn void sandbox_become(const struct warden *w, const struct sandbo
 		.data_dir = w->boot->data_dir,
 		.null = w->null,
 		.report = report,
-		.ask = ask,
-		.pack = &w->boot->packs[ask->pack],
+		.ask = &sb->ask,
+		.pack = &w->boot->packs[sb->ask.pack],
 		.env = fds[0],
 		.log = fds[1],
 	};
@@ -291,33 +283,30 @@ static _Noreturn void sandbox_become(const struct warden *w, const struct sandbo
 	jail_enter(&jail);
 }
 
-static int sandbox_start(
-	struct warden *w, struct sandbox *sb, const struct spawn_frame *ask, const int fds[])
+static int sandbox_start(struct warden *w, struct sandbox *sb, const int fds[])
 {
 	const struct cgroup_limits limits = {
-		.memory_bytes = (ask->memory_mb + ask->extra_mb) * MIB,
+		.memory_bytes = (sb->ask.memory_mb + sb->ask.extra_mb) * MIB,
 		.pids_max = PIDS_MAX,
-		.cpu_mb = ask->memory_mb,
-		.is_cpu_strict = ask->cpu_strict,
+		.cpu_mb = sb->ask.memory_mb,
+		.is_cpu_strict = sb->ask.cpu_strict,
 	};
 	char name[CGROUP_NAME_MAX];
 	const struct cell_how how = { name, &limits, CLONE_NEWPID, "mayfly-jail", sandbox_on_gone };
-	int pair[2], joins[CGROUP_TREES];
+	scoped_fd ours = -1, theirs = -1;
+	int joins[CGROUP_TREES];
 
 	(void)snprintf(name, sizeof(name), "s%u", sb->slot);
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_raise(-errno);
-	scoped_fd ours = pair[0], theirs = pair[1];
-	int r = fd_set_nonblock(ours, true);
-	if (r == 0)
-		r = cell_start(w, &sb->cell, &how, joins);
-	else
-		return err_pass(r);
-	if (r == 0)
-		sandbox_become(w, sb, ask, fds, joins, theirs);
+	int r = child_channel(&ours, &theirs);
 	if (r < 0)
 		return err_pass(r);
-	r = source_open(w, &sb->report, fd_take(&ours), sandbox_on_report);
+	r = cell_start(w, &sb->cell, &how, joins);
+	if (r == 0)
+		sandbox_become(w, sb, fds, joins, theirs);
+	if (r < 0)
+		return err_pass(r);
+	sandbox_enter(&w->sandboxes, sb, SANDBOX_BOOTING);
+	r = source_open(w->epoll, &sb->report, fd_take(&ours), sandbox_on_report);
 	if (r < 0)
 		err_log(r, "watching a sandbox's report"); /* the boot's deadline ends it */
 	return 0;
@@ -325,29 +314,26 @@ static int sandbox_start(
 
 const char *sandbox_spawn(struct warden *w, const union frame *frame, int fds[])
 {
-	const struct spawn_frame *ask = &frame->spawn;
 	struct list *link = list_first(&w->sandboxes.free);
 
-	const char *reason = spawn_check(w, ask, fds);
+	const char *reason = spawn_check(w, &frame->spawn, fds);
 	if (reason)
 		return reason;
-	if (ask->network != NETWORK_ISOLATED) {
-		spawn_refuse(w, ask->head.ticket, "network mode", EOPNOTSUPP);
+	if (frame->spawn.network != NETWORK_ISOLATED) {
+		spawn_refuse(w, frame, "network mode", EOPNOTSUPP);
 		return NULL;
 	}
 	if (!link) { /* the router counts too, but a slot is free only when all of it is gone */
-		spawn_refuse(w, ask->head.ticket, "slot", EAGAIN);
+		spawn_refuse(w, frame, "slot", EAGAIN);
 		return NULL;
 	}
 	struct sandbox *sb = list_entry(link, struct sandbox, link);
-	sandbox_renew(sb, ask);
-	int r = sandbox_start(w, sb, ask, fds);
+	sandbox_renew(sb, &frame->spawn);
+	int r = sandbox_start(w, sb, fds);
 	if (r < 0) {
 		err_log(r, "starting a sandbox");
-		spawn_refuse(w, ask->head.ticket, "start", -r);
-		return NULL;
+		spawn_refuse(w, frame, "start", -r);
 	}
-	sandbox_enter(&w->sandboxes, sb, SANDBOX_BOOTING);
 	return NULL;
 }
 
@@ -375,14 +361,20 @@ const char *sandbox_ask(struct warden *w, const union frame *frame, [[maybe_unus
 	return NULL;
 }
 
+static bool sandbox_has(const struct sandbox *sb, const uint8_t digest[static DIGEST_LEN])
+{
+	bool has = !memcmp(sb->ask.code, digest, DIGEST_LEN);
+
+	for (uint32_t i = 0; i < sb->ask.layer_count; i++)
+		has |= !memcmp(sb->ask.layers[i], digest, DIGEST_LEN);
+	return has && sb->state != SANDBOX_FREE;
+}
+
 bool sandbox_uses(const struct warden *w, const uint8_t digest[static DIGEST_LEN])
 {
-	for (uint32_t i = 0; i < w->boot->sandboxes_max; i++) {
-		const struct sandbox *sb = &w->sandboxes.slots[i];
-		for (uint32_t k = 0; sb->state != SANDBOX_FREE && k < sb->digest_count; k++)
-			if (!memcmp(sb->digests[k], digest, DIGEST_LEN))
-				return true;
-	}
+	for (uint32_t i = 0; i < w->boot->sandboxes_max; i++)
+		if (sandbox_has(&w->sandboxes.slots[i], digest))
+			return true;
 	return false;
 }
 

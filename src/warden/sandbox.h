@@ -26,9 +26,7 @@ struct sandbox {
 	int listeners[SANDBOX_LISTENERS];
 	uint64_t since_ms; /* in this state */
 
-	uint64_t ticket;
-	uint8_t digests[1 + FRAME_LAYERS_MAX][DIGEST_LEN];
-	uint32_t digest_count;
+	struct spawn_frame ask;
 
 	/* How it ended. */
 	bool was_live;	   /* FRAME_SPAWNED was sent */

@@ -8,11 +8,15 @@
 #include "warden/code.h"
 #include "warden/filter.h"
 #include "warden/gate.h"
-#include "warden/janitor.h"
 #include "warden/places.h"
 #include "warden/router.h"
 #include "warden/sandbox.h"
 #include "wire/frames.h"
+
+struct janitor {
+	struct source process;
+	uint64_t started_ms;
+};
 
 struct warden {
 	const struct warden_boot *boot;
@@ -42,3 +46,22 @@ struct warden {
 
 /* Call off everything that serves the router: it is gone. Nothing more is told to it. */
 void warden_forget_router(struct warden *w);
+
+/*
+ * janitor.c: a process that does nothing but wait for our death, and then removes what we could
+ * not: after SIGKILL nobody cleans up after himself. Started if there is none, at most once a
+ * second. When to call next: ms, or UINT64_MAX.
+ */
+uint64_t janitor_tick(struct warden *w, uint64_t now_ms);
+
+/* End it, when the warden has cleaned up itself. */
+void janitor_stop(struct warden *w);
+
+/*
+ * boot.c: map the boot struct of a sealed memfd, for the life of the process. 0; or -EINVAL (with
+ * the reason in *ret_reason) when it is not one; or a fault.
+ */
+[[nodiscard]] int boot_open(int fd, const struct warden_boot **ret_boot, const char **ret_reason);
+
+/* NULL when the contents make sense, else what does not. */
+[[nodiscard]] const char *boot_check(const struct warden_boot *boot);

@@ -1,11 +1,9 @@
 #pragma once
 /*
- * What the router and the warden say to each other: fixed-size frames over a
- * SOCK_SEQPACKET pair, descriptors by SCM_RIGHTS. There is nothing to parse: each frame
- * is one struct, told by its first field. The router names handles (slot and generation),
- * digests and numbers of packs; never a path, an id of the system or a device.
- *
- * Also the struct that `mayfly serve` gives to the warden at start.
+ * What the router and the warden say to each other: fixed-size frames over a SOCK_SEQPACKET pair,
+ * descriptors by SCM_RIGHTS. Nothing to parse: each frame is one struct, told by its first field. The
+ * router names handles (slot and generation), digests and numbers of packs; never a path, an id of the
+ * system or a device. Also the struct that `mayfly serve` gives to the warden at start.
  */
 #include <assert.h>
 #include <stdint.h>
@@ -57,7 +55,7 @@ struct frame_head {
 	uint64_t ticket;
 };
 
-struct ready_frame {
+struct ready_frame { /* and FRAME_DRAINED */
 	struct frame_head head;
 };
 
@@ -86,8 +84,7 @@ struct unpacked_frame {
 
 /* The same, as mayfly-unpack says it at its end to who started it. */
 struct unpack_report {
-	uint32_t answer; /* enum unpack_answer */
-	uint32_t error;
+	uint32_t answer, error;
 	uint64_t bytes;
 };
 
@@ -132,10 +129,7 @@ enum exit_kind {
 
 enum { STEP_NAME_MAX = 32 };
 
-/*
- * `head.ticket` is always that of the spawn. For a spawn that failed before FRAME_SPAWNED the
- * handle is zero.
- */
+/* `head.ticket` is always that of the spawn. If it failed before FRAME_SPAWNED the handle is zero. */
 struct exited_frame {
 	struct frame_head head;
 	struct sandbox_handle handle;
@@ -201,5 +195,5 @@ struct warden_boot {
  * working directory is DATA/router.
  */
 enum { ROUTER_FD_WARDEN = 3, ROUTER_FD_LISTEN = 4, ROUTER_FD_SETTINGS = 5 };
-/* Descriptors the warden is born with: 3 the struct warden_boot, 4 the router's settings. */
+/* The warden's: 3 the struct warden_boot, 4 the router's settings. */
 enum { WARDEN_FD_BOOT = 3, WARDEN_FD_SETTINGS = 4 };

@@ -7,9 +7,9 @@
  *
  * It blocks and waits: it is one process a sandbox, and there is nothing else to do.
  */
-#include "base/attr.h"
+#include "init/init.h"
+
 #include "os/fd.h"
-#include "warden/jail.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -91,24 +91,37 @@ static int init_wait(pid_t runtime)
 	}
 }
 
-_Noreturn void init_run(struct jail *jail)
+void note_send(int report, const struct note *note, const int *fds, size_t fd_count)
+{
+	(void)!fd_send(report, note, sizeof(*note), fds, fd_count);
+}
+
+void note_failure(int report, const char *step, int error)
+{
+	struct note note = { .kind = NOTE_FAILED, .value = error };
+
+	(void)snprintf(note.step, sizeof(note.step), "%s", step);
+	note_send(report, &note, NULL, 0);
+}
+
+_Noreturn void init_run(const struct init *init)
 {
 	pid_t runtime;
 
-	int r = init_read_env(jail->env);
+	int r = init_read_env(init->env);
 	if (r == 0)
-		r = init_start(jail->pack, &runtime);
+		r = init_start(init->pack, &runtime);
 	if (r < 0) {
-		jail_tell(jail, &(struct jail_note){ NOTE_FAILED, -r, "exec" }, NULL, 0);
+		note_failure(init->report, "exec", -r);
 		_exit(127);
 	}
 	/* The log must end with the runtime and its children, so nobody else may hold it. */
 	for (int fd = 0; fd < 3; fd++)
 		(void)close(fd);
-	(void)close(jail->env);
+	(void)close(init->env);
 	(void)prctl(PR_SET_NAME, "mayfly-init");
-	jail_tell(jail, &(struct jail_note){ .kind = NOTE_STARTED }, NULL, 0);
+	note_send(init->report, &(struct note){ .kind = NOTE_STARTED }, NULL, 0);
 	int status = init_wait(runtime);
-	jail_tell(jail, &(struct jail_note){ .kind = NOTE_ENDED, .value = status }, NULL, 0);
+	note_send(init->report, &(struct note){ .kind = NOTE_ENDED, .value = status }, NULL, 0);
 	_exit(0);
 }

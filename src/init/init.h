@@ -1,0 +1,39 @@
+#pragma once
+/*
+ * Process 1 of a sandbox. It begins as the warden's image that has jailed itself; from init_run()
+ * on it has no rights of its own any more.
+ */
+#include "wire/frames.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum note_kind {
+	NOTE_LISTENERS = 1, /* with 2 descriptors */
+	NOTE_FAILED,	    /* the step and its errno; the process ends */
+	NOTE_STARTED,	    /* the runtime was exec'ed */
+	NOTE_ENDED,	    /* the runtime ended: `value` is its wait status */
+};
+
+/* What a process in a jail tells whoever waits for it, over a SOCK_SEQPACKET. */
+struct note {
+	uint32_t kind;
+	int32_t value;
+	char step[STEP_NAME_MAX];
+};
+
+/* Tell; nobody to tell is no error. */
+void note_send(int report, const struct note *note, const int *fds, size_t fd_count);
+
+/* NOTE_FAILED: a step could not be done; `error` is its errno. */
+void note_failure(int report, const char *step, int error);
+
+/* Everything is borrowed for ever. Descriptors are close-on-exec, but for 0, 1 and 2, the runtime's. */
+struct init {
+	const struct pack_spec *pack;
+	int env;    /* the environment block */
+	int report; /* for notes */
+};
+
+/* Start the runtime, reap, report. Never returns. */
+_Noreturn void init_run(const struct init *init);
