@@ -88,15 +88,14 @@ void conn_watch(struct http_conn *conn)
 {
 	bool is_receiving = conn->state == CONN_IDLE || conn->state == CONN_HEAD ||
 		conn->state == CONN_BODY || conn->state == CONN_LINGER;
-	bool is_open_with_room = conn->state == CONN_OPEN && !conn->is_at_end &&
-		conn->in.size > conn->in.len;
+	bool is_open_with_room = conn->state == CONN_OPEN && conn->in.size > conn->in.len;
+	bool is_reading = !conn->is_at_end && (is_receiving || is_open_with_room);
 	/* In OPEN what is in the output buffer goes out with the reply. */
 	bool is_sending = conn->state == CONN_SENDING ||
 		((conn->state == CONN_HEAD || conn->state == CONN_BODY) && conn_has_output(conn));
 
-	int r = watch_set(conn->watch,
-		(is_receiving || is_open_with_room ? WATCH_READ : 0) |
-			(is_sending ? WATCH_WRITE : 0));
+	int r = watch_set(
+		conn->watch, (is_reading ? WATCH_READ : 0) | (is_sending ? WATCH_WRITE : 0));
 	if (r < 0)
 		conn_fail(conn, r, "watch a connection");
 }
@@ -151,9 +150,12 @@ static void conn_open(struct http_conn *conn)
 	conn->is_request_open = true;
 	server->open++;
 	conn_watch(conn);
-	if (conn->state == CONN_OPEN)
-		server->options.ops->on_request(
-			server->options.context, conn, &conn->exchange->request);
+	if (conn->state != CONN_OPEN)
+		return;
+	server->options.ops->on_request(server->options.context, conn, &conn->exchange->request);
+	/* Nobody reads any more who could notice that the peer is gone. */
+	if (conn->state == CONN_OPEN && conn->is_at_end && server->options.is_eager_close_detected)
+		conn_die(conn);
 }
 
 /* Go on as the body's answer says. */
@@ -266,6 +268,27 @@ static void conn_step(struct http_conn *conn)
 		conn_on_body(conn, body_take(conn));
 }
 
+/*
+ * Behind the last reply there is only a part of a request. A reply that was held for it has waited
+ * long enough; and if the peer sends no more, it never becomes whole.
+ */
+static void conn_on_part(struct http_conn *conn)
+{
+	int r = conn_flush(conn);
+
+	if (r < 0) {
+		conn_fail(conn, r, "send a held reply");
+	} else if (!conn->is_at_end) {
+		conn_watch(conn);
+	} else if (conn_has_output(conn)) {
+		conn->is_closing = true;
+		conn_enter(conn, CONN_SENDING);
+		conn_watch(conn);
+	} else {
+		conn_die(conn);
+	}
+}
+
 static void conn_on_task(struct deferred *task)
 {
 	struct http_conn *conn = list_entry(task, struct http_conn, task);
@@ -275,14 +298,8 @@ static void conn_on_task(struct deferred *task)
 		return;
 	}
 	conn_step(conn);
-	/* A reply was held for a request that is not whole yet: it has waited long enough. */
-	if ((conn->state == CONN_HEAD || conn->state == CONN_BODY) && conn_has_output(conn)) {
-		int r = conn_flush(conn);
-		if (r < 0)
-			conn_fail(conn, r, "send a held reply");
-		else
-			conn_watch(conn);
-	}
+	if (conn->state == CONN_HEAD || conn->state == CONN_BODY)
+		conn_on_part(conn);
 }
 
 /* Room for a head: 0 or a fault. Nothing views the buffer, so it may move. */
@@ -310,16 +327,21 @@ static int conn_make_room(struct http_conn *conn)
 }
 
 /*
- * The peer sends no more; a request that is open may have its reply, unless the user wants to know.
+ * The peer sends no more. What it sent before is answered: an open request (unless the user wants
+ * to know that nobody may be there any more) and those behind it, whose turn the task gives them.
  */
 static void conn_on_end(struct http_conn *conn)
 {
-	if (conn->state == CONN_OPEN && !conn->server->options.is_eager_close_detected) {
-		conn->is_at_end = true; /* but what it sent before is answered */
+	bool is_open = conn->state == CONN_OPEN && !conn->server->options.is_eager_close_detected;
+	bool has_more = conn->state == CONN_IDLE && conn->in.len > conn->start;
+
+	conn->is_at_end = true;
+	if (conn->state == CONN_HEAD || conn->state == CONN_BODY)
+		conn_on_part(conn);
+	else if (is_open || has_more)
 		conn_watch(conn);
-		return;
-	}
-	conn_die(conn);
+	else
+		conn_die(conn);
 }
 
 static void conn_on_readable(struct http_conn *conn)

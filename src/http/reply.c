@@ -171,9 +171,10 @@ static int reply_send(struct http_conn *conn, const struct http_reply *reply, bo
 {
 	const struct http_head *head = conn->exchange ? &conn->exchange->request.head : NULL;
 	char text[REPLY_HEAD_MAX];
-	struct buf lines = { .at = text, .size = sizeof(text) - 1, .ceiling = sizeof(text) - 1 };
+	struct buf lines;
 	bool has_body = reply_has_content(reply->status) && !(head && head->verb == HTTP_HEAD);
 
+	buf_init_over(&lines, text, sizeof(text));
 	reply_put_head(conn, reply, head && head->minor == 0, &lines);
 	if (reply->file_fd > 0) {
 		conn->file_fd = reply->file_fd;
@@ -246,7 +247,7 @@ void conn_refuse(struct http_conn *conn, int status)
 	if (options->ops->on_refuse)
 		options->ops->on_refuse(options->context, status, &fields, &body);
 	conn->is_closing = true;
-	conn->is_input_unread = true;
+	conn->is_input_unread = status != 408; /* who was too slow gets no more time */
 	const struct http_reply reply = { .status = status,
 		.fields = fields.err ? S("") : buf_str(&fields),
 		.body = body.err ? S("") : buf_str(&body) };

@@ -270,6 +270,7 @@ void rig_run(struct http_server_options options, void (*script)(struct rig *rig)
 	if (socket_listen(S("127.0.0.1:0"), 64, &options.listener) < 0 || loop_new(&rig.loop) < 0)
 		abort();
 	rig.port = socket_port(options.listener);
+	rig.is_eager = options.is_eager_close_detected;
 	options.loop = rig.loop;
 	options.ops = &rig_ops;
 	options.context = &rig;

@@ -24,6 +24,7 @@ struct rig {
 	struct loop *loop;
 	struct http_server *server;
 	int port;
+	bool is_eager; /* as the options say */
 	/* The rest belongs to the loop's thread: rig_ask() for it. */
 	struct http_conn *waiting[RIG_WAITING_MAX];
 	unsigned waiting_count;

@@ -361,6 +361,49 @@ static void test_a_peer_that_only_stops_sending_gets_its_answers(void)
 	run(answer_half_closed);
 }
 
+/* More requests than are taken up in one iteration: the end is read before the last of them. */
+static void stop_behind_a_long_pipeline(struct rig *rig)
+{
+	int fd = rig_connect(rig);
+	struct buf text;
+
+	buf_init(&text, 100'000);
+	for (int i = 0; i < 100; i++)
+		buf_put(&text, i % 2 ? S(GET("/a")) : S(GET("/hold")));
+	buf_put(&text, S(GET("/hold") "GET /never HT"));
+	rig_send(fd, buf_str(&text));
+	CHECK(shutdown(fd, SHUT_WR) == 0);
+	for (int i = 0; i < 100; i++)
+		rig_expect(fd, i % 2 ? 200 : 202, i % 2 ? S("/a") : S("/hold"));
+	rig_expect(fd, 202, S("/hold"));
+	rig_expect_end(fd);
+
+	/* The same with one that stays open: an eager server lets it go, another one answers. */
+	unsigned answered = rig_ask(rig, rig_requests);
+	fd = rig_connect(rig);
+	text.len -= strlen(GET("/hold") "GET /never HT");
+	buf_put(&text, S(GET("/wait")));
+	rig_send(fd, buf_str(&text));
+	CHECK(shutdown(fd, SHUT_WR) == 0);
+	for (int i = 0; i < 100; i++)
+		rig_expect(fd, i % 2 ? 200 : 202, i % 2 ? S("/a") : S("/hold"));
+	rig_wait(rig, rig_requests, answered + 101);
+	if (rig->is_eager) {
+		rig_wait(rig, rig_gone_open, 1);
+		rig_expect_end(fd);
+	} else {
+		CHECK(rig_ask(rig, rig_open) == 1);
+		(void)close(fd);
+	}
+	buf_done(&text);
+}
+
+static void test_an_end_behind_a_long_pipeline_loses_no_request(void)
+{
+	run(stop_behind_a_long_pipeline);
+	run_eager(stop_behind_a_long_pipeline);
+}
+
 static void leave_open_requests(struct rig *rig)
 {
 	int fd = rig_connect(rig);
@@ -469,6 +512,7 @@ TESTS(TEST(test_requests_on_one_connection_are_answered),
 	TEST(test_requests_may_come_byte_by_byte), TEST(test_replies_without_content_have_none),
 	TEST(test_connections_close_when_either_side_says_so),
 	TEST(test_a_peer_that_only_stops_sending_gets_its_answers),
+	TEST(test_an_end_behind_a_long_pipeline_loses_no_request),
 	TEST(test_a_peer_that_leaves_an_open_request_is_seen), TEST(test_a_reset_is_always_seen),
 	TEST(test_a_reply_to_a_peer_that_left_goes_nowhere),
 	TEST(test_an_aborted_connection_closes_without_a_reply),

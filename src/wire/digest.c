@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -51,8 +52,8 @@ void digest_sha256(str bytes, uint8_t to[static 32])
 void digest_hmac_sha256(str key, str bytes, uint8_t to[static 32])
 {
 	static char name[] = "SHA2-256";
-	OSSL_PARAM params[] = { { "digest", OSSL_PARAM_UTF8_STRING, name, sizeof(name) - 1, 0 },
-		{ NULL, 0, NULL, 0, 0 } };
+	const OSSL_PARAM params[] = { OSSL_PARAM_construct_utf8_string("digest", name, 0),
+		OSSL_PARAM_construct_end() };
 	size_t len = 0;
 
 	digest_ready();

@@ -17,7 +17,7 @@ void hex_put(struct buf *out, str bytes);
 /* Standard base64 with padding. */
 void base64_put(struct buf *out, str bytes);
 /*
- * Decode standard base64 (white space refused, padding required): appended to `out`; -EINVAL when
- * malformed.
+ * Decode standard base64 (canonical: padding required, no white space, unused bits zero): appended
+ * to `out`; -EINVAL when malformed.
  */
 [[nodiscard]] int base64_decode(str text, struct buf *out);

@@ -76,10 +76,10 @@ struct http_chunks {
 };
 
 /*
- * Feed bytes; content goes to `sink`. 0 (look at chunks->done), or HTTP_BAD, HTTP_TOO_LARGE (above
- * `content_max`, or the trailers above HTTP_HEAD_MAX). *ret_used bytes were consumed: all, or up to
- * the end of the body. Trailer lines are appended raw to `trailers` when it is not NULL, else
- * dropped.
+ * Feed bytes; content goes to `sink`, in runs. 0 (look at chunks->done), HTTP_BAD, HTTP_TOO_LARGE
+ * (above `content_max`, or the trailers above HTTP_HEAD_MAX), or a fault: the sink's, or that of
+ * `trailers`. *ret_used bytes were consumed: all, or up to the end of the body. Trailer lines are
+ * appended raw to `trailers` when it is not NULL, else dropped.
  */
 typedef int http_sink_fn(void *context, str content);
 [[nodiscard]] int http_chunks_feed(struct http_chunks *chunks, str bytes, uint64_t content_max,

@@ -68,8 +68,8 @@ static const struct {
 		       "Content-Length: 5\r\n\r\n"),
 		S_INIT("hello") },
 	{ "a query name without a value",
-		S_INIT("GET /bucket?list-type=2&prefix=a%2Fb&delimiter=%2F&acl HTTP/1.1\r\n" HOST_DATE
-		       "X-Amz-Content-SHA256: " EMPTY_HASH "\r\n" SIGNED
+		S_INIT("GET /bucket?list-type=2&prefix=a%2Fb&delimiter=%2F&acl"
+		       " HTTP/1.1\r\n" HOST_DATE "X-Amz-Content-SHA256: " EMPTY_HASH "\r\n" SIGNED
 		       "/s3/aws4_request, SignedHeaders=host;x-amz-content-sha256;x-amz-date, "
 		       "Signature="
 		       "0678e573d543cfbcb9358530498eeb5d86cb372cd8a599af6be3ea32f19f0e82\r\n\r\n"),
@@ -291,7 +291,8 @@ static void test_a_claim_that_contradicts_itself_does_not_verify(void)
 		{ GET_LAMBDA("X-Amz-Date: 20260131T235959Z\r\nX-Amz-Content-Sha256: any\r\n" SIGNED
 			     "/s/aws4_request, SignedHeaders=host, Signature=" EMPTY_HASH "\r\n"),
 			SIGV4_MISMATCH },
-		{ S_INIT("GET /%zz?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=a/20260131/r/s3/"
+		{ S_INIT("GET /%zz?X-Amz-Algorithm=AWS4-HMAC-SHA256"
+			 "&X-Amz-Credential=a/20260131/r/s3/"
 			 "aws4_request&X-Amz-Date=20260131T235959Z&X-Amz-Expires=1&"
 			 "X-Amz-SignedHeaders=host&X-Amz-Signature=" EMPTY_HASH
 			 " HTTP/1.1\r\nHost: a\r\n\r\n"),
