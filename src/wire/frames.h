@@ -33,7 +33,7 @@ enum frame_op {
 	FRAME_READY,  /* the router serves; the warden prints Ready and resets its back-off */
 	FRAME_UNPACK, /* 1 fd: the ZIP, readable, positioned anywhere */
 	FRAME_FORGET, /* remove the unpacked code of a digest (no sandbox uses it) */
-	FRAME_SPAWN,  /* 2 fds: the environment block (sealed memfd), the write end of the log pipe */
+	FRAME_SPAWN, /* 2 fds: the environment block (sealed memfd), the write end of the log pipe */
 	FRAME_KILL,
 	FRAME_FREEZE,
 	FRAME_THAW,
@@ -100,12 +100,12 @@ struct spawn_frame {
 	uint8_t code[DIGEST_LEN];
 	uint8_t layers[FRAME_LAYERS_MAX][DIGEST_LEN];
 	uint32_t layer_count;
-	uint32_t pack;	      /* index into warden_boot.packs */
-	uint32_t memory_mb;   /* the cgroup's limit */
-	uint32_t tmp_mb;      /* size of /tmp */
-	uint32_t network;     /* enum network_mode */
-	uint32_t cpu_strict;  /* 1: a hard ceiling of memory_mb / 1769 CPUs; 0: a weight */
-	uint32_t extra_mb;    /* added to memory_mb for what is ours inside (init) */
+	uint32_t pack;	     /* index into warden_boot.packs */
+	uint32_t memory_mb;  /* the cgroup's limit */
+	uint32_t tmp_mb;     /* size of /tmp */
+	uint32_t network;    /* enum network_mode */
+	uint32_t cpu_strict; /* 1: a hard ceiling of memory_mb / 1769 CPUs; 0: a weight */
+	uint32_t extra_mb;   /* added to memory_mb for what is ours inside (init) */
 	uint32_t reserved;
 };
 
@@ -159,10 +159,11 @@ static_assert(sizeof(struct spawn_frame) == 16 + 32 + 160 + 32);
 
 /* One installed runtime of a pack, as `mayfly serve` found it on the host. */
 struct pack_spec {
-	char name[32];			  /* python */
-	char version[32];		  /* 3.11.2; empty for provided */
-	char folder[PACK_PATH_MAX];	  /* the pack's folder, bound at /var/runtime */
-	char binds[PACK_BINDS_MAX][PACK_PATH_MAX]; /* read-only binds at the same path, beyond the base root */
+	char name[32];		    /* python */
+	char version[32];	    /* 3.11.2; empty for provided */
+	char folder[PACK_PATH_MAX]; /* the pack's folder, bound at /var/runtime */
+	char binds[PACK_BINDS_MAX]
+		  [PACK_PATH_MAX]; /* read-only binds at the same path, beyond the base root */
 	uint32_t bind_count;
 	uint32_t argv_alternatives; /* 1 or 2: which are tried in order until one exists */
 	uint32_t argc[2];
@@ -175,14 +176,14 @@ enum { BOOT_MAGIC = 0x6d617966, BOOT_VERSION = 1 };
 struct warden_boot {
 	uint32_t magic;
 	uint32_t version;
-	char listen[128];	 /* address:port of the public endpoint, see socket_listen() */
+	char listen[128]; /* address:port of the public endpoint, see socket_listen() */
 	char data_dir[PACK_PATH_MAX];
 	char libexec_dir[PACK_PATH_MAX]; /* where mayfly, mayfly-unpack are */
-	uint32_t router_uid;	 /* the router's uid and gid */
-	uint32_t unpack_uid;	 /* the unpacker's */
-	uint32_t sandbox_uid;	 /* slot N runs as sandbox_uid + N */
-	uint32_t sandboxes_max;	 /* slots, at most SANDBOX_SLOTS_MAX */
-	uint32_t drain_ms_max;	 /* how long SIGTERM waits for FRAME_DRAINED */
+	uint32_t router_uid;		 /* the router's uid and gid */
+	uint32_t unpack_uid;		 /* the unpacker's */
+	uint32_t sandbox_uid;		 /* slot N runs as sandbox_uid + N */
+	uint32_t sandboxes_max;		 /* slots, at most SANDBOX_SLOTS_MAX */
+	uint32_t drain_ms_max;		 /* how long SIGTERM waits for FRAME_DRAINED */
 	uint32_t log_json;
 	uint32_t log_level;
 	uint32_t pack_count;
