@@ -10,8 +10,9 @@
  *
  * Trees are jansson: objects keyed by the MODEL's member names whatever the protocol; timestamps
  * are numbers (integer milliseconds since the epoch) in trees and formatted by the codec; blobs are strings of
- * raw bytes (json_stringn_nocheck) — except in `in`, where a blob member of at least CALL_BLOB_FILE bytes is
- * left out of the tree and given as call->blob_fd.
+ * raw bytes (json_stringn_nocheck) — except in `in`, where the first blob member of at least CALL_BLOB_FILE bytes
+ * that is in no list or map is left out of the tree and given as call->blob_fd. NaN and the infinities are the
+ * strings "NaN", "Infinity" and "-Infinity".
  */
 #include "aws/model.h"
 #include "base/arena.h"
@@ -21,22 +22,28 @@
 
 struct platform; /* the stores and the engine, see engine/platform.h */
 
-enum { CALL_ERROR = 1 };
+enum {
+	CALL_ERROR = 1,
+	CALL_BLOB_FILE = 64 * 1024, /* bytes from which a blob member is a file */
+};
 
 struct call {
 	/* what is asked */
 	const struct aws_service *service;
 	const struct aws_operation *operation;
-	json_t *in;	   /* always an object */
+	json_t *in; /* always an object */
 	str account;
 	str region;
 	str access_key;
-	str host;	   /* the Host header, for URLs that are given out; never empty */
+	str host; /* the Host header, for URLs that are given out; never empty */
 	str source_ip;
-	str request_id;	   /* the UUID of this call */
-	str http_path;	   /* percent-encoded, as sent */
+	str request_id; /* the UUID of this call */
+	str http_path;	/* percent-encoded, as sent */
+	int blob_fd; /* > 0: the blob member that is left out of `in`, as a file; the front's to close */
+	uint64_t blob_len; /* of that file */
+	str blob_member;   /* its name, as "ZipFile" */
 	bool is_secure;
-	struct arena *arena;   /* lives as long as the call */
+	struct arena *arena;	   /* lives as long as the call */
 	struct platform *platform; /* what a handler works on, see engine/platform.h */
 
 	/* what is answered */
@@ -44,10 +51,14 @@ struct call {
 	int status;	   /* 0 = the operation's */
 	struct buf fields; /* extra response header lines, CRLF-ended */
 	int error_status;
-	str error_code;	   /* in the arena */
-	str error_message; /* in the arena */
+	str error_code;	     /* in the arena */
+	str error_message;   /* in the arena */
 	json_t *error_extra; /* further members of the error's body (Reason, Type…), or NULL */
-	str error_type;	   /* member "Type" of rest-json errors: "User" or "Service"; empty: none */
+	/*
+	 * Member "Type" of errors whose model has it: "User" or "Service". at == NULL: told by the
+	 * status; empty otherwise: none.
+	 */
+	str error_type;
 };
 
 /*
