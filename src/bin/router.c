@@ -260,9 +260,7 @@ static int open_front(struct router *router)
 			.conns_max = (unsigned)settings_number(settings, SET_CONNECTIONS),
 			.version = S(MAYFLY_VERSION),
 			.fast = lambda_invoke_fast,
-			.fast_gone = lambda_invoke_gone,
 			.extra = router_extra,
-			.extra_gone = router_extra_gone,
 			.context = &router->platform,
 		},
 		&router->front);

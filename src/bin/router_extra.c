@@ -133,6 +133,7 @@ static void reply_environments(struct router *router, struct http_conn *conn)
 /* --- what blocks goes to a worker --- */
 
 struct errand {
+	struct front_user user;
 	struct work work;
 	struct router *router;
 	struct http_conn *conn; /* NULL: the client has gone */
@@ -141,6 +142,13 @@ struct errand {
 	int fd;
 	uint64_t size;
 };
+
+static void errand_gone(struct front_user *user)
+{
+	struct errand *errand = list_entry(user, struct errand, user);
+
+	errand->conn = NULL;
+}
 
 static void errand_start(struct router *router, struct http_conn *conn, str target,
 	void (*run)(struct work *work), void (*done)(struct work *work))
@@ -152,6 +160,7 @@ static void errand_start(struct router *router, struct http_conn *conn, str targ
 		reply_message(conn, 400, "That is too long.");
 		return;
 	}
+	errand->user.gone = errand_gone;
 	errand->router = router;
 	errand->conn = conn;
 	errand->fd = -1;
@@ -162,15 +171,6 @@ static void errand_start(struct router *router, struct http_conn *conn, str targ
 	http_conn_set_user(conn, NULL);
 	mem_free(errand);
 	reply_message(conn, 500, "No worker could be found.");
-}
-
-void router_extra_gone(void *context, struct http_conn *conn)
-{
-	struct errand *errand = http_conn_user(conn);
-
-	(void)context;
-	if (errand)
-		errand->conn = NULL;
 }
 
 /* Forget everything: functions, roles, logs, code. */

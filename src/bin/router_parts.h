@@ -19,5 +19,3 @@ struct router {
 
 /* The paths below /_mayfly/ and the test controls: see front_options.extra. */
 bool router_extra(void *context, struct http_conn *conn, struct http_request *request);
-/* The client of one of them has gone. */
-void router_extra_gone(void *context, struct http_conn *conn);

@@ -17,8 +17,5 @@ struct platform;
 bool lambda_invoke_fast(void *context, struct http_conn *conn, struct http_request *request,
 	const struct front_caller *caller);
 
-/* The client of a request that lambda_invoke_fast() took has gone. */
-void lambda_invoke_gone(void *context, struct http_conn *conn);
-
 /* The common way: DryRun, Event, and the errors of everything that the fast path does not take. */
 int op_invoke(struct call *call);

@@ -10,6 +10,7 @@
 
 #include "aws/front.h"
 #include "base/err.h"
+#include "base/list.h"
 #include "base/mem.h"
 #include "engine/engine.h"
 #include "http/server.h"
@@ -24,6 +25,7 @@ enum { NAME_MAX_BYTES = 512, FIELDS_MAX = 16 * 1024, ERROR_MAX = 8 * 1024 };
 
 /* One invocation on its way, for the connection's reply. Freed with the answer, or when the client goes. */
 struct fast_invoke {
+	struct front_user user;
 	struct http_conn *conn;
 	struct invocation *invocation;
 	char request_id[UUID_LEN + 1];
@@ -149,13 +151,10 @@ static void fast_done(void *context, const struct invocation_result *result)
 	mem_free(fast);
 }
 
-void lambda_invoke_gone(void *context, struct http_conn *conn)
+static void fast_gone(struct front_user *user)
 {
-	struct fast_invoke *fast = http_conn_user(conn);
+	struct fast_invoke *fast = list_entry(user, struct fast_invoke, user);
 
-	(void)context;
-	if (!fast)
-		return;
 	invocation_abandon(fast->invocation);
 	mem_free(fast);
 }
@@ -289,6 +288,7 @@ static bool fast_begin(struct platform *platform, struct http_conn *conn,
 	if (!fast)
 		return false;
 
+	fast->user.gone = fast_gone;
 	fast->conn = conn;
 	snprintf(fast->request_id, sizeof(fast->request_id), STR_FMT, STR_ARG(caller->request_id));
 	snprintf(fast->arn, sizeof(fast->arn),

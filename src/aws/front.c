@@ -1,0 +1,389 @@
+/*
+ * The front, on the loop thread: connections in, requests told apart.
+ *
+ *	request ──► /_…, GET / ───────────────────────► answered here
+ *	        └─► identify ──► …/invocations ──► fast ──► the engine
+ *	                     └─► everything else ──► a call on a worker (front_call.c)
+ *
+ * Nothing on the way to the fast path allocates, except what the connection has read. The limits of bodies
+ * are chosen by path, before the body is read: only uploads of code may be large, and those go to disk.
+ */
+#include "aws/front.h"
+
+#include "aws/encode.h"
+#include "aws/front_call.h"
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "model/limits.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+enum { IDLE_MS = 350'000, REQUEST_MS = 120'000, DRAIN_TICK_MS = 20, REGION_MAX = 63 };
+
+/* Above the payload's limit by this much a request is still read, so that its refusal can say why. */
+#define PAYLOAD_SLACK	(1 * MIB)
+#define CALL_BODY_MAX	(6 * MIB)
+#define CALL_MEMORY_MAX (1 * MIB)
+
+#define FUNCTIONS_PATH	 S("/2015-03-31/functions")
+#define LAYERS_PATH	 S("/2018-10-31/layers")
+#define INVOCATIONS_PATH S("/invocations")
+
+static bool path_is_invocations(str path)
+{
+	return str_ends(path, INVOCATIONS_PATH) && str_starts(path, FUNCTIONS_PATH);
+}
+
+/* --- what is answered here --- */
+
+static void reply_json(struct http_conn *conn, int status, const struct buf *body)
+{
+	http_reply(conn,
+		&(struct http_reply){
+			.status = body->err ? 500 : status,
+			.fields = S("Content-Type: application/json\r\n"),
+			.body = buf_str(body),
+		});
+}
+
+/* LocalStack's form, which its users' scripts wait for. */
+static void reply_health(struct front *front, struct http_conn *conn)
+{
+	struct buf body;
+
+	buf_init(&body, 64 * KIB);
+	buf_put(&body, S("{\"services\":{"));
+	for (size_t i = 0; i < front->options.service_count; i++) {
+		if (i)
+			buf_put_char(&body, ',');
+		buf_put_json(&body, front->options.services[i]->model->name);
+		buf_put(&body, S(":\"available\""));
+	}
+	buf_put(&body, S("},\"edition\":\"mayfly\",\"version\":"));
+	buf_put_json(&body, front->options.version);
+	buf_put_char(&body, '}');
+	reply_json(conn, 200, &body);
+	buf_done(&body);
+}
+
+static void reply_root(struct front *front, struct http_conn *conn)
+{
+	struct buf body;
+
+	buf_init(&body, 4 * KIB);
+	buf_put(&body, S("{\"name\":\"mayfly\",\"version\":"));
+	buf_put_json(&body, front->options.version);
+	buf_put(&body, S(",\"status\":\"running\"}"));
+	reply_json(conn, 200, &body);
+	buf_done(&body);
+}
+
+static void reply_not_found(struct http_conn *conn)
+{
+	struct buf body;
+
+	buf_init(&body, 4 * KIB);
+	buf_put(&body, S("{\"message\":\"There is nothing here.\"}"));
+	reply_json(conn, 404, &body);
+	buf_done(&body);
+}
+
+/* Paths of no AWS API: true when answered. */
+static bool answer_local(struct front *front, struct http_conn *conn, struct http_request *request)
+{
+	bool is_look = request->head.verb == HTTP_GET || request->head.verb == HTTP_HEAD;
+	str path = request->head.path;
+
+	if (is_look && str_eq(path, S("/")) && !request->head.query.len) {
+		reply_root(front, conn);
+		return true;
+	}
+	if (is_look && str_eq(path, S("/_localstack/health"))) {
+		reply_health(front, conn);
+		return true;
+	}
+	if (!str_starts(path, S("/_")) && !str_starts(path, S("/moto-api/")))
+		return false;
+	if (!front->options.extra || !front->options.extra(front->options.context, conn, request))
+		reply_not_found(conn);
+	return true;
+}
+
+static void reply_error(struct http_conn *conn, const struct identity *identity, str request_id,
+	int status, str code, str message)
+{
+	struct encoded answer;
+
+	encode_init(&answer);
+	int r = encode_error(
+		&(struct encode_error){
+			.service = identity->service ? identity->service->model : NULL,
+			.protocol = identity->protocol,
+			.status = status,
+			.code = code,
+			.message = message,
+			.request_id = request_id,
+		},
+		&answer);
+	http_reply(conn,
+		&(struct http_reply){
+			.status = r < 0 ? 500 : answer.status,
+			.fields = r < 0 ? S("") : buf_str(&answer.fields),
+			.body = r < 0 ? S("") : buf_str(&answer.body),
+		});
+	encode_done(&answer);
+}
+
+/* --- requests --- */
+
+str front_account(const struct front_listener *listener, str access_key)
+{
+	uint64_t number;
+
+	return access_key.len == 12 && str_to_u64(access_key, UINT64_MAX, &number) == 0
+		? access_key
+		: str_of(listener->account);
+}
+
+static bool region_is_plain(str region)
+{
+	for (size_t i = 0; i < region.len; i++) {
+		char c = region.at[i];
+		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-')
+			return false;
+	}
+	return region.len > 0 && region.len <= REGION_MAX;
+}
+
+static int on_head(void *context, struct http_conn *conn, const struct http_head *head,
+	uint64_t *ret_body_max, uint64_t *ret_memory_max)
+{
+	(void)context;
+	(void)conn;
+	if (path_is_invocations(head->path)) {
+		*ret_body_max = LIMIT_PAYLOAD_BYTES + PAYLOAD_SLACK;
+		*ret_memory_max = *ret_body_max;
+	} else if (str_starts(head->path, FUNCTIONS_PATH) || str_starts(head->path, LAYERS_PATH)) {
+		*ret_body_max = LIMIT_REQUEST_BYTES;
+		*ret_memory_max = CALL_MEMORY_MAX;
+	} else {
+		*ret_body_max = CALL_BODY_MAX;
+		*ret_memory_max = CALL_BODY_MAX;
+	}
+	return 0;
+}
+
+/* An invocation that must be signed is checked here: its way does not lead over a worker. */
+static bool fast_is_signed(struct front_listener *listener, struct http_conn *conn,
+	const struct http_request *request, const struct identity *identity, str request_id)
+{
+	str code, message;
+
+	if (!listener->must_sign)
+		return true;
+	int r = front_check_signature(
+		listener->front, &request->head, identity, request->body, 0, &code, &message);
+	if (r == 0)
+		return true;
+	if (r < 0)
+		reply_error(conn, identity, request_id, 500, S("InternalFailure"),
+			S("The signature could not be checked."));
+	else
+		reply_error(conn, identity, request_id, 403, code, message);
+	return false;
+}
+
+static void on_request(void *context, struct http_conn *conn, struct http_request *request)
+{
+	struct front_listener *listener = context;
+	struct front *front = listener->front;
+	char request_id[UUID_LEN + 1];
+	struct identity identity;
+
+	http_conn_set_user(conn, NULL);
+	if (answer_local(front, conn, request))
+		return;
+	random_uuid(request_id);
+	identify(&front->options, &request->head, request->body, &identity);
+	struct front_caller caller = {
+		.service = identity.service ? identity.service->model : NULL,
+		.account = front_account(listener, identity.claim.access_key),
+		.region = region_is_plain(identity.claim.region) ? identity.claim.region
+								 : str_of(listener->region),
+		.access_key = identity.claim.access_key,
+		.request_id = { request_id, UUID_LEN },
+	};
+	if (request->head.verb == HTTP_POST && request->body_fd < 0 &&
+		path_is_invocations(request->head.path) && front->options.fast) {
+		if (!fast_is_signed(listener, conn, request, &identity, caller.request_id) ||
+			front->options.fast(front->options.context, conn, request, &caller))
+			return;
+	}
+	if (!front_call_start(listener, conn, request, &caller))
+		reply_error(conn, &identity, caller.request_id, 503,
+			S("ServiceUnavailableException"),
+			S("The request could not be taken. Try again."));
+}
+
+static void on_gone(void *context, struct http_conn *conn, bool request_open)
+{
+	struct front_user *user = http_conn_user(conn);
+
+	(void)context;
+	if (request_open && user)
+		user->gone(user);
+}
+
+static void on_refuse(void *context, int status, struct buf *fields, struct buf *body)
+{
+	(void)context;
+	buf_put(fields, S("Content-Type: application/json\r\n"));
+	if (status != 413) {
+		buf_put(body,
+			S("{\"message\":\"The request is not valid HTTP, or is too large.\"}"));
+		return;
+	}
+	buf_put(fields, S("x-amzn-ErrorType: RequestEntityTooLargeException\r\n"));
+	buf_put(body,
+		S("{\"message\":\"Request must be smaller than 70167211 bytes for uploads of code, and "
+		  "6291456 bytes otherwise.\"}"));
+}
+
+static const struct http_server_ops ops = {
+	.on_head = on_head,
+	.on_request = on_request,
+	.on_gone = on_gone,
+	.on_refuse = on_refuse,
+};
+
+/* --- listeners --- */
+
+int front_listen(struct front *front, int listener_fd, bool must_sign, str caller_account,
+	str caller_region, struct front_listener **ret_listener)
+{
+	struct front_listener *listener = mem_one(struct front_listener);
+	if (!listener)
+		return err_raise(-ENOMEM);
+
+	listener->front = front;
+	listener->must_sign = must_sign;
+	list_init(&listener->link);
+	int r = str_to_array(caller_account, listener->account, sizeof(listener->account));
+	if (r == 0)
+		r = str_to_array(caller_region, listener->region, sizeof(listener->region));
+	if (r == 0)
+		r = http_server_new(
+			&(struct http_server_options){
+				.loop = front->options.loop,
+				.listener = listener_fd,
+				.ops = &ops,
+				.context = listener,
+				.conns_max = front->options.conns_max,
+				.idle_ms = IDLE_MS,
+				.request_ms = REQUEST_MS,
+				.is_eager_close_detected = true,
+			},
+			&listener->server);
+	if (r < 0) {
+		mem_free(listener);
+		return err_pass(r);
+	}
+	list_push_back(&front->listeners, &listener->link);
+	*ret_listener = listener;
+	return 0;
+}
+
+void front_unlisten(struct front_listener *listener)
+{
+	list_remove(&listener->link);
+	http_server_free(listener->server);
+	mem_free(listener);
+}
+
+/* --- life --- */
+
+static int keys_copy(struct front *front)
+{
+	size_t len = 1, at = 0;
+
+	for (size_t i = 0; i < front->options.key_count; i++)
+		len += front->options.keys[i].access_key.len + front->options.keys[i].secret.len;
+	front->keys = mem_new(front->options.key_count + 1, sizeof(*front->keys));
+	front->key_text = mem_new(1, len);
+	if (!front->keys || !front->key_text)
+		return err_raise(-ENOMEM);
+	for (size_t i = 0; i < front->options.key_count; i++) {
+		const str from[] = { front->options.keys[i].access_key,
+			front->options.keys[i].secret };
+		str *const to[] = { &front->keys[i].access_key, &front->keys[i].secret };
+		for (size_t k = 0; k < ARRAY_LEN(from); k++) {
+			memcpy(front->key_text + at, from[k].at, from[k].len);
+			*to[k] = (str){ front->key_text + at, from[k].len };
+			at += from[k].len;
+		}
+	}
+	return 0;
+}
+
+/* Open requests end one by one; looking now and then is simpler than hearing of each. */
+static void on_drain_tick(void *context)
+{
+	struct front *front = context;
+	unsigned open = front->calls;
+
+	list_each(link, &front->listeners)
+		open += http_server_open_requests(
+			list_entry(link, struct front_listener, link)->server);
+	if (open) {
+		timer_set(front->drain_timer, DRAIN_TICK_MS);
+		return;
+	}
+	front->on_drained(front->on_drained_context);
+}
+
+int front_new(const struct front_options *options, struct front **ret_front)
+{
+	struct front *front = mem_one(struct front);
+	if (!front)
+		return err_raise(-ENOMEM);
+
+	front->options = *options;
+	list_init(&front->listeners);
+	int r = keys_copy(front);
+	if (r == 0)
+		r = timer_new(options->loop, on_drain_tick, front, &front->drain_timer);
+	if (r < 0) {
+		mem_free(front->keys);
+		mem_free(front->key_text);
+		mem_free(front);
+		return err_pass(r);
+	}
+	*ret_front = front;
+	return 0;
+}
+
+void front_free(struct front *front)
+{
+	if (!front)
+		return;
+	assert(!front->calls);
+	list_each(link, &front->listeners)
+		front_unlisten(list_entry(link, struct front_listener, link));
+	timer_free(front->drain_timer);
+	mem_free(front->keys);
+	mem_free(front->key_text);
+	mem_free(front);
+}
+
+void front_drain(struct front *front, void (*done)(void *context), void *context)
+{
+	assert(!front->on_drained);
+	front->on_drained = done;
+	front->on_drained_context = context;
+	list_each(link, &front->listeners)
+		http_server_drain(list_entry(link, struct front_listener, link)->server);
+	timer_set(front->drain_timer, DRAIN_TICK_MS);
+}

@@ -1,0 +1,441 @@
+/*
+ * A call, on a worker thread: verify, route, decode, check, handle, encode. Reads top to bottom; the loop thread only
+ * starts it and sends what it has made.
+ */
+#include "aws/front_call.h"
+
+#include "aws/constraints.h"
+#include "aws/decode.h"
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "os/clock.h"
+#include "wire/digest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { ARENA_MAX = 16 * 1024 * 1024, MESSAGE_MAX = 64 * 1024 };
+
+/* --- signatures --- */
+
+static int payload_hash(str body, int body_fd, struct buf *ret_hex)
+{
+	uint8_t digest[32];
+	uint64_t size;
+
+	if (body_fd > 0) {
+		int r = digest_sha256_file(body_fd, digest, &size);
+		if (r < 0)
+			return err_pass(r);
+	} else {
+		digest_sha256(body, digest);
+	}
+	hex_put(ret_hex, (str){ (const char *)digest, sizeof(digest) });
+	return ret_hex->err;
+}
+
+static int refuse(str *ret_code, str *ret_message, const char *code, const char *message)
+{
+	*ret_code = str_of(code);
+	*ret_message = str_of(message);
+	return CALL_ERROR;
+}
+
+static const struct front_key *key_find(const struct front *front, str access_key)
+{
+	for (size_t i = 0; i < front->options.key_count; i++) {
+		if (str_eq(front->keys[i].access_key, access_key))
+			return &front->keys[i];
+	}
+	return NULL;
+}
+
+int front_check_signature(const struct front *front, const struct http_head *head,
+	const struct identity *identity, str body, int body_fd, str *ret_code, str *ret_message)
+{
+	struct buf hash;
+
+	if (identity->is_claim_malformed)
+		return refuse(ret_code, ret_message, "IncompleteSignatureException",
+			"The request signature does not conform to AWS standards.");
+	if (!identity->claim.present)
+		return refuse(ret_code, ret_message, "MissingAuthenticationTokenException",
+			"Missing Authentication Token");
+	const struct front_key *key = key_find(front, identity->claim.access_key);
+	if (!key)
+		return refuse(ret_code, ret_message, "UnrecognizedClientException",
+			"The security token included in the request is invalid.");
+	buf_init(&hash, 128);
+	int r = payload_hash(body, body_fd, &hash);
+	if (r == 0)
+		r = sigv4_verify(head, &identity->claim, key->secret, buf_str(&hash),
+			clock_real_ms() / 1000);
+	buf_done(&hash);
+	switch (r) {
+	case SIGV4_OK:
+		return 0;
+	case SIGV4_MALFORMED:
+		return refuse(ret_code, ret_message, "IncompleteSignatureException",
+			"The request signature does not conform to AWS standards.");
+	case SIGV4_MISMATCH:
+		return refuse(ret_code, ret_message, "InvalidSignatureException",
+			"The request signature we calculated does not match the signature you provided. Check "
+			"your AWS Secret Access Key and signing method. Consult the service documentation for "
+			"details.");
+	case SIGV4_EXPIRED:
+		return refuse(ret_code, ret_message, "InvalidSignatureException",
+			"Signature expired: the time of the request is too far from this server's clock.");
+	default:
+		return err_pass(r);
+	}
+}
+
+/* --- answers that need no model --- */
+
+static void answer_plain(struct front_call *self, int status, str code, str message)
+{
+	const struct call_service *service = self->identity.service;
+
+	int r = encode_error(
+		&(struct encode_error){
+			.service = service ? service->model : NULL,
+			.protocol = self->identity.protocol,
+			.status = status,
+			.code = code,
+			.message = message,
+			.request_id = str_of(self->request_id),
+		},
+		&self->answer);
+	if (r < 0)
+		err_log(r, "encode an error");
+}
+
+/* What AWS has and mayfly has not (yet): said by name. */
+static void answer_unavailable(struct front_call *self, const char *what, str name)
+{
+	str text = arena_strf(&self->arena, "The %s '" STR_FMT "' is not available in mayfly yet.",
+		what, STR_ARG(name));
+
+	answer_plain(self, 501, S("NotImplementedException"), text.at ? text : S("Not available."));
+}
+
+static void answer_unknown(struct front_call *self)
+{
+	answer_plain(self, 404, S("UnknownOperationException"),
+		S("The request names no operation of an AWS service: its path, X-Amz-Target or Action was not "
+		  "recognised."));
+}
+
+/* --- the call --- */
+
+static const struct call_route *handler_find(const struct call_service *service, str operation)
+{
+	for (size_t i = 0; i < service->route_count; i++) {
+		if (str_eq(str_of(service->routes[i].operation), operation))
+			return &service->routes[i];
+	}
+	return NULL;
+}
+
+static const struct aws_operation *operation_find(struct front_call *self, struct route *ret_route)
+{
+	const struct aws_service *model = self->identity.service->model;
+
+	switch (model->protocol) {
+	case AWS_JSON:
+		return aws_operation_find(model, identify_target(&self->head));
+	case AWS_QUERY:
+	case AWS_EC2:
+		return aws_operation_find(model, identify_action(&self->head, self->body));
+	default:
+		return route_find(model, &self->head, ret_route, NULL) ? ret_route->operation
+								       : NULL;
+	}
+}
+
+static void call_fill(
+	struct front_call *self, struct call *call, const struct aws_operation *operation)
+{
+	*call = (struct call){
+		.service = self->identity.service->model,
+		.operation = operation,
+		.account = str_of(self->account),
+		.region = str_of(self->region),
+		.access_key = self->identity.claim.access_key,
+		.host = http_field(&self->head, S("Host")),
+		.source_ip = S("127.0.0.1"),
+		.request_id = str_of(self->request_id),
+		.http_path = self->head.path,
+		.arena = &self->arena,
+		.platform = self->front->options.platform,
+	};
+	if (!call->host.len)
+		call->host = S("localhost");
+	buf_init(&call->fields, ENCODE_FIELDS_MAX);
+}
+
+static void call_answer_error(struct front_call *self, const struct call *call)
+{
+	int r = encode_error(
+		&(struct encode_error){
+			.service = call->service,
+			.status = call->error_status,
+			.code = call->error_code,
+			.message = call->error_message,
+			.type = call->error_type,
+			.extra = call->error_extra,
+			.request_id = call->request_id,
+		},
+		&self->answer);
+	if (r < 0)
+		err_log(r, "encode an error");
+}
+
+static void call_answer_fault(struct front_call *self, struct call *call, int fault)
+{
+	err_log(fault, "answer a call");
+	log_error("call_failed", LOG_STR("operation", call->operation->name),
+		LOG_ERRNO("error", fault), LOG_STR("request", call->request_id));
+	encode_done(&self->answer);
+	encode_init(&self->answer);
+	call->error_status = 500;
+	int r = call_error(call,
+		aws_error_find(call->service, S("ServiceException")) ? "ServiceException"
+								     : "InternalFailure",
+		"An internal error occurred; the daemon's log has request %s.", self->request_id);
+	if (r == CALL_ERROR)
+		call_answer_error(self, call);
+	else
+		self->answer.status = 500;
+}
+
+/* Does the input keep what the model demands? 0, CALL_ERROR, or a fault. */
+static int call_check(struct front_call *self, struct call *call, const struct decode *decode)
+{
+	const char *code = self->identity.service->validation_code;
+	struct buf message;
+
+	if (!call->operation->input)
+		return 0;
+	buf_init(&message, MESSAGE_MAX);
+	int r = constraints_check(call->operation->input, call->in, decode->blob_member, &message);
+	if (r == CONSTRAINTS_BROKEN)
+		r = call_error(call, code ? code : "ValidationException", STR_FMT,
+			STR_ARG(buf_str(&message)));
+	buf_done(&message);
+	return err_pass(r);
+}
+
+/* Decode, check, handle: 0, CALL_ERROR, or a fault. */
+static int call_run(
+	struct front_call *self, struct call *call, const struct route *route, call_fn *run)
+{
+	struct decode decode = {
+		.service = call->service,
+		.route = route,
+		.head = &self->head,
+		.body = self->body,
+		.body_fd = self->body_fd,
+		.arena = &self->arena,
+	};
+
+	int r = decode_request(&decode, &call->in);
+	if (r == DECODE_REFUSED)
+		r = call_error(call, decode.code, STR_FMT, STR_ARG(decode.message));
+	if (r == 0)
+		r = call_check(self, call, &decode);
+	if (r == 0) {
+		call->blob_fd = decode.blob_fd;
+		call->blob_len = decode.blob_len;
+		call->blob_member = decode.blob_member ? decode.blob_member->name : (str){};
+		call->out = json_object();
+		r = call->out ? run(call) : err_raise(-ENOMEM);
+	}
+	decode_done(&decode);
+	return err_pass(r);
+}
+
+static void call_answer(struct front_call *self, const struct aws_operation *operation,
+	const struct route *route, call_fn *run)
+{
+	struct call call;
+
+	call_fill(self, &call, operation);
+	int r = call_run(self, &call, route, run);
+	if (r == 0) {
+		r = encode_output(&call, &self->answer);
+	} else if (r == CALL_ERROR) {
+		call_answer_error(self, &call);
+	}
+	if (r < 0)
+		call_answer_fault(self, &call, r);
+	json_decref(call.in);
+	json_decref(call.out);
+	json_decref(call.error_extra);
+	buf_done(&call.fields);
+}
+
+static void front_call_run(struct work *work)
+{
+	struct front_call *self = list_entry(work, struct front_call, work);
+	const struct call_service *service = self->identity.service;
+	struct route route = {};
+	str code, message;
+
+	if (self->must_sign) {
+		int r = front_check_signature(self->front, &self->head, &self->identity, self->body,
+			self->body_fd, &code, &message);
+		if (r) {
+			answer_plain(self, r < 0 ? 500 : 403, r < 0 ? S("InternalFailure") : code,
+				r < 0 ? S("The signature could not be checked.") : message);
+			return;
+		}
+	}
+	if (!service && self->identity.row) {
+		answer_unavailable(self, "service", self->identity.row->name);
+		return;
+	}
+	const struct aws_operation *operation = service ? operation_find(self, &route) : NULL;
+	if (!operation) {
+		answer_unknown(self);
+		return;
+	}
+	const struct call_route *handler = handler_find(service, operation->name);
+	if (handler)
+		call_answer(self, operation, &route, handler->run);
+	else
+		answer_unavailable(self, "operation",
+			arena_strf(&self->arena, STR_FMT " of " STR_FMT, STR_ARG(operation->name),
+				STR_ARG(service->model->service_id)));
+}
+
+/* --- from and to the loop --- */
+
+static void front_call_free(struct front_call *self)
+{
+	if (self->body_fd > 0)
+		close(self->body_fd);
+	mem_free(self->head_text);
+	mem_free(self->body_text);
+	arena_done(&self->arena);
+	encode_done(&self->answer);
+	mem_free(self);
+}
+
+static void front_call_done(struct work *work)
+{
+	struct front_call *self = list_entry(work, struct front_call, work);
+
+	self->front->calls--;
+	if (self->conn) {
+		http_conn_set_user(self->conn, NULL);
+		bool is_whole = !self->answer.fields.err && !self->answer.body.err &&
+			self->answer.status;
+		http_reply(self->conn,
+			&(struct http_reply){
+				.status = is_whole ? self->answer.status : 500,
+				.fields = is_whole ? buf_str(&self->answer.fields) : S(""),
+				.body = is_whole ? buf_str(&self->answer.body) : S(""),
+			});
+	}
+	front_call_free(self);
+}
+
+static void front_call_gone(struct front_user *user)
+{
+	struct front_call *self = list_entry(user, struct front_call, user);
+
+	self->conn = NULL;
+}
+
+/* All views of a head point into one run of bytes that begins with its method: move them to a copy of it. */
+static int head_copy(struct front_call *self, const struct http_head *head)
+{
+	const char *end = head->target.at + head->target.len;
+
+	for (size_t i = 0; i < head->field_count; i++) {
+		const struct http_field *field = &head->fields[i];
+		end = MAX(end, field->name.at + field->name.len);
+		end = MAX(end, field->value.at + field->value.len);
+	}
+	const char *from = head->method.at;
+	size_t len = (size_t)(end - from);
+	self->head_text = mem_new(1, len + 1);
+	if (!self->head_text)
+		return err_raise(-ENOMEM);
+	memcpy(self->head_text, from, len);
+	self->head = *head;
+	str *const views[] = { &self->head.method, &self->head.target, &self->head.path,
+		&self->head.query };
+	for (size_t i = 0; i < ARRAY_LEN(views); i++) {
+		if (views[i]->at)
+			views[i]->at = self->head_text + (views[i]->at - from);
+	}
+	for (size_t i = 0; i < head->field_count; i++) {
+		struct http_field *field = &self->head.fields[i];
+		field->name.at = self->head_text + (field->name.at - from);
+		if (field->value.len)
+			field->value.at = self->head_text + (field->value.at - from);
+		else
+			field->value = S("");
+	}
+	return 0;
+}
+
+static int body_copy(struct front_call *self, const struct http_request *request)
+{
+	if (request->body_fd >= 0) {
+		self->body_fd = fcntl(request->body_fd, F_DUPFD_CLOEXEC, 3);
+		return self->body_fd < 0 ? err_raise(-errno) : 0;
+	}
+	if (!request->body.len)
+		return 0;
+	self->body_text = mem_new(1, request->body.len);
+	if (!self->body_text)
+		return err_raise(-ENOMEM);
+	memcpy(self->body_text, request->body.at, request->body.len);
+	self->body = (str){ self->body_text, request->body.len };
+	return 0;
+}
+
+bool front_call_start(struct front_listener *listener, struct http_conn *conn,
+	const struct http_request *request, const struct front_caller *caller)
+{
+	struct front *front = listener->front;
+	struct front_call *self = mem_one(struct front_call);
+	if (!self)
+		return false;
+
+	self->user.gone = front_call_gone;
+	self->work = (struct work){ .run = front_call_run, .done = front_call_done };
+	self->front = front;
+	self->conn = conn;
+	self->must_sign = listener->must_sign;
+	arena_init(&self->arena, ARENA_MAX);
+	encode_init(&self->answer);
+	int r = head_copy(self, &request->head);
+	if (r == 0)
+		r = body_copy(self, request);
+	if (r == 0)
+		r = str_to_array(caller->request_id, self->request_id, sizeof(self->request_id));
+	if (r == 0)
+		r = str_to_array(caller->account, self->account, sizeof(self->account));
+	if (r == 0)
+		r = str_to_array(caller->region, self->region, sizeof(self->region));
+	if (r == 0) {
+		identify(&front->options, &self->head, self->body, &self->identity);
+		r = loop_work(front->options.loop, &self->work);
+	}
+	if (r < 0) {
+		err_log(r, "hand a call to a worker");
+		front_call_free(self);
+		return false;
+	}
+	front->calls++;
+	http_conn_set_user(conn, self);
+	return true;
+}

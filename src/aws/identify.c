@@ -1,0 +1,165 @@
+/*
+ * Telling services apart. One endpoint serves them all, so each request has to say whom it is for; clients
+ * do, in one of five ways. A request for a service that AWS has and mayfly has not is recognised too: its error names it.
+ */
+#include "aws/identify.h"
+
+/* "lambda" as scopes, hosts and folders write it. */
+static bool find_by_name(const struct front_options *options, str name, struct identity *identity)
+{
+	for (size_t i = 0; i < options->service_count; i++) {
+		const struct aws_service *model = options->services[i]->model;
+		if (str_eq(model->signing_name, name) || str_eq(model->endpoint_prefix, name)) {
+			identity->service = options->services[i];
+			identity->protocol = model->protocol;
+			return true;
+		}
+	}
+	for (size_t i = 0; i < aws_catalog_count; i++) {
+		const struct aws_catalog_row *row = &aws_catalog[i];
+		if (str_eq(row->signing_name, name) || str_eq(row->endpoint_prefix, name)) {
+			identity->row = row;
+			identity->protocol = row->protocol;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* "Logs_20140328.FilterLogEvents" */
+static bool find_by_target(
+	const struct front_options *options, str target, struct identity *identity)
+{
+	str rest = target, prefix;
+
+	if (!target.len || !str_cut(&rest, '.', &prefix))
+		return false;
+	for (size_t i = 0; i < options->service_count; i++) {
+		const struct aws_service *model = options->services[i]->model;
+		if (model->target_prefix.len && str_eq(model->target_prefix, prefix)) {
+			identity->service = options->services[i];
+			identity->protocol = model->protocol;
+			return true;
+		}
+	}
+	for (size_t i = 0; i < aws_catalog_count; i++) {
+		if (aws_catalog[i].target_prefix.len &&
+			str_eq(aws_catalog[i].target_prefix, prefix)) {
+			identity->row = &aws_catalog[i];
+			identity->protocol = AWS_JSON;
+			return true;
+		}
+	}
+	return false;
+}
+
+static str parameter(str text, str name)
+{
+	str key, value;
+
+	while (uri_query_next(&text, &key, &value)) {
+		if (str_eq(key, name))
+			return value.at ? value : S("");
+	}
+	return (str){};
+}
+
+static str form_of(const struct http_head *head, str body)
+{
+	str type = http_field(head, S("Content-Type"));
+
+	return str_starts_fold(type, S("application/x-www-form-urlencoded")) ? body : (str){};
+}
+
+str identify_action(const struct http_head *head, str body)
+{
+	str action = parameter(head->query, S("Action"));
+
+	return action.at ? action : parameter(form_of(head, body), S("Action"));
+}
+
+str identify_target(const struct http_head *head)
+{
+	str rest = http_field(head, S("X-Amz-Target")), prefix;
+
+	return rest.len && str_cut(&rest, '.', &prefix) ? rest : (str){};
+}
+
+/* Query services are told by the version of their API, and by having the action. */
+static bool find_by_action(const struct front_options *options, const struct http_head *head,
+	str body, struct identity *identity)
+{
+	str action = identify_action(head, body);
+	str version = parameter(head->query, S("Version"));
+
+	if (!action.at)
+		return false;
+	if (!version.at)
+		version = parameter(form_of(head, body), S("Version"));
+	for (size_t i = 0; i < options->service_count; i++) {
+		const struct aws_service *model = options->services[i]->model;
+		if (model->protocol == AWS_QUERY && str_eq(model->api_version, version) &&
+			aws_operation_find(model, action)) {
+			identity->service = options->services[i];
+			identity->protocol = AWS_QUERY;
+			return true;
+		}
+	}
+	for (size_t i = 0; i < aws_catalog_count; i++) {
+		if (str_eq(aws_catalog[i].api_version, version) &&
+			(aws_catalog[i].protocol == AWS_QUERY ||
+				aws_catalog[i].protocol == AWS_EC2)) {
+			identity->row = &aws_catalog[i];
+			identity->protocol = AWS_QUERY;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* "lambda.us-east-1.amazonaws.com", "lambda.localhost:4566" */
+static bool find_by_host(const struct front_options *options, const struct http_head *head,
+	struct identity *identity)
+{
+	str rest = http_field(head, S("Host")), first;
+
+	return str_cut(&rest, '.', &first) &&
+		!(first.len && first.at[0] >= '0' && first.at[0] <= '9') &&
+		find_by_name(options, first, identity);
+}
+
+/* Lambda's paths begin with the date of an API version and one of these. */
+static bool path_is_lambda(str path)
+{
+	static const char *const words[] = { "functions", "event-source-mappings", "layers",
+		"account-settings", "tags", "code-signing-configs" };
+	str rest = str_from(path, 1), date, word;
+
+	if (path.len < 13 || path.at[0] != '/' || !str_cut(&rest, '/', &date) || date.len != 10 ||
+		date.at[4] != '-' || date.at[7] != '-')
+		return false;
+	if (!str_next(&rest, '/', &word))
+		return false;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (str_eq(word, str_of(words[i])))
+			return true;
+	}
+	return false;
+}
+
+void identify(const struct front_options *options, const struct http_head *head, str body,
+	struct identity *ret_identity)
+{
+	struct identity *identity = ret_identity;
+
+	*identity = (struct identity){ .protocol = AWS_REST_JSON };
+	identity->is_claim_malformed = sigv4_claim(head, &identity->claim) != 0;
+	if (identity->claim.present && find_by_name(options, identity->claim.service, identity))
+		return;
+	if (find_by_target(options, http_field(head, S("X-Amz-Target")), identity) ||
+		find_by_action(options, head, body, identity))
+		return;
+	if (path_is_lambda(head->path) && find_by_name(options, S("lambda"), identity))
+		return;
+	(void)find_by_host(options, head, identity);
+}

@@ -1,0 +1,26 @@
+#pragma once
+/* Which service a request is for, and who sends it. */
+#include "aws/front.h"
+#include "wire/sigv4.h"
+
+/* What a request says of itself; views into the request and into tables. */
+struct identity {
+	const struct call_service *service; /* built in, or NULL */
+	const struct aws_catalog_row *row;  /* a service of AWS's that is not, or NULL */
+	uint8_t protocol; /* to answer errors in: of the service, or the likeliest */
+	struct sigv4_claim claim;
+	bool is_claim_malformed;
+};
+
+/*
+ * Told by, in this order: the signature's scope, X-Amz-Target, the Action of a form or query, the host, the path. `body`
+ * is looked at for an Action only. Cheap: no allocation.
+ */
+void identify(const struct front_options *options, const struct http_head *head, str body,
+	struct identity *ret_identity);
+
+/* The Action of a query-protocol request, from its query string or its form; at == NULL when there is none. */
+[[nodiscard]] str identify_action(const struct http_head *head, str body);
+
+/* The part of X-Amz-Target behind the dot; at == NULL when there is none. */
+[[nodiscard]] str identify_target(const struct http_head *head);
