@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 /* --- full nodes: waiters give up after a while --- */
@@ -166,6 +167,19 @@ void engine_drain(struct engine *engine, void (*done)(void *context), void *cont
 void engine_counters(const struct engine *engine, struct engine_counters *ret_counters)
 {
 	*ret_counters = engine->counters;
+}
+
+bool engine_uses_code(const struct engine *engine, const uint8_t digest[static 32])
+{
+	size_t at = 0;
+	void *value;
+
+	while (map_next(&engine->environments, &at, &value)) {
+		const struct environment *env = value;
+		if (memcmp(env->pool->version->code, digest, DIGEST_LEN) == 0)
+			return true;
+	}
+	return false;
 }
 
 void engine_each_environment(struct engine *engine,

@@ -92,6 +92,9 @@ void invocation_abandon(struct invocation *invocation);
 /* See platform_function_changed(). */
 void engine_function_changed(struct engine *engine, str account, str region, str name);
 
+/* Has an environment that is not gone this code mounted? */
+[[nodiscard]] bool engine_uses_code(const struct engine *engine, const uint8_t digest[static 32]);
+
 /* Forget all functions and stop all environments. */
 void engine_reset(struct engine *engine);
 

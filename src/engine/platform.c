@@ -115,6 +115,29 @@ int platform_unpack(struct platform *platform, const uint8_t digest[static 32], 
 	return 0;
 }
 
+/* To forget what a sandbox uses would be a crime in the warden's eyes; the engine knows all that are not gone. */
+static void request_run_forget(struct message *message)
+{
+	struct request *request = list_entry(message, struct request, message);
+	struct forget_frame frame = { .head = { .op = FRAME_FORGET } };
+
+	if (!engine_uses_code(request->platform->engine, request->frame.digest)) {
+		memcpy(frame.digest, request->frame.digest, DIGEST_LEN);
+		int r = warden_ask(request->platform->warden, &frame, sizeof(frame), NULL, 0);
+		if (r < 0)
+			err_log(r, "forget code that nobody uses");
+	}
+	promise_keep(&request->promise);
+}
+
+void platform_forget_code(struct platform *platform, const uint8_t digest[static 32])
+{
+	struct request request = { .platform = platform };
+
+	memcpy(request.frame.digest, digest, DIGEST_LEN);
+	request_wait(&request, request_run_forget);
+}
+
 enum runtime_match platform_runtime(
 	const struct platform *platform, str name, struct installed_runtime *ret_runtime)
 {

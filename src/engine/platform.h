@@ -50,6 +50,12 @@ struct platform {
 	uint64_t bytes_max, uint32_t *ret_answer, uint64_t *ret_bytes);
 
 /*
+ * Worker: remove the unpacked code of a digest, unless an environment of this node still has it. The caller has
+ * made sure that no version of any function does. Waits until it is asked for.
+ */
+void platform_forget_code(struct platform *platform, const uint8_t digest[static 32]);
+
+/*
  * Worker: something about this function changed in the store (created, updated, alias moved, deleted…):
  * the engine forgets what it has cached, drains environments of versions that changed, and reads again at
  * the next invoke. Waits until the loop has done it, so that a client that saw the answer of the change never sees the old state.
