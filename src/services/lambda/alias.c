@@ -60,7 +60,7 @@ static int alias_check_weights(struct call *call, const struct lambda_ref *ref,
 				" is already included in routing configuration.",
 				STR_ARG(version), STR_ARG(version));
 		if (qualifier_kind(version) == QUALIFIER_LATEST)
-			return call_error(call, INVALID,
+			return lambda_refuse_untyped(call, INVALID,
 				"$LATEST is not supported for an alias pointing to more than 1 version");
 		int r = alias_check_version(call, ref, function, str_of(other));
 		if (r)

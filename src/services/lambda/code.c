@@ -224,7 +224,7 @@ void lambda_code_use(struct batch *batch, const struct function_record *function
 	const json_t *config, str version)
 {
 	json_auto_t *mark = json_pack("{s:i}", "Schema", RECORD_SCHEMA);
-	str key = record_code_key(function, json_get_str(config, "CodeSha256"), version);
+	str key = record_code_key(function, config, version);
 
 	batch_put(batch, KIND_CODE, key, mark, DOCS_ANY);
 }
@@ -232,7 +232,7 @@ void lambda_code_use(struct batch *batch, const struct function_record *function
 void lambda_code_leave(struct batch *batch, const struct function_record *function,
 	const json_t *config, str version)
 {
-	str key = record_code_key(function, json_get_str(config, "CodeSha256"), version);
+	str key = record_code_key(function, config, version);
 
 	batch_delete(batch, KIND_CODE, key, DOCS_ANY);
 	code_put_garbage(batch, str_slice(key, 0, 64));
@@ -273,27 +273,32 @@ static int code_count_each(void *context, str key, str value, uint64_t revision)
 	return 1;
 }
 
-/* The gate is held alone. The mark goes first: a crash in between leaves a file, never a version without its code. */
+/*
+ * The gate is held alone. The mark goes last: after a crash in between all of it is done once more, and a version that
+ * has come to use the ZIP by then is seen.
+ */
 static int code_drop_one(const struct lambda_scope *scope, str hex)
 {
 	struct batch batch = { .scope = scope };
 	uint8_t digest[32];
 	size_t users = 0;
-
-	batch_delete(&batch, KIND_GARBAGE, hex, DOCS_ANY);
-	int r = batch_commit(&batch);
-	if (r < 0)
-		return err_pass(r);
 	str prefix = arena_strf(scope->arena, STR_FMT "/", STR_ARG(hex));
+
 	if (!prefix.at)
 		return err_raise(-ENOMEM);
-	r = docs_list(scope->platform->docs, KIND_CODE, prefix, S(""), 1, code_count_each, &users);
-	if (r < 0 || users > 0)
-		return err_pass(r);
 	if (hex_parse(hex, digest, sizeof(digest)) < 0)
 		return err_raise(-EBADMSG);
-	log_info("code_dropped", LOG_STR("sha256", hex));
-	return err_pass(blobs_drop(scope->platform->blobs, digest));
+	int r = docs_list(
+		scope->platform->docs, KIND_CODE, prefix, S(""), 1, code_count_each, &users);
+	if (r == 0 && users == 0) {
+		log_info("code_dropped", LOG_STR("sha256", hex));
+		platform_forget_code(scope->platform, digest);
+		r = blobs_drop(scope->platform->blobs, digest);
+	}
+	if (r < 0)
+		return err_pass(r);
+	batch_delete(&batch, KIND_GARBAGE, hex, DOCS_ANY);
+	return err_pass(batch_commit(&batch));
 }
 
 void lambda_code_sweep(struct platform *platform)

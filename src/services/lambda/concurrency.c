@@ -82,7 +82,7 @@ static int concurrency_check(struct call *call, const json_t *doc, str name, int
 
 	if (account - lambda_reserved_sum(doc, name) - wanted >= kept)
 		return 0;
-	return call_error(call, INVALID,
+	return lambda_refuse_untyped(call, INVALID,
 		"Specified ReservedConcurrentExecutions for function decreases account's "
 		"UnreservedConcurrentExecution below its minimum value of [%lld].",
 		(long long)kept);

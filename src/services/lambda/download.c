@@ -165,20 +165,16 @@ static int download_open(
 	scoped_function function = {};
 	json_auto_t *version_doc = NULL;
 	json_t *config;
-	struct buf digest;
+	uint8_t digest[32];
 
 	int r = function_record_get(scope, name, &function);
 	if (r == RECORD_FOUND)
 		r = lambda_version_read(&function, version, &version_doc, &config);
 	if (r)
 		return r == RECORD_ABSENT ? CODE_ABSENT : err_pass(r);
-	buf_init(&digest, 32);
-	r = base64_decode(json_get_str(config, "CodeSha256"), &digest);
-	if (r == 0 && digest.len != 32)
-		r = err_raise(-EBADMSG);
+	r = record_digest(config, digest);
 	if (r == 0)
-		r = blobs_get(scope->platform->blobs, (const uint8_t *)digest.at, ret_fd, ret_size);
-	buf_done(&digest);
+		r = blobs_get(scope->platform->blobs, digest, ret_fd, ret_size);
 	return r == BLOBS_ABSENT ? CODE_ABSENT : err_pass(r);
 }
 

@@ -12,7 +12,6 @@
 #include "services/lambda/names.h"
 #include "services/lambda/reserved.h"
 #include "services/lambda/settle.h"
-#include "wire/digest.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -32,20 +31,6 @@ static enum function_state load_state(const json_t *config)
 	if (str_eq(state, S("Failed")))
 		return FUNCTION_FAILED;
 	return str_eq(state, S("Inactive")) ? FUNCTION_INACTIVE : FUNCTION_ACTIVE;
-}
-
-static int load_code(const json_t *config, uint8_t code[static 32])
-{
-	struct buf digest;
-
-	buf_init(&digest, 64);
-	int r = base64_decode(json_get_str(config, "CodeSha256"), &digest);
-	if (r == 0 && digest.len != 32)
-		r = err_raise(-EBADMSG);
-	if (r == 0)
-		memcpy(code, digest.at, 32);
-	buf_done(&digest);
-	return err_pass(r);
 }
 
 /* "NAME=value" views in the arena. */
@@ -109,7 +94,7 @@ static int load_version(const struct function_record *function, const json_t *co
 
 	if (!version.arn.at)
 		return err_raise(-ENOMEM);
-	int r = load_code(config, version.code);
+	int r = record_digest(config, version.code);
 	if (r == 0)
 		r = load_environment(function->scope, config, &version);
 	if (r < 0)
@@ -195,25 +180,12 @@ static int load_fill(
 	return r == RECORD_FOUND ? err_pass(load_reservation(function, target)) : err_pass(r);
 }
 
-/* The function, its states finished. RECORD_FOUND, RECORD_ABSENT or a fault. */
-static int load_function(
-	const struct lambda_scope *scope, str name, struct function_record *ret_function)
-{
-	int r = function_record_get(scope, name, ret_function);
-
-	if (r != RECORD_FOUND || !lambda_is_follow_up_lost(ret_function))
-		return err_pass(r);
-	function_record_done(ret_function);
-	r = lambda_settle(scope, name, SETTLE_LOST);
-	return r < 0 ? err_pass(r) : err_pass(function_record_get(scope, name, ret_function));
-}
-
 static int load_target(const struct lambda_scope *scope, str name, str qualifier,
 	struct function_target **ret_target)
 {
 	scoped_function function = {};
 
-	int r = load_function(scope, name, &function);
+	int r = lambda_settled_get(scope, name, &function);
 	if (r == RECORD_ABSENT)
 		return LOAD_NO_FUNCTION;
 	if (r < 0)

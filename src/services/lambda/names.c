@@ -108,26 +108,9 @@ int lambda_ref_read_latest(struct call *call, struct lambda_ref *ret_ref)
 int lambda_function_read(struct call *call, const struct lambda_ref *ref, str shown,
 	struct function_record *ret_function)
 {
-	struct function_record function;
+	int r = lambda_settled_get(&ref->scope, ref->name, ret_function);
 
-	int r = function_record_get(&ref->scope, ref->name, &function);
-	if (r == RECORD_ABSENT)
-		return lambda_not_found(call, ref, shown);
-	if (r < 0)
-		return err_pass(r);
-	if (lambda_is_follow_up_lost(&function)) {
-		function_record_done(&function);
-		r = lambda_settle(&ref->scope, ref->name, SETTLE_LOST);
-		if (r < 0)
-			return err_pass(r);
-		r = function_record_get(&ref->scope, ref->name, &function);
-		if (r == RECORD_ABSENT)
-			return lambda_not_found(call, ref, shown);
-		if (r < 0)
-			return err_pass(r);
-	}
-	*ret_function = function;
-	return 0;
+	return r == RECORD_ABSENT ? lambda_not_found(call, ref, shown) : err_pass(r);
 }
 
 void lambda_found_done(struct lambda_found *found)

@@ -10,6 +10,10 @@
 #define lambda_refuse(call, code, ...) \
 	((call)->error_type = S("User"), call_error((call), (code), __VA_ARGS__))
 
+/* The same for the few that AWS answers without a type. */
+#define lambda_refuse_untyped(call, code, ...) \
+	((call)->error_type = S(""), call_error((call), (code), __VA_ARGS__))
+
 #define INVALID	     "InvalidParameterValueException"
 #define NOT_FOUND    "ResourceNotFoundException"
 #define CONFLICT     "ResourceConflictException"
@@ -57,6 +61,7 @@ struct lambda_found {
 	json_t *alias_doc;   /* NULL: not by an alias */
 };
 
+/* Lets go of it. */
 void lambda_found_done(struct lambda_found *found);
 #define scoped_found [[gnu::cleanup(lambda_found_done)]] struct lambda_found
 

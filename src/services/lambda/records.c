@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 static int record_parse(str value, json_t **ret_doc)
 {
@@ -77,20 +78,34 @@ str record_version_key(const struct function_record *function, uint64_t number)
 	return record_child_key(function, (str){ digits, (size_t)len });
 }
 
-str record_code_key(const struct function_record *function, str sha256, str version)
+int record_digest(const json_t *config, uint8_t to[static 32])
 {
-	struct buf raw, key;
+	struct buf raw;
 
 	buf_init(&raw, 64);
+	int r = base64_decode(json_get_str(config, "CodeSha256"), &raw);
+	if (r == 0 && raw.len != 32)
+		r = err_raise(-EBADMSG);
+	if (r == 0)
+		memcpy(to, raw.at, 32);
+	buf_done(&raw);
+	return err_pass(r);
+}
+
+str record_code_key(const struct function_record *function, const json_t *config, str version)
+{
+	uint8_t digest[32];
+	struct buf key;
+
+	if (record_digest(config, digest) < 0)
+		return (str){};
 	buf_init(&key, DOCS_KEY_MAX);
-	if (base64_decode(sha256, &raw) == 0)
-		hex_put(&key, buf_str(&raw));
+	hex_put(&key, (str){ (const char *)digest, sizeof(digest) });
 	str child = record_child_key(function, version);
 	buf_put_char(&key, '/');
 	buf_put(&key, child);
-	bool is_good = child.at && !key.err && key.len > 64 && key.at[64] == '/';
-	str made = is_good ? arena_str(function->scope->arena, buf_str(&key)) : (str){};
-	buf_done(&raw);
+	str made = child.at && !key.err ? arena_str(function->scope->arena, buf_str(&key))
+					: (str){};
 	buf_done(&key);
 	return made;
 }

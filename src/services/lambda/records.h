@@ -61,6 +61,7 @@ struct function_record {
 	str id;		/* borrowed from doc */
 };
 
+/* Read one: RECORD_FOUND and *ret_function (the caller's), RECORD_ABSENT, or a fault. */
 [[nodiscard]] int function_record_get(
 	const struct lambda_scope *scope, str name, struct function_record *ret_function);
 /* Begin a new one (revision DOCS_NEW) around the configuration of its $LATEST, which is taken. */
@@ -73,7 +74,7 @@ void function_record_done(struct function_record *function);
 str record_account_key(const struct lambda_scope *scope, str name);
 str record_child_key(const struct function_record *function, str child);
 str record_version_key(const struct function_record *function, uint64_t number);
-str record_code_key(const struct function_record *function, str sha256, str version);
+str record_code_key(const struct function_record *function, const json_t *config, str version);
 
 /* A published version's document: {"Schema", "Config": {...}, "Source": fingerprint of the $LATEST it was made of}. */
 [[nodiscard]] int version_record_get(const struct function_record *function, uint64_t number,
@@ -91,6 +92,9 @@ str record_code_key(const struct function_record *function, str sha256, str vers
 [[nodiscard]] int record_list_prefix(const struct lambda_scope *scope, str kind, str prefix,
 	str after, size_t limit, json_t *ret_array);
 
+/* The digest of a configuration's code, as raw bytes: 0 or a fault. */
+[[nodiscard]] int record_digest(const json_t *config, uint8_t to[static 32]);
+
 /* Documents that are written together or not at all. */
 struct batch {
 	const struct lambda_scope *scope;
@@ -99,6 +103,7 @@ struct batch {
 	int err; /* sticky */
 };
 
+/* Put or delete a document, if its revision is still `expect` (see docs.h), with the rest of the batch. */
 void batch_put(struct batch *batch, str kind, str key, const json_t *doc, uint64_t expect);
 void batch_delete(struct batch *batch, str kind, str key, uint64_t expect);
 /* The function's own document, as it is now. Every change of or below a function has this in its batch. */

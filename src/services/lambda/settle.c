@@ -1,7 +1,7 @@
 /*
  *	change ──commit──► Pending / InProgress ──message to the loop──► work on a worker ──commit──► Active / Successful
  *	                         │
- *	                         └── crash ──► lambda_settle_all() at the next start, or lambda_function_read()
+ *	                         └── crash ──► lambda_settle_all() at the next start, or lambda_settled_get()
  *
  * What waits is told by "Unsettled" in the function's document (since when, and which version was published with it) and by a
  * document of the kind lambda.unsettled, written and deleted together with it, so that a start finds the few
@@ -23,7 +23,6 @@
 #include "services/lambda/names.h"
 #include "services/lambda/tree.h"
 #include "store/blobs.h"
-#include "wire/digest.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -69,22 +68,17 @@ static void settle_config(json_t *config, bool is_unpacked, struct tree *tree)
 static int settle_unpack(
 	const struct lambda_scope *scope, const json_t *config, bool *ret_is_unpacked)
 {
-	struct buf digest;
+	uint8_t digest[DIGEST_LEN];
 	scoped_fd zip = -1;
 	uint64_t size, bytes;
-	uint32_t answer;
+	uint32_t answer = UNPACK_FAULT;
 
-	buf_init(&digest, DIGEST_LEN);
-	int r = base64_decode(json_get_str(config, "CodeSha256"), &digest);
-	if (r == 0 && digest.len != DIGEST_LEN)
-		r = err_raise(-EBADMSG);
-	const uint8_t *sha256 = (const uint8_t *)digest.at;
+	int r = record_digest(config, digest);
 	if (r == 0)
-		r = blobs_get(scope->platform->blobs, sha256, &zip, &size);
+		r = blobs_get(scope->platform->blobs, digest, &zip, &size);
 	if (r == BLOBS_DONE)
 		r = platform_unpack(
-			scope->platform, sha256, zip, LIMIT_UNZIPPED_BYTES, &answer, &bytes);
-	buf_done(&digest);
+			scope->platform, digest, zip, LIMIT_UNZIPPED_BYTES, &answer, &bytes);
 	if (r < 0)
 		return err_pass(r);
 	*ret_is_unpacked = r == BLOBS_DONE && answer == UNPACK_DONE;
@@ -306,7 +300,7 @@ void lambda_unsettle(struct function_record *function, struct batch *batch, uint
 		DOCS_ANY);
 }
 
-bool lambda_is_follow_up_lost(const struct function_record *function)
+static bool settle_is_lost(const struct function_record *function)
 {
 	const json_t *unsettled = json_object_get(function->doc, "Unsettled");
 	int64_t since = json_integer_value(json_object_get(unsettled, "Since"));
@@ -314,6 +308,25 @@ bool lambda_is_follow_up_lost(const struct function_record *function)
 
 	/* A time in the future is a clock that was set: as good as lost. */
 	return unsettled && (now - since > SETTLE_LOST_MS || since > now);
+}
+
+int lambda_settled_get(
+	const struct lambda_scope *scope, str name, struct function_record *ret_function)
+{
+	struct function_record function;
+
+	int r = function_record_get(scope, name, &function);
+	if (r != RECORD_FOUND)
+		return err_pass(r);
+	if (!settle_is_lost(&function)) {
+		*ret_function = function;
+		return RECORD_FOUND;
+	}
+	function_record_done(&function);
+	r = lambda_settle(scope, name, SETTLE_LOST);
+	if (r < 0)
+		err_log(r, "finish the lost state of a function");
+	return err_pass(function_record_get(scope, name, ret_function));
 }
 
 int lambda_refuse_busy(struct call *call, const struct function_record *function)

@@ -25,8 +25,12 @@ void lambda_settle_later(const struct lambda_scope *scope, str name);
 /* Note in the function's document, and in the batch, that the states of $LATEST and of a version (0: none) wait. */
 void lambda_unsettle(struct function_record *function, struct batch *batch, uint64_t version);
 
-/* Does something wait for longer than a living process would take? */
-bool lambda_is_follow_up_lost(const struct function_record *function);
+/*
+ * Read a function as function_record_get() does; what waits there for longer than a living process would take is
+ * finished first. (If that fails, it is logged and the function read as it is.)
+ */
+[[nodiscard]] int lambda_settled_get(
+	const struct lambda_scope *scope, str name, struct function_record *ret_function);
 
 /*
  * AWS refuses changes of a function that is still being created or updated: ResourceConflictException. 0 when it is

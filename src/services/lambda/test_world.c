@@ -52,6 +52,13 @@ void platform_function_changed(struct platform *platform, str account, str regio
 	the_world->changes++;
 }
 
+void platform_forget_code(struct platform *platform, const uint8_t digest[static 32])
+{
+	(void)platform;
+	(void)digest;
+	the_world->forgotten++;
+}
+
 enum runtime_match platform_runtime(
 	const struct platform *platform, str name, struct installed_runtime *ret_runtime)
 {

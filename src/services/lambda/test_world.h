@@ -10,9 +10,10 @@ struct world {
 	struct platform *platform;
 	struct lambda_scope scope; /* account 123456789012 in us-east-1 */
 	struct arena arena;
-	unsigned changes;  /* platform_function_changed() was called so often */
-	unsigned unpacks;  /* platform_unpack() too */
-	bool is_unpacking; /* false: it answers that there is no ZIP */
+	_Atomic unsigned changes; /* platform_function_changed() was called so often */
+	_Atomic unsigned unpacks; /* platform_unpack() too */
+	unsigned forgotten;	  /* and platform_forget_code() */
+	bool is_unpacking;	  /* false: it answers that there is no ZIP */
 	char folder[64];
 };
 
