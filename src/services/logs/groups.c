@@ -22,7 +22,7 @@ static int create_refuse(struct call *call, str name)
 	if (call_has(call, "kmsKeyId"))
 		return call_error(call, "InvalidParameterException",
 			"kmsKeyId: encrypting log groups with a KMS key is not available here");
-	return 0;
+	return err_pass(lookup_check_length(call, name));
 }
 
 int op_create_log_group(struct call *call)

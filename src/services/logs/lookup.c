@@ -11,6 +11,8 @@
 #include <assert.h>
 #include <errno.h>
 
+enum { LOOKUP_NAME_MAX = 512 };
+
 #define DAY_MS (24ULL * 60 * 60 * 1000)
 
 struct logs_scope lookup_scope(const struct call *call)
@@ -66,6 +68,20 @@ str lookup_group_arn(struct call *call, str group)
 		"arn:" STR_FMT ":logs:" STR_FMT ":" STR_FMT ":log-group:" STR_FMT,
 		STR_ARG(arn_partition(call->region)), STR_ARG(call->region), STR_ARG(call->account),
 		STR_ARG(group));
+}
+
+int lookup_check_length(struct call *call, str name)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < name.len; i++)
+		count += ((unsigned char)name.at[i] & 0xc0) !=
+			0x80; /* not the inside of a character */
+	if (count <= LOOKUP_NAME_MAX)
+		return 0;
+	return call_error(call, "InvalidParameterException",
+		"Invalid LogGroup or LogStream, both must have length less than or equal to %d.",
+		LOOKUP_NAME_MAX);
 }
 
 /* The first group with the prefix: the one that is looked for, or there is none. */

@@ -21,6 +21,9 @@ str lookup_name_of_arn(const struct call *call, str arn);
 /* "arn:aws:logs:REGION:ACCOUNT:log-group:NAME" in the call's arena; at == NULL when out of memory. */
 [[nodiscard]] str lookup_group_arn(struct call *call, str group);
 
+/* CALL_ERROR when the name of a group or stream to be made is longer than AWS takes. */
+[[nodiscard]] int lookup_check_length(struct call *call, str name);
+
 /* What is known of a group. */
 struct lookup_group {
 	unsigned retention_days;

@@ -242,6 +242,25 @@ static void test_a_group_is_made_described_and_deleted(void)
 	close_all();
 }
 
+static void test_names_have_a_longest_length(void)
+{
+	char name[514] = "";
+
+	open_all();
+	memset(name, 'n', 512);
+	DONE(op_create_log_group, "{'logGroupName':'%s'}", name);
+	DONE(op_create_log_stream, "{'logGroupName':'%s','logStreamName':'%s'}", name, name);
+	name[512] = 'n';
+	/* As recorded from AWS, which words this one in its own way. */
+	REFUSED("InvalidParameterException",
+		"Invalid LogGroup or LogStream, both must have length less than or equal to 512.",
+		op_create_log_group, "{'logGroupName':'%s'}", name);
+	REFUSED("InvalidParameterException",
+		"Invalid LogGroup or LogStream, both must have length less than or equal to 512.",
+		op_create_log_stream, "{'logGroupName':'g','logStreamName':'%s'}", name);
+	close_all();
+}
+
 static void test_groups_are_found_by_prefix_pattern_class_and_name(void)
 {
 	open_all();
@@ -869,7 +888,7 @@ static void test_bytes_that_are_not_text_are_replaced(void)
 	close_all();
 }
 
-TESTS(TEST(test_a_group_is_made_described_and_deleted),
+TESTS(TEST(test_a_group_is_made_described_and_deleted), TEST(test_names_have_a_longest_length),
 	TEST(test_groups_are_found_by_prefix_pattern_class_and_name), TEST(test_groups_are_paged),
 	TEST(test_a_protected_group_is_not_deleted),
 	TEST(test_retention_takes_the_values_that_aws_has),

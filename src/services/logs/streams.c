@@ -13,8 +13,13 @@ enum { STREAMS_PAGE = 50 };
 /* API_CreateLogStream: "Don't use ':' (colon) or '*' (asterisk) characters." The model's pattern sees to it. */
 int op_create_log_stream(struct call *call)
 {
-	int r = logs_stream_create(call->platform->logs, lookup_scope(call),
-		call_str(call, "logGroupName"), call_str(call, "logStreamName"), clock_real_ms());
+	str name = call_str(call, "logStreamName");
+
+	int r = lookup_check_length(call, name);
+	if (r != 0)
+		return err_pass(r);
+	r = logs_stream_create(call->platform->logs, lookup_scope(call),
+		call_str(call, "logGroupName"), name, clock_real_ms());
 	if (r == LOGS_EXISTS)
 		return call_error(call, "ResourceAlreadyExistsException",
 			"The specified log stream already exists");
