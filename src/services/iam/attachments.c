@@ -58,7 +58,7 @@ static int attach(struct call *call, json_t *role)
 	return json_array_append_new(attached, one) < 0 ? err_raise(-ENOMEM) : 0;
 }
 
-int op_attach_role_policy(struct call *call)
+int iam_attach_role_policy(struct call *call)
 {
 	int r = policy_exists(call, call_str(call, "PolicyArn"));
 
@@ -78,12 +78,12 @@ static int detach(struct call *call, json_t *role)
 	return json_array_remove(attached, at) < 0 ? err_raise(-ENOMEM) : 0;
 }
 
-int op_detach_role_policy(struct call *call)
+int iam_detach_role_policy(struct call *call)
 {
 	return err_pass(iam_change(call, KIND_ROLE, call_str(call, "RoleName"), detach));
 }
 
-int op_list_attached_role_policies(struct call *call)
+int iam_list_attached_role_policies(struct call *call)
 {
 	json_t *role = NULL;
 
@@ -111,7 +111,7 @@ static int put_inline(struct call *call, json_t *role)
 		json_from_str(call_str(call, "PolicyDocument"))));
 }
 
-int op_put_role_policy(struct call *call)
+int iam_put_role_policy(struct call *call)
 {
 	int r = iam_check_document(call, call_str(call, "PolicyDocument"));
 
@@ -133,12 +133,12 @@ static int delete_inline(struct call *call, json_t *role)
 		: 0;
 }
 
-int op_delete_role_policy(struct call *call)
+int iam_delete_role_policy(struct call *call)
 {
 	return err_pass(iam_change(call, KIND_ROLE, call_str(call, "RoleName"), delete_inline));
 }
 
-int op_get_role_policy(struct call *call)
+int iam_get_role_policy(struct call *call)
 {
 	json_t *role = NULL;
 
@@ -157,7 +157,7 @@ int op_get_role_policy(struct call *call)
 	return err_pass(r);
 }
 
-int op_list_role_policies(struct call *call)
+int iam_list_role_policies(struct call *call)
 {
 	json_t *role = NULL, *names = json_array(), *text;
 	const char *name;
@@ -185,7 +185,7 @@ static json_t *role_that_has_it(struct call *call, const json_t *role)
 		json_object_get(role, "RoleId"));
 }
 
-int op_list_entities_for_policy(struct call *call)
+int iam_list_entities_for_policy(struct call *call)
 {
 	json_t *roles = NULL;
 

@@ -80,7 +80,7 @@ static json_t *policy_new(struct call *call)
 	return policy;
 }
 
-int op_create_policy(struct call *call)
+int iam_create_policy(struct call *call)
 {
 	int r = iam_check_document(call, call_str(call, "PolicyDocument"));
 	if (r)
@@ -95,7 +95,7 @@ int op_create_policy(struct call *call)
 	return err_pass(r);
 }
 
-int op_get_policy(struct call *call)
+int iam_get_policy(struct call *call)
 {
 	str arn = call_str(call, "PolicyArn");
 	json_t *policy = NULL;
@@ -126,7 +126,7 @@ static json_t *listed_policy(struct call *call, const json_t *policy)
 	return shape;
 }
 
-int op_list_policies(struct call *call)
+int iam_list_policies(struct call *call)
 {
 	bool is_aws = str_eq(call_str(call, "Scope"), S("AWS"));
 	json_t *policies = is_aws ? json_array() : NULL;
@@ -154,7 +154,7 @@ static int may_delete_policy(struct call *call, json_t *policy)
 	return 0;
 }
 
-int op_delete_policy(struct call *call)
+int iam_delete_policy(struct call *call)
 {
 	str name = iam_policy_name(call, call_str(call, "PolicyArn"));
 
@@ -215,14 +215,14 @@ static int add_version(struct call *call, json_t *policy)
 	return err_pass(r);
 }
 
-int op_create_policy_version(struct call *call)
+int iam_create_policy_version(struct call *call)
 {
 	int r = iam_check_document(call, call_str(call, "PolicyDocument"));
 
 	return r ? err_pass(r) : err_pass(policy_change(call, add_version));
 }
 
-int op_get_policy_version(struct call *call)
+int iam_get_policy_version(struct call *call)
 {
 	json_t *policy = NULL;
 
@@ -237,7 +237,7 @@ int op_get_policy_version(struct call *call)
 	return err_pass(r);
 }
 
-int op_list_policy_versions(struct call *call)
+int iam_list_policy_versions(struct call *call)
 {
 	json_t *policy = NULL, *shapes = json_array(), *version;
 	size_t i;
@@ -270,7 +270,7 @@ static int drop_version(struct call *call, json_t *policy)
 		: 0;
 }
 
-int op_delete_policy_version(struct call *call)
+int iam_delete_policy_version(struct call *call)
 {
 	return err_pass(policy_change(call, drop_version));
 }
@@ -284,24 +284,24 @@ static int set_default(struct call *call, json_t *policy)
 		: no_such_version(call);
 }
 
-int op_set_default_policy_version(struct call *call)
+int iam_set_default_policy_version(struct call *call)
 {
 	return err_pass(policy_change(call, set_default));
 }
 
 /* --- tags --- */
 
-int op_tag_policy(struct call *call)
+int iam_tag_policy(struct call *call)
 {
 	return err_pass(policy_change(call, iam_tags_put));
 }
 
-int op_untag_policy(struct call *call)
+int iam_untag_policy(struct call *call)
 {
 	return err_pass(policy_change(call, iam_tags_remove));
 }
 
-int op_list_policy_tags(struct call *call)
+int iam_list_policy_tags(struct call *call)
 {
 	json_t *policy = NULL;
 

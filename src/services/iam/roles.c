@@ -47,7 +47,7 @@ static json_t *role_new(struct call *call)
 	return NULL;
 }
 
-int op_create_role(struct call *call)
+int iam_create_role(struct call *call)
 {
 	int r = iam_check_document(call, call_str(call, "AssumeRolePolicyDocument"));
 	if (r)
@@ -64,7 +64,7 @@ int op_create_role(struct call *call)
 	return err_pass(r);
 }
 
-int op_get_role(struct call *call)
+int iam_get_role(struct call *call)
 {
 	json_t *role = NULL;
 
@@ -84,7 +84,7 @@ static json_t *listed_below_path(struct call *call, const json_t *role)
 		: NULL;
 }
 
-int op_list_roles(struct call *call)
+int iam_list_roles(struct call *call)
 {
 	json_t *roles = NULL;
 
@@ -102,7 +102,7 @@ static int change_role(struct call *call, json_t *role)
 	return r ? err_pass(r) : err_pass(copy_given(call, role, "MaxSessionDuration"));
 }
 
-int op_update_role(struct call *call)
+int iam_update_role(struct call *call)
 {
 	return err_pass(iam_change(call, KIND_ROLE, call_str(call, "RoleName"), change_role));
 }
@@ -114,7 +114,7 @@ static int change_description(struct call *call, json_t *role)
 	return r ? err_pass(r) : err_pass(json_put(call->out, "Role", iam_role_shape(call, role)));
 }
 
-int op_update_role_description(struct call *call)
+int iam_update_role_description(struct call *call)
 {
 	return err_pass(
 		iam_change(call, KIND_ROLE, call_str(call, "RoleName"), change_description));
@@ -126,7 +126,7 @@ static int change_trust(struct call *call, json_t *role)
 		role, "AssumeRolePolicyDocument", json_from_str(call_str(call, "PolicyDocument"))));
 }
 
-int op_update_assume_role_policy(struct call *call)
+int iam_update_assume_role_policy(struct call *call)
 {
 	int r = iam_check_document(call, call_str(call, "PolicyDocument"));
 
@@ -145,22 +145,22 @@ static int may_delete_role(struct call *call, json_t *role)
 	return 0;
 }
 
-int op_delete_role(struct call *call)
+int iam_delete_role(struct call *call)
 {
 	return err_pass(iam_delete(call, KIND_ROLE, call_str(call, "RoleName"), may_delete_role));
 }
 
-int op_tag_role(struct call *call)
+int iam_tag_role(struct call *call)
 {
 	return err_pass(iam_change(call, KIND_ROLE, call_str(call, "RoleName"), iam_tags_put));
 }
 
-int op_untag_role(struct call *call)
+int iam_untag_role(struct call *call)
 {
 	return err_pass(iam_change(call, KIND_ROLE, call_str(call, "RoleName"), iam_tags_remove));
 }
 
-int op_list_role_tags(struct call *call)
+int iam_list_role_tags(struct call *call)
 {
 	json_t *role = NULL;
 
@@ -176,7 +176,7 @@ static int change_boundary(struct call *call, json_t *role)
 	return err_pass(json_put(role, "PermissionsBoundary", boundary(call)));
 }
 
-int op_put_role_permissions_boundary(struct call *call)
+int iam_put_role_permissions_boundary(struct call *call)
 {
 	return err_pass(iam_change(call, KIND_ROLE, call_str(call, "RoleName"), change_boundary));
 }
@@ -188,13 +188,13 @@ static int drop_boundary(struct call *call, json_t *role)
 	return 0;
 }
 
-int op_delete_role_permissions_boundary(struct call *call)
+int iam_delete_role_permissions_boundary(struct call *call)
 {
 	return err_pass(iam_change(call, KIND_ROLE, call_str(call, "RoleName"), drop_boundary));
 }
 
 /* There are no instances here, so no profile has the role: the empty list is true. */
-int op_list_instance_profiles_for_role(struct call *call)
+int iam_list_instance_profiles_for_role(struct call *call)
 {
 	json_t *role = NULL;
 

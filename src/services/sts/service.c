@@ -52,7 +52,7 @@ static json_t *credentials(struct call *call, int64_t seconds)
 		"Expiration", (json_int_t)(clock_real_ms() + (uint64_t)seconds * 1000));
 }
 
-static int op_get_caller_identity(struct call *call)
+static int sts_get_caller_identity(struct call *call)
 {
 	str arn = arena_strf(call->arena, "arn:aws:iam::" STR_FMT ":root", STR_ARG(call->account));
 
@@ -111,7 +111,7 @@ static int assumed_role_user(struct call *call, str account, str name, str sessi
 			json_from_str(arn))));
 }
 
-static int op_assume_role(struct call *call)
+static int sts_assume_role(struct call *call)
 {
 	str arn = call_str(call, "RoleArn"), session = call_str(call, "RoleSessionName"), account,
 	    name;
@@ -134,16 +134,16 @@ static int op_assume_role(struct call *call)
 	return err_pass(r);
 }
 
-static int op_get_session_token(struct call *call)
+static int sts_get_session_token(struct call *call)
 {
 	return err_pass(json_put(call->out, "Credentials",
 		credentials(call, call_int(call, "DurationSeconds", SESSION_TOKEN_S_DEFAULT))));
 }
 
 static const struct call_route routes[] = {
-	{ "AssumeRole", op_assume_role },
-	{ "GetCallerIdentity", op_get_caller_identity },
-	{ "GetSessionToken", op_get_session_token },
+	{ "AssumeRole", sts_assume_role },
+	{ "GetCallerIdentity", sts_get_caller_identity },
+	{ "GetSessionToken", sts_get_session_token },
 };
 
 const struct call_service sts_service = {
