@@ -15,7 +15,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <math.h>
 #include <string.h>
 
 enum { LOAD_ARENA_MAX = 1024 * 1024, LOAD_WEIGHT_WHOLE = 1'000'000 };
@@ -130,7 +129,7 @@ static int load_routing(
 		return 0;
 	double weight = json_number_value(json_object_iter_value(entry));
 	assert(weight >= 0 && weight <= 1);
-	target->other_per_million = (uint32_t)lround(weight * LOAD_WEIGHT_WHOLE);
+	target->other_per_million = (uint32_t)(weight * LOAD_WEIGHT_WHOLE + 0.5);
 	return err_pass(
 		load_version_named(function, str_of(json_object_iter_key(entry)), &target->other));
 }

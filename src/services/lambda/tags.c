@@ -162,7 +162,7 @@ static int untag_once(struct call *call, const struct lambda_ref *ref, void *con
 	return json_object_size(tags) == before ? 0 : tag_write(ref, &function);
 }
 
-int op_tag_resource(struct call *call)
+int lambda_op_tag_resource(struct call *call)
 {
 	struct lambda_ref ref;
 
@@ -170,7 +170,7 @@ int op_tag_resource(struct call *call)
 	return r ? err_pass(r) : err_pass(lambda_retry(call, &ref, tag_once, NULL));
 }
 
-int op_untag_resource(struct call *call)
+int lambda_op_untag_resource(struct call *call)
 {
 	struct lambda_ref ref;
 
@@ -178,7 +178,7 @@ int op_untag_resource(struct call *call)
 	return r ? err_pass(r) : err_pass(lambda_retry(call, &ref, untag_once, NULL));
 }
 
-int op_list_tags(struct call *call)
+int lambda_op_list_tags(struct call *call)
 {
 	scoped_function function = {};
 	struct tree out = { .at = call->out };
