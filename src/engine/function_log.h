@@ -1,38 +1,48 @@
 #pragma once
 /*
- * Function output and platform lines on their way to the log store: collected on the loop thread, written in
- * batches by a worker. Loop thread only.
+ * Function output and platform lines on their way to the log store: collected
+ * on the loop thread, written in batches by a worker. Loop thread only.
  */
 #include "base/str.h"
 
 struct function_log_writer;
+struct log_report;
 struct log_stream;
 struct loop;
 struct logs;
 
-[[nodiscard]] int function_log_writer_new(
-	struct loop *loop, struct logs *logs, struct function_log_writer **ret_writer);
+/* A writer into this store: 0 and *ret_writer, or a fault. */
+[[nodiscard]] int
+function_log_writer_new(struct loop *loop, struct logs *logs,
+                        struct function_log_writer **ret_writer);
 /* Nothing may be pending: see function_log_flush(). */
 void function_log_writer_free(struct function_log_writer *writer);
-/* Write what waits now; `done` (may be NULL) is called from the loop when all of it is stored. */
-void function_log_flush(struct function_log_writer *writer, void (*done)(void *context), void *context);
+/*
+ * Write what waits now; `done` (may be NULL) is called from the loop, once,
+ * when nothing waits any more. One flush with a `done` at a time.
+ */
+void function_log_flush(struct function_log_writer *writer,
+                        void (*done)(void *context), void *context);
 /* Is so much waiting that functions should be slowed down? */
 bool function_log_is_full(const struct function_log_writer *writer);
 /* Call `on_room` (once each time) when it was full and no longer is. */
-void function_log_on_room(struct function_log_writer *writer, void (*on_room)(void *context), void *context);
+void function_log_on_room(struct function_log_writer *writer,
+                          void (*on_room)(void *context), void *context);
 
 struct log_stream_names {
-	str account;
-	str region;
-	str group;
-	str stream;
+  str account;
+  str region;
+  str group;
+  str stream;
 };
 
 /*
- * One stream: an environment's. `memory_fd` is the sandbox's memory peak file (taken; -1: unknown). Counted: lines that
- * wait hold it beyond its environment. NULL when out of memory.
+ * One stream: an environment's. `memory_fd` is the sandbox's memory peak file
+ * (taken; -1: unknown). Counted: lines that wait hold it beyond its
+ * environment. NULL when out of memory.
  */
-struct log_stream *log_stream_new(struct function_log_writer *writer, const struct log_stream_names *names);
+struct log_stream *log_stream_new(struct function_log_writer *writer,
+                                  const struct log_stream_names *names);
 struct log_stream *log_stream_ref(struct log_stream *stream);
 void log_stream_unref(struct log_stream *stream);
 void log_stream_set_memory_fd(struct log_stream *stream, int memory_fd);
@@ -41,27 +51,10 @@ uint64_t log_stream_memory_peak(struct log_stream *stream);
 /* Remember what the warden said at the end. */
 void log_stream_set_memory_peak(struct log_stream *stream, uint64_t bytes);
 
-/* Append one event; `line` is copied. When memory is short the line is lost and counted. */
+/* Append one event; `line` is copied. When memory is short the line is lost and
+ * counted. */
 void log_stream_put(struct log_stream *stream, uint64_t timestamp_ms, str line);
 
-/* The numbers of a REPORT line. */
-struct log_report {
-	char request_id[37];
-	uint64_t duration_us;
-	uint64_t init_us; /* 0: a warm invocation */
-	uint32_t memory_mb;
-	const char *status;	/* NULL (success), "timeout" or "error" */
-	char error_type[64];	/* with "error" */
-	char trace[40];		/* X-Ray's root id when sampled, else empty */
-	bool is_json;
-};
-
 /* Append a REPORT line; the memory figure is read when the batch is written. */
-void log_stream_put_report(struct log_stream *stream, uint64_t timestamp_ms, const struct log_report *report);
-
-/* Milliseconds billed: the whole of initialisation and duration, rounded up. */
-uint64_t log_report_billed_ms(const struct log_report *report);
-
-struct buf;
-/* The line itself. */
-void log_report_format(const struct log_report *report, uint64_t timestamp_ms, uint64_t memory_peak, struct buf *out);
+void log_stream_put_report(struct log_stream *stream, uint64_t timestamp_ms,
+                           const struct log_report *report);

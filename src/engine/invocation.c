@@ -1,28 +1,38 @@
 /*
  * Invocations, from the ask to the answer.
  *
- *	engine_invoke ─► directory ─► admission ─► pool ─► environment ─► respond | fail ─► conclude ─► end
- *	                     └────────────┴── refuse ───────────────────────────────────────────────────┘
+ *	engine_invoke ─► directory ─► admission ─► pool ─► environment ─►
+ *respond | fail ─► conclude ─► end └────────────┴── refuse
+ *───────────────────────────────────────────────────┘
  *
- * An answer of the runtime is *respond*ed in the middle of reading sockets; what the function printed before
- * it may still be in the log pipe, ready in the same turn of the loop. So the rest happens at the end of the turn: the
- * pipe is drained, END and REPORT are written (conclude), the caller gets the answer straight from the buffer of
- * the runtime's connection, and only then that connection gets its 202, held back to travel
- * with the next event. A function that times out or crashes has no such answer: it is concluded at once.
+ * An answer of the runtime is *respond*ed in the middle of reading sockets;
+ *what the function printed before it may still be in the log pipe, ready in the
+ *same turn of the loop. So the rest happens at the end of the turn: the pipe
+ *has been read, END and REPORT are written (conclude), the caller gets the
+ *answer straight from the buffer of the runtime's connection, and only then
+ *that connection gets its 202, held back to travel with the next event. A
+ *function that times out or crashes has no such answer: it is concluded at
+ *once.
  *
- * Nothing here allocates for the payload or the answer on the warm path: both stay in the buffers of the
- * connections that they came by.
+ * Nothing here allocates for the payload or the answer on the warm path: both
+ *stay in the buffers of the connections that they came by.
  */
-#include "engine/core.h"
+#include "engine/invocation.h"
 
+#include "base/attr.h"
 #include "base/err.h"
-#include "base/log.h"
 #include "base/mem.h"
+#include "engine/core.h"
+#include "engine/directory.h"
+#include "engine/environment.h"
+#include "engine/function_log.h"
+#include "engine/log_lines.h"
+#include "engine/pool.h"
+#include "engine/runtime_api.h"
 #include "http/server.h"
 #include "model/limits.h"
 #include "os/clock.h"
 #include "os/random.h"
-#include "wire/timestamp.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -31,418 +41,423 @@
 #include <stdio.h>
 #include <string.h>
 
-uint64_t engine_now_us(void)
-{
-	return clock_mono_ns() / 1000;
-}
+enum {
+  LINE_SIZE = 2048 /* of START, END, REPORT: names and ids have limits */
+};
 
 /* --- begin --- */
 
-/*
- * X-Ray's header: the caller's when it sends one, else a new root that is sampled only for functions
- * with active tracing (decided at the start; see invocation_start).
+/* X-Ray's header: the caller's when it sends one, else a new root, not sampled
+ * for now. */
+static void trace_make(struct invocation *invocation, str received) {
+  uint64_t random[3];
+
+  if (received.len &&
+      str_to_array(received, invocation->trace, sizeof(invocation->trace)) == 0)
+    return;
+  invocation->is_trace_own = true;
+  random_id_bytes(random, sizeof(random));
+  (void)snprintf(invocation->trace, sizeof(invocation->trace),
+                 "Root=1-%08x-%08x%016" PRIx64 ";Parent=%016" PRIx64
+                 ";Sampled=0",
+                 (unsigned)(clock_real_ms() / 1000), (unsigned)random[0],
+                 random[1], random[2]);
+}
+
+/* The short views lie behind the struct: account, region, name, client context.
  */
-static void trace_make(struct invocation *invocation, str received)
-{
-	uint64_t random[3];
+static void texts_copy(struct invocation *invocation, const str parts[4]) {
+  str *const views[] = {&invocation->account, &invocation->region,
+                        &invocation->name, &invocation->client_context};
+  char *at = invocation->text;
 
-	if (received.len &&
-		str_to_array(received, invocation->trace, sizeof(invocation->trace)) == 0)
-		return;
-	random_id_bytes(random, sizeof(random));
-	snprintf(invocation->trace, sizeof(invocation->trace),
-		"Root=1-%08x-%08x%016" PRIx64 ";Parent=%016" PRIx64 ";Sampled=0",
-		(unsigned)(clock_real_ms() / 1000), (unsigned)random[0], random[1], random[2]);
+  for (size_t i = 0; i < ARRAY_LEN(views); i++) {
+    if (parts[i].len)
+      memcpy(at, parts[i].at, parts[i].len);
+    *views[i] = (str){at, parts[i].len};
+    at += parts[i].len;
+  }
 }
 
-/* One block for the short views: account, region, name, client context. */
-static int texts_copy(struct invocation *invocation, const struct invocation_ask *ask)
-{
-	const str parts[] = { ask->account, ask->region, ask->name, ask->client_context };
-	str *const views[] = { &invocation->account, &invocation->region, &invocation->name,
-		&invocation->client_context };
-	size_t len = 1, at = 0;
+static struct invocation *invocation_new(struct engine *engine,
+                                         const struct invocation_ask *ask) {
+  const str parts[] = {ask->account, ask->region, ask->name,
+                       ask->client_context};
+  size_t size = sizeof(struct invocation);
 
-	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-		len += parts[i].len;
-	invocation->text = mem_new(1, len);
-	if (!invocation->text)
-		return err_raise(-ENOMEM);
-	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-		if (parts[i].len)
-			memcpy(invocation->text + at, parts[i].at, parts[i].len);
-		*views[i] = (str){ invocation->text + at, parts[i].len };
-		at += parts[i].len;
-	}
-	return 0;
+  for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+    size += parts[i].len;
+  struct invocation *invocation = mem_new(1, size);
+  if (!invocation)
+    return NULL;
+
+  invocation->engine = engine;
+  list_init(&invocation->waiting);
+  buf_init(&invocation->tail, 2 * LIMIT_LOG_TAIL_BYTES + 1);
+  buf_init(&invocation->own_result, LIMIT_PAYLOAD_ERROR_BYTES);
+  texts_copy(invocation, parts);
+  invocation->payload = ask->payload;
+  invocation->wants_tail = ask->wants_tail;
+  invocation->done = ask->done;
+  invocation->context = ask->context;
+  invocation->received_ms = loop_now_ms(engine->loop);
+  return invocation;
 }
 
-static void invocation_free(struct invocation *invocation)
-{
-	assert(!invocation->env);
-	loop_defer_cancel(&invocation->end);
-	list_remove(&invocation->waiting);
-	buf_done(&invocation->tail);
-	buf_done(&invocation->own_result);
-	mem_free(invocation->text);
-	mem_free(invocation);
+static void invocation_free(struct invocation *invocation) {
+  assert(!invocation->env && !invocation->response);
+  loop_defer_cancel(&invocation->end);
+  list_remove(&invocation->waiting);
+  buf_done(&invocation->tail);
+  buf_done(&invocation->own_result);
+  mem_free(invocation);
 }
 
-int engine_invoke(
-	struct engine *engine, const struct invocation_ask *ask, struct invocation **ret_invocation)
-{
-	struct invocation *invocation = mem_one(struct invocation);
-	if (!invocation)
-		return err_raise(-ENOMEM);
-
-	invocation->engine = engine;
-	list_init(&invocation->waiting);
-	buf_init(&invocation->tail, 2 * LOG_LINE_MAX);
-	buf_init(&invocation->own_result, LIMIT_PAYLOAD_BYTES + 64 * KIB);
-	invocation->payload = ask->payload;
-	invocation->wants_tail = ask->wants_tail;
-	invocation->done = ask->done;
-	invocation->context = ask->context;
-	invocation->received_ms = loop_now_ms(engine->loop);
-	int r = str_to_array(
-		ask->request_id, invocation->request_id, sizeof(invocation->request_id));
-	if (r == 0)
-		r = str_to_array(
-			ask->qualifier, invocation->qualifier, sizeof(invocation->qualifier));
-	if (r == 0)
-		r = texts_copy(invocation, ask);
-	if (r < 0) {
-		invocation_free(invocation);
-		return err_pass(r);
-	}
-	trace_make(invocation, ask->trace);
-	engine->counters.started++;
-	engine->counters.in_flight++;
-	*ret_invocation = invocation;
-	if (engine->on_drained)
-		invocation_refuse(invocation, INVOKE_FAULT, S("This node is shutting down."));
-	else
-		directory_resolve(engine, invocation);
-	return 0;
-}
-
-/* --- admission --- */
-
-static void throttle(struct invocation *invocation, str reason)
-{
-	invocation->engine->counters.throttled++;
-	invocation_refuse(invocation, INVOKE_THROTTLED, reason);
-}
-
-/* An alias may send a part of its invocations to a second version. */
-static struct function_version *target_choose(
-	struct engine *engine, const struct function_target *target)
-{
-	if (target->other && engine_random(engine, 1'000'000) < target->other_per_million)
-		return target->other;
-	return target->version;
-}
-
-static bool state_refuses(struct invocation *invocation, const struct function_version *version)
-{
-	switch (version->state) {
-	case FUNCTION_ACTIVE:
-	case FUNCTION_INACTIVE:
-		return false;
-	case FUNCTION_PENDING:
-		invocation_refuse(invocation, INVOKE_PENDING, S("Pending"));
-		return true;
-	case FUNCTION_FAILED:
-		break;
-	}
-	invocation_refuse(invocation, INVOKE_STATE_FAILED, S("Failed"));
-	return true;
-}
-
-static bool runtime_refuses(struct invocation *invocation, const struct function_version *version)
-{
-	const struct runtime_pack *pack;
-	char detail[200];
-
-	if (runtimes_find(invocation->engine->options.runtimes, version->runtime, &pack) !=
-		RUNTIME_NONE)
-		return false;
-	int len = snprintf(detail, sizeof(detail),
-		"The runtime " STR_FMT
-		" is not installed on this node. Install its interpreter on the host and "
-		"restart mayfly; 'mayfly doctor' lists the runtimes that were found.",
-		STR_ARG(version->runtime));
-	invocation_refuse(invocation, INVOKE_NO_RUNTIME,
-		(str){ detail, MIN((size_t)len, sizeof(detail) - 1) });
-	return true;
-}
-
-void invocation_admit(struct invocation *invocation, const struct function_target *target)
-{
-	struct engine *engine = invocation->engine;
-	struct function_entry *function = invocation->function;
-	struct function_version *version = target_choose(engine, target);
-
-	if (state_refuses(invocation, version) || runtime_refuses(invocation, version))
-		return;
-	if (function->reserved_concurrency >= 0 &&
-		function->in_flight >= (unsigned)function->reserved_concurrency) {
-		throttle(invocation, S("ReservedFunctionConcurrentInvocationLimitExceeded"));
-		return;
-	}
-	if (engine->counters.in_flight > engine->options.account_concurrency) {
-		throttle(invocation, S("ConcurrentInvocationLimitExceeded"));
-		return;
-	}
-	struct pool *pool = pool_find(function, version);
-	if (!pool) {
-		invocation_refuse(invocation, INVOKE_FAULT, S("Out of memory."));
-		return;
-	}
-	invocation->pool = pool;
-	pool->invocations++;
-	function->in_flight++;
-	pool_serve(pool, invocation);
+int engine_invoke(struct engine *engine, const struct invocation_ask *ask,
+                  struct invocation **ret_invocation) {
+  struct invocation *invocation = invocation_new(engine, ask);
+  if (!invocation)
+    return err_raise(-ENOMEM);
+  int r = str_to_array(ask->request_id, invocation->request_id,
+                       sizeof(invocation->request_id));
+  if (r == 0)
+    r = str_to_array(ask->qualifier, invocation->qualifier,
+                     sizeof(invocation->qualifier));
+  if (r < 0) {
+    invocation_free(invocation);
+    return err_raise(r);
+  }
+  trace_make(invocation, ask->trace);
+  engine->counters.started++;
+  engine->counters.in_flight++;
+  if (engine->on_drained)
+    invocation_refuse(invocation, INVOKE_FAULT,
+                      S("This node is shutting down."));
+  else
+    directory_resolve(engine, invocation);
+  *ret_invocation = invocation;
+  return 0;
 }
 
 /* --- run --- */
 
 /* Active tracing samples what arrives without a decision of the caller's. */
-static void trace_sample(struct invocation *invocation, const struct function_version *version)
-{
-	size_t len = strlen(invocation->trace);
-
-	if (version->is_traced && str_ends((str){ invocation->trace, len }, S(";Sampled=0")))
-		invocation->trace[len - 1] = '1';
+static void trace_sample(struct invocation *invocation) {
+  if (invocation->pool->version->is_traced && invocation->is_trace_own)
+    invocation->trace[strlen(invocation->trace) - 1] = '1';
 }
 
-void invocation_start(struct invocation *invocation, struct environment *env)
-{
-	const struct function_version *version = env->pool->version;
+void invocation_prepare(struct invocation *invocation) {
+  invocation->started_us = engine_now_us();
+  invocation->deadline_ms =
+      clock_real_ms() + invocation->pool->version->timeout_ms;
+  trace_sample(invocation);
+}
 
-	assert(!invocation->env && !env->invocation);
-	invocation->env = env;
-	env->invocation = invocation;
-	invocation->started_us = engine_now_us();
-	invocation->deadline_ms = clock_real_ms() + version->timeout_ms;
-	trace_sample(invocation, version);
-	if (version->log_is_json) {
-		struct buf line;
-		buf_init(&line, 1024);
-		buf_put(&line, S("{\"time\":\""));
-		timestamp_put_iso8601(&line, clock_real_ms(), true);
-		buf_putf(&line,
-			"\",\"type\":\"platform.start\",\"record\":{\"requestId\":\"%s\",\"version\":",
-			invocation->request_id);
-		buf_put_json(&line, version->version);
-		buf_put(&line, S("}}\n"));
-		environment_log_put(env, buf_str(&line));
-		buf_done(&line);
-		return;
-	}
-	environment_log_putf(env, "START RequestId: %s Version: " STR_FMT "\n",
-		invocation->request_id, STR_ARG(version->version));
+void invocation_start(struct invocation *invocation, struct environment *env) {
+  const struct function_version *version = env->pool->version;
+  char text[LINE_SIZE];
+  struct buf line;
+
+  assert(!invocation->env && !env->invocation &&
+         !list_linked(&invocation->waiting));
+  assert(invocation->started_us && !invocation->is_ended);
+  invocation->env = env;
+  env->invocation = invocation;
+  env->is_talker = env->has_printed;
+  env->has_printed = false;
+  if (!log_lines_want(version, LOG_WEIGHT_INFO))
+    return;
+  buf_init_over(&line, text, sizeof(text));
+  log_put_start(&line, version, invocation->request_id, clock_real_ms());
+  environment_log_put(env, buf_str(&line));
+}
+
+/* --- its log's tail --- */
+
+/* Lambda: "the last 4 KB of the execution log". Its events stand on lines of
+ * their own. */
+void invocation_tail_put(struct invocation *invocation, str line) {
+  struct buf *tail = &invocation->tail;
+
+  if (!invocation->wants_tail || !line.len)
+    return;
+  bool is_ended = str_ends(line, S("\n")); /* a frame's text may not be */
+  if (line.len > LIMIT_LOG_TAIL_BYTES)
+    line = str_from(line, line.len - LIMIT_LOG_TAIL_BYTES);
+  buf_put(tail, line);
+  if (!is_ended)
+    buf_put_char(tail, '\n');
+  if (tail->len > LIMIT_LOG_TAIL_BYTES)
+    buf_drop(tail, tail->len - LIMIT_LOG_TAIL_BYTES);
 }
 
 /* --- the end --- */
 
-static void put_report(struct invocation *invocation)
-{
-	struct environment *env = invocation->env;
-	const struct function_version *version = env->pool->version;
-	struct log_report report = {
-		.duration_us = invocation->duration_us,
-		.init_us = env->is_init_reported ? 0 : env->init_us,
-		.memory_mb = version->memory_mb,
-		.status = invocation->status,
-		.is_json = version->log_is_json,
-	};
+/* The header's "Root=…" and "Parent=…": the trace and the function's segment in
+ * it. */
+static void report_trace(struct log_report *report, str trace) {
+  str item;
 
-	env->is_init_reported = true;
-	memcpy(report.request_id, invocation->request_id, sizeof(report.request_id));
-	if (invocation->status && strcmp(invocation->status, "error") == 0)
-		memcpy(report.error_type, invocation->error_type, sizeof(report.error_type));
-	if (str_ends(str_of(invocation->trace), S(";Sampled=1")) &&
-		str_starts(str_of(invocation->trace), S("Root=")))
-		(void)str_to_array(str_slice(str_of(invocation->trace), 5, 40), report.trace,
-			sizeof(report.trace));
-	uint64_t now_ms = clock_real_ms();
-	log_stream_put_report(env->stream, now_ms, &report);
-	if (!invocation->wants_tail)
-		return;
-
-	struct buf line;
-	buf_init(&line, 2048);
-	log_report_format(&report, now_ms, log_stream_memory_peak(env->stream), &line);
-	buf_put(&invocation->tail, buf_str(&line));
-	if (invocation->tail.len > LIMIT_LOG_TAIL_BYTES)
-		buf_drop(&invocation->tail, invocation->tail.len - LIMIT_LOG_TAIL_BYTES);
-	buf_done(&line);
+  if (str_find_str(trace, S("Sampled=1")) < 0)
+    return;
+  while (str_next(&trace, ';', &item)) {
+    if (str_starts(item, S("Root=")))
+      (void)str_to_array(str_from(item, 5), report->trace,
+                         sizeof(report->trace));
+    if (str_starts(item, S("Parent=")))
+      (void)str_to_array(str_from(item, 7), report->segment,
+                         sizeof(report->segment));
+  }
 }
 
-void invocation_conclude(struct invocation *invocation)
-{
-	struct environment *env = invocation->env;
+static void make_report(const struct invocation *invocation,
+                        struct log_report *report) {
+  const struct environment *env = invocation->env;
+  const struct function_version *version = env->pool->version;
 
-	if (!env)
-		return;
-	assert(invocation->is_ended);
-	/*
-	 * This runs after every descriptor that was ready in this turn. What a function printed
-	 * before it answered was ready before the answer; only when both fall into the very moment
-	 * of one epoll_wait(2) may the pipe come a turn later. Who prints, or asks for the log, gets
-	 * a look at the pipe; who does not is spared the system call.
-	 */
-	if (invocation->has_printed || invocation->wants_tail)
-		environment_log_drain(env);
-	environment_log_end_line(env);
-	if (!env->pool->version->log_is_json)
-		environment_log_putf(env, "END RequestId: %s\n", invocation->request_id);
-	put_report(invocation);
-	env->invocation = NULL;
-	invocation->env = NULL;
+  *report = (struct log_report){
+      .duration_us = invocation->duration_us,
+      .init_us = env->is_init_reported ? 0 : env->init_us,
+      .produced_bytes = invocation->result.len,
+      .memory_mb = version->memory_mb,
+      .status = invocation->status,
+      .is_json = version->log_is_json,
+  };
+  memcpy(report->request_id, invocation->request_id,
+         sizeof(report->request_id));
+  if (invocation->status && strcmp(invocation->status, "error") == 0)
+    memcpy(report->error_type, invocation->error_type,
+           sizeof(report->error_type));
+  report_trace(report, str_of(invocation->trace));
 }
 
-/* Tell the caller, answer the runtime, and go. Runs at the end of the turn of the loop. */
-static void invocation_finish(struct deferred *self)
-{
-	struct invocation *invocation = list_entry(self, struct invocation, end);
-	struct engine *engine = invocation->engine;
-	struct function_entry *function = invocation->function;
-	struct pool *pool = invocation->pool;
-	const struct function_version *version = pool ? pool->version : NULL;
-	struct http_conn *response = invocation->response;
+/* END, or in JSON the runtime's part of the end. */
+static void put_end(struct invocation *invocation,
+                    const struct log_report *report) {
+  struct environment *env = invocation->env;
+  char text[LINE_SIZE];
+  struct buf line;
 
-	invocation_conclude(invocation);
-	if (!invocation->is_abandoned) {
-		invocation->done(invocation->context,
-			&(struct invocation_result){
-				.outcome = invocation->outcome,
-				.is_error = invocation->is_error,
-				.payload = invocation->result,
-				.content_type = str_of(invocation->content_type),
-				.version = version ? version->version : (str){},
-				.tail = buf_str(&invocation->tail),
-				.trace = str_of(invocation->trace),
-				.detail = str_of(invocation->detail),
-			});
-	}
-	if (invocation->outcome == INVOKE_DONE && !invocation->is_error)
-		engine->counters.finished++;
-	else
-		engine->counters.failed++;
-	engine->counters.in_flight--;
-	invocation->response = NULL;
-	invocation_free(invocation);
-	if (response)
-		runtime_api_accepted(response);
-	if (pool) {
-		function->in_flight--;
-		pool->invocations--;
-		pool_reap(pool);
-	}
-	if (function) {
-		function->invocations--;
-		function_entry_reap(function);
-	}
-	engine_check_drained(engine);
+  if (!report->is_json) {
+    environment_log_putf(env, "END RequestId: %s\n", invocation->request_id);
+    return;
+  }
+  if (!log_lines_want(env->pool->version,
+                      report->status ? LOG_WEIGHT_WARN : LOG_WEIGHT_DEBUG))
+    return;
+  buf_init_over(&line, text, sizeof(text));
+  log_put_runtime_done(&line, report, clock_real_ms());
+  environment_log_put(env, buf_str(&line));
+}
+
+/* The stream's copy gets its memory figure later, the tail's has to read it
+ * now. */
+static void put_report(struct invocation *invocation,
+                       const struct log_report *report) {
+  struct environment *env = invocation->env;
+  uint64_t now_ms = clock_real_ms();
+  char text[LINE_SIZE];
+  struct buf line;
+
+  if (!log_lines_want(env->pool->version,
+                      report->status ? LOG_WEIGHT_WARN : LOG_WEIGHT_INFO))
+    return;
+  log_stream_put_report(env->stream, now_ms, report);
+  if (!invocation->wants_tail)
+    return;
+  buf_init_over(&line, text, sizeof(text));
+  log_put_report(&line, report, now_ms, log_stream_memory_peak(env->stream));
+  invocation_tail_put(invocation, buf_str(&line));
+}
+
+void invocation_conclude(struct invocation *invocation) {
+  struct environment *env = invocation->env;
+  struct log_report report;
+
+  if (!env)
+    return;
+  assert(invocation->is_ended && env->invocation == invocation);
+  /*
+   * What a function printed before it answered is ready before the answer, so
+   * this turn of the loop has read it; only when both fall into the very moment
+   * of one epoll_wait(2) may the pipe come a turn later. Who prints, or asks
+   * for the log, gets a look at the pipe; who does not is spared the system
+   * call.
+   */
+  if (env->has_printed || env->is_talker || invocation->wants_tail)
+    environment_log_drain(env);
+  environment_log_end_line(env);
+  make_report(invocation, &report);
+  put_end(invocation, &report);
+  put_report(invocation, &report);
+  env->is_init_reported = true;
+  env->invocation = NULL;
+  invocation->env = NULL;
+}
+
+static void tell_caller(struct invocation *invocation) {
+  const struct pool *pool = invocation->pool;
+
+  if (invocation->is_abandoned)
+    return;
+  invocation->done(invocation->context,
+                   &(struct invocation_result){
+                       .outcome = invocation->outcome,
+                       .is_error = invocation->is_error,
+                       .payload = invocation->result,
+                       .content_type = str_of(invocation->content_type),
+                       .version = pool ? pool->version->version : (str){},
+                       .tail = buf_str(&invocation->tail),
+                       .trace = str_of(invocation->trace),
+                       .detail = str_of(invocation->detail),
+                   });
+}
+
+/* It is no longer counted anywhere; what only waited for it goes too. */
+static void invocation_leave(struct engine *engine,
+                             struct function_entry *function,
+                             struct pool *pool) {
+  engine->counters.in_flight--;
+  if (pool) {
+    pool->invocations--;
+    function->in_flight--;
+    function->scope->in_flight--;
+  }
+  if (function) {
+    function->invocations--;
+    function_entry_reap(function);
+  }
+  engine_check_drained(engine);
+}
+
+/* Tell the caller, answer the runtime, and go. Runs at the end of the turn of
+ * the loop. */
+static void invocation_finish(struct deferred *self) {
+  struct invocation *invocation = list_entry(self, struct invocation, end);
+  struct engine *engine = invocation->engine;
+  struct function_entry *function = invocation->function;
+  struct pool *pool = invocation->pool;
+
+  invocation_conclude(invocation);
+  tell_caller(invocation);
+  if (invocation->outcome == INVOKE_DONE && !invocation->is_error)
+    engine->counters.finished++;
+  else
+    engine->counters.failed++;
+  struct http_conn *response = invocation->response;
+  invocation->response = NULL;
+  invocation_free(invocation);
+  if (response)
+    runtime_api_accepted(response);
+  invocation_leave(engine, function, pool);
 }
 
 /* From here on the result stands; the rest happens at the end of the turn. */
-static void invocation_end(struct invocation *invocation)
-{
-	assert(!invocation->is_ended);
-	invocation->is_ended = true;
-	if (invocation->started_us)
-		invocation->duration_us = engine_now_us() - invocation->started_us;
-	invocation->end.run = invocation_finish;
-	loop_defer(invocation->engine->loop, &invocation->end);
+static void invocation_end(struct invocation *invocation) {
+  assert(!invocation->is_ended);
+  invocation->is_ended = true;
+  if (invocation->started_us)
+    invocation->duration_us = engine_now_us() - invocation->started_us;
+  invocation->end.run = invocation_finish;
+  loop_defer(invocation->engine->loop, &invocation->end);
 }
 
-void invocation_respond(struct invocation *invocation, struct http_conn *conn, str body,
-	bool is_error, str error_type, str content_type)
-{
-	assert(invocation->env && !invocation->response);
-	invocation->outcome = INVOKE_DONE;
-	invocation->is_error = is_error;
-	invocation->result = body;
-	invocation->response = conn;
-	if (str_to_array(content_type, invocation->content_type, sizeof(invocation->content_type)) <
-		0)
-		invocation->content_type[0] = '\0';
-	if (is_error) {
-		invocation->status = "error";
-		if (str_to_array(
-			    error_type, invocation->error_type, sizeof(invocation->error_type)) < 0)
-			invocation->error_type[0] = '\0';
-	}
-	invocation_end(invocation);
+static void set_error_type(struct invocation *invocation, str type) {
+  if (str_to_array(type, invocation->error_type,
+                   sizeof(invocation->error_type)) < 0)
+    invocation->error_type[0] = '\0';
 }
 
-void invocation_keep_response(struct invocation *invocation)
-{
-	assert(invocation->is_ended && invocation->response);
-	invocation->response = NULL;
-	buf_put(&invocation->own_result, invocation->result);
-	if (invocation->own_result.err) {
-		invocation->outcome = INVOKE_FAULT;
-		invocation->result = (str){};
-		return;
-	}
-	invocation->result = buf_str(&invocation->own_result);
+void invocation_respond(struct invocation *invocation, struct http_conn *conn,
+                        const struct answer *answer) {
+  assert(invocation->env && !invocation->response);
+  invocation->outcome = INVOKE_DONE;
+  invocation->is_error = answer->is_error;
+  invocation->result = answer->body;
+  invocation->response = conn;
+  if (str_to_array(answer->content_type, invocation->content_type,
+                   sizeof(invocation->content_type)) < 0)
+    invocation->content_type[0] = '\0';
+  if (answer->is_error) {
+    invocation->status = "error";
+    set_error_type(invocation, answer->error_type);
+  }
+  invocation_end(invocation);
 }
 
-void invocation_fail_with(struct invocation *invocation, str error_object, str error_type)
-{
-	invocation->outcome = INVOKE_DONE;
-	invocation->is_error = true;
-	invocation->status = invocation->status ? invocation->status : "error";
-	if (str_to_array(error_type, invocation->error_type, sizeof(invocation->error_type)) < 0)
-		invocation->error_type[0] = '\0';
-	buf_put(&invocation->own_result, error_object);
-	invocation->result = buf_str(&invocation->own_result);
-	invocation_end(invocation);
-	invocation_conclude(invocation);
+/* The result becomes our own copy: without memory for it there is none. */
+static void own_result(struct invocation *invocation, str result) {
+  buf_put(&invocation->own_result, result);
+  invocation->result = buf_str(&invocation->own_result);
+  if (!invocation->own_result.err)
+    return;
+  invocation->outcome = INVOKE_FAULT;
+  invocation->is_error = false;
+  (void)str_to_array(S("Out of memory."), invocation->detail,
+                     sizeof(invocation->detail));
 }
 
-void invocation_fail(struct invocation *invocation, const char *status, const char *type,
-	const char *format, ...)
-{
-	char message[512];
-	struct buf object;
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(message, sizeof(message), format, args);
-	va_end(args);
-	invocation->status = status;
-	buf_init(&object, 4 * KIB);
-	buf_put(&object, S("{\"errorType\":"));
-	buf_put_json(&object, str_of(type));
-	buf_put(&object, S(",\"errorMessage\":"));
-	buf_put_json(&object, str_of(message));
-	buf_put_char(&object, '}');
-	invocation_fail_with(invocation, buf_str(&object), str_of(type));
-	buf_done(&object);
+void invocation_keep_response(struct invocation *invocation) {
+  assert(invocation->is_ended && invocation->response);
+  invocation->response = NULL;
+  own_result(invocation, invocation->result);
 }
 
-void invocation_refuse(struct invocation *invocation, enum invoke_outcome outcome, str detail)
-{
-	assert(outcome != INVOKE_DONE && !invocation->env);
-	invocation->outcome = outcome;
-	if (str_to_array(detail, invocation->detail, sizeof(invocation->detail)) < 0)
-		invocation->detail[0] = '\0';
-	list_remove(&invocation->waiting);
-	invocation_end(invocation);
+static void fail_with(struct invocation *invocation, const char *status,
+                      str error_object, str type) {
+  invocation->outcome = INVOKE_DONE;
+  invocation->is_error = true;
+  invocation->status = status;
+  set_error_type(invocation, type);
+  own_result(invocation, error_object);
+  invocation_end(invocation);
+  if (invocation->env)
+    environment_log_drain(invocation->env); /* not the end of a turn */
+  invocation_conclude(invocation);
 }
 
-void invocation_abandon(struct invocation *invocation)
-{
-	invocation->is_abandoned = true;
-	invocation->payload = (str){};
-	if (invocation->is_ended || invocation->env)
-		return;
-	if (invocation->pool && list_linked(&invocation->waiting))
-		invocation->pool->waiting--;
-	invocation_refuse(invocation, INVOKE_FAULT, S("The caller has gone."));
+void invocation_fail_with(struct invocation *invocation, str error_object,
+                          str error_type) {
+  fail_with(invocation, "error", error_object, error_type);
+}
+
+void invocation_fail(struct invocation *invocation, const char *status,
+                     const char *type, const char *format, ...) {
+  char message[512], text[2048];
+  struct buf object;
+  va_list args;
+
+  va_start(args, format);
+  (void)vsnprintf(message, sizeof(message), format, args);
+  va_end(args);
+  buf_init_over(&object, text, sizeof(text));
+  buf_put(&object, S("{\"errorType\":"));
+  buf_put_json(&object, str_of(type));
+  buf_put(&object, S(",\"errorMessage\":"));
+  buf_put_json(&object, str_of(message));
+  buf_put_char(&object, '}');
+  assert(!object.err);
+  fail_with(invocation, status, buf_str(&object), str_of(type));
+}
+
+void invocation_refuse(struct invocation *invocation,
+                       enum invoke_outcome outcome, str detail) {
+  assert(outcome != INVOKE_DONE && !invocation->env);
+  invocation->outcome = outcome;
+  if (str_to_array(detail, invocation->detail, sizeof(invocation->detail)) < 0)
+    invocation->detail[0] = '\0';
+  list_remove(&invocation->waiting);
+  invocation_end(invocation);
+}
+
+void invocation_abandon(struct invocation *invocation) {
+  assert(!invocation->is_abandoned);
+  invocation->is_abandoned = true;
+  invocation->payload = (str){};
+  if (invocation->is_ended || invocation->env)
+    return;
+  if (invocation->pool)
+    pool_unqueue(invocation);
+  invocation_refuse(invocation, INVOKE_FAULT, S("The caller has gone."));
 }

@@ -1,195 +1,300 @@
 /*
- * Pools: the environments of one version, and the invocations that wait for one.
+ * Pools: the environments of one version, and the invocations that wait for
+ * one.
  *
- * Late binding: an invocation that finds no idle environment waits, and a start is asked for; whichever
- * environment is free first, new or old, takes the oldest waiter. So a start that is overtaken
- * by a returning environment costs nothing but an idle environment more.
+ * Late binding: an invocation that finds no idle environment waits, and a start
+ * is asked for; whichever environment is free first, new or old, takes the
+ * oldest waiter. So a start that is overtaken by a returning environment costs
+ * nothing but an idle environment more.
  *
- * The most recently used idle environment goes first: its caches are warm, and the others age towards
- * their end. When the node has as many environments as it may, the one that has been idle longest anywhere is
- * stopped; when none is idle the pool is *starved* and its waiters wait for room, for a bounded time.
+ * The most recently used idle environment goes first: its caches are warm, and
+ * the others age towards their end. When the node has as many environments as
+ * it may, those that have been idle longest anywhere are stopped, as many as
+ * waiters lack a place and no more; when none is idle the pool is *starved*:
+ * its waiters wait for room, for a bounded time, and starved pools get the
+ * places that become free in turn.
  */
-#include "engine/core.h"
+#include "engine/pool.h"
 
+#include "base/attr.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/core.h"
+#include "engine/directory.h"
+#include "engine/environment.h"
+#include "engine/invocation.h"
 
 #include <assert.h>
 #include <errno.h>
 
-/* A replaced revision has another pool; the same revision, read again, has this one. */
-struct pool *pool_find(struct function_entry *function, struct function_version *version)
-{
-	list_each (link, &function->pools) {
-		struct pool *pool = list_entry(link, struct pool, link);
-		if (!pool->is_draining && str_eq(pool->version->version, version->version) &&
-			str_eq(pool->version->revision, version->revision))
-			return pool;
-	}
-	struct pool *pool = mem_one(struct pool);
-	if (!pool)
-		return NULL;
+/* A replaced revision has another pool; the same revision, read again, has this
+ * one. */
+struct pool *pool_find(struct function_entry *function,
+                       struct function_version *version) {
+  list_each(link, &function->pools) {
+    struct pool *pool = list_entry(link, struct pool, link);
+    if (!pool->is_draining &&
+        str_eq(pool->version->version, version->version) &&
+        str_eq(pool->version->revision, version->revision))
+      return pool;
+  }
+  struct pool *pool = mem_one(struct pool);
+  if (!pool)
+    return NULL;
 
-	pool->engine = function->engine;
-	pool->function = function;
-	pool->version = function_version_ref(version);
-	list_init(&pool->idle);
-	list_init(&pool->others);
-	list_init(&pool->waiters);
-	list_init(&pool->starved);
-	list_push_back(&function->pools, &pool->link);
-	return pool;
+  pool->engine = function->engine;
+  pool->function = function;
+  pool->version = function_version_ref(version);
+  list_init(&pool->idle);
+  list_init(&pool->others);
+  list_init(&pool->waiters);
+  list_init(&pool->starved);
+  list_push_back(&function->pools, &pool->link);
+  return pool;
 }
 
-void pool_reap(struct pool *pool)
-{
-	if (pool->environments || pool->invocations)
-		return;
-	assert(list_empty(&pool->waiters));
-	list_remove(&pool->link);
-	list_remove(&pool->starved);
-	function_version_unref(pool->version);
-	mem_free(pool);
+void pool_reap(struct pool *pool) {
+  if (pool->environments || pool->invocations)
+    return;
+  assert(list_empty(&pool->waiters) && list_empty(&pool->idle) &&
+         list_empty(&pool->others));
+  assert(!pool->waiting && !pool->starting);
+  list_remove(&pool->link);
+  list_remove(&pool->starved);
+  function_version_unref(pool->version);
+  mem_free(pool);
+}
+
+/* --- the queue --- */
+
+static void pool_queue(struct pool *pool, struct invocation *invocation,
+                       bool is_first) {
+  if (is_first)
+    list_push_front(&pool->waiters, &invocation->waiting);
+  else
+    list_push_back(&pool->waiters, &invocation->waiting);
+  pool->waiting++;
+  pool->engine->counters.waiting++;
+}
+
+void pool_unqueue(struct invocation *invocation) {
+  assert(list_linked(&invocation->waiting) && invocation->pool->waiting > 0);
+  list_remove(&invocation->waiting);
+  invocation->pool->waiting--;
+  invocation->engine->counters.waiting--;
+}
+
+struct invocation *pool_take_waiter(struct pool *pool) {
+  struct list *oldest = list_first(&pool->waiters);
+  if (!oldest)
+    return NULL;
+
+  struct invocation *invocation =
+      list_entry(oldest, struct invocation, waiting);
+  pool_unqueue(invocation);
+  return invocation;
 }
 
 /* --- starting as many as the waiters need --- */
 
-/* The environment that has been idle longest makes room. False when none is idle. */
-static bool engine_evict(struct engine *engine)
-{
-	struct list *oldest = list_first(&engine->idle);
-
-	if (!oldest)
-		return false;
-	engine->counters.evictions++;
-	environment_kill(list_entry(oldest, struct environment, in_idle));
-	return true;
+/* How many environments are missing. */
+static unsigned pool_shortage(const struct pool *pool) {
+  return pool->waiting > pool->starting ? pool->waiting - pool->starting : 0;
 }
 
-static void pool_starve(struct pool *pool)
-{
-	struct engine *engine = pool->engine;
-
-	if (list_linked(&pool->starved))
-		return;
-	if (list_empty(&engine->starved))
-		timer_set(engine->starved_timer, engine->options.queue_ms);
-	list_push_back(&engine->starved, &pool->starved);
+static bool engine_is_full(const struct engine *engine) {
+  return engine->counters.environments >= engine->options.environments_max;
 }
 
-/* The environment of the newest waiter could not even be asked for: that one is told. */
-static void pool_refuse_newest(struct pool *pool, int fault)
-{
-	struct invocation *newest = list_entry(pool->waiters.prev, struct invocation, waiting);
+/* Those that have been idle longest make room, as many as are missing and not
+ * dying already. */
+static void engine_make_room(struct engine *engine) {
+  unsigned missing = 0;
 
-	err_log(fault, "start an environment");
-	pool->engine->counters.spawn_failures++;
-	pool->waiting--;
-	invocation_refuse(newest, INVOKE_FAULT,
-		fault == -E2BIG ? S("The environment variables of the function do not fit into its sandbox.") :
-				  S("The execution environment could not be started."));
+  list_each(link, &engine->starved) missing +=
+      pool_shortage(list_entry(link, struct pool, starved));
+  while (engine->dying < missing && !list_empty(&engine->idle)) {
+    struct list *oldest = list_first(&engine->idle);
+    engine->counters.evictions++;
+    environment_kill(list_entry(oldest, struct environment, in_idle));
+  }
 }
 
-static void pool_start_more(struct pool *pool)
-{
-	struct engine *engine = pool->engine;
+/* When one could not even be asked for, the newest waiter is told: no
+ * environment comes for it. */
+static void pool_start_one(struct pool *pool) {
+  int r = environment_start(pool);
+  if (r == 0)
+    return;
 
-	while (pool->starting < pool->waiting) {
-		if (engine->counters.environments >= engine->options.environments_max) {
-			(void)engine_evict(engine);
-			pool_starve(pool);
-			return;
-		}
-		int r = environment_start(pool);
-		if (r < 0)
-			pool_refuse_newest(pool, r);
-	}
-	list_remove(&pool->starved);
+  struct invocation *newest =
+      list_entry(pool->waiters.prev, struct invocation, waiting);
+  err_log(r, "start an environment");
+  pool->engine->counters.spawn_failures++;
+  pool_unqueue(newest);
+  invocation_refuse(newest, INVOKE_FAULT,
+                    r == -E2BIG
+                        ? S("The environment variables of the function do not "
+                            "fit into its sandbox.")
+                        : S("The execution environment could not be started."));
 }
 
-void pools_on_room(struct engine *engine)
-{
-	list_each (link, &engine->starved)
-		pool_start_more(list_entry(link, struct pool, starved));
+/* One for each starved pool in turn, while there is room. What is still missing
+ * then has to wait. */
+static void engine_start_missing(struct engine *engine) {
+  struct list *first;
+
+  while (!engine_is_full(engine) && (first = list_first(&engine->starved))) {
+    struct pool *pool = list_entry(first, struct pool, starved);
+    if (pool_shortage(pool))
+      pool_start_one(pool);
+    list_remove(&pool->starved);
+    if (pool_shortage(pool))
+      list_push_back(&engine->starved, &pool->starved);
+  }
+  engine_make_room(engine);
+  if (list_empty(&engine->starved) || engine->is_starved_timed)
+    return;
+  engine->is_starved_timed = true;
+  timer_set(engine->starved_timer, engine->options.queue_ms);
+}
+
+static void pool_start_more(struct pool *pool) {
+  if (pool_shortage(pool) && !list_linked(&pool->starved))
+    list_push_back(&pool->engine->starved, &pool->starved);
+  engine_start_missing(pool->engine);
+}
+
+/* --- waiting too long --- */
+
+/* The oldest waiters are those that the starting environments will serve; the
+ * others go when it is time. */
+static void pool_give_up(struct pool *pool, uint64_t now_ms) {
+  struct engine *engine = pool->engine;
+  unsigned promised = pool->starting;
+
+  list_each(link, &pool->waiters) {
+    struct invocation *invocation =
+        list_entry(link, struct invocation, waiting);
+    if (promised > 0) {
+      promised--;
+      continue;
+    }
+    if (now_ms - invocation->received_ms < engine->options.queue_ms)
+      continue;
+    engine->counters.throttled++;
+    pool_unqueue(invocation);
+    invocation_refuse(invocation, INVOKE_THROTTLED,
+                      S("ConcurrentInvocationLimitExceeded"));
+  }
+  if (!pool_shortage(pool))
+    list_remove(&pool->starved);
+}
+
+void pools_on_starved(void *context) {
+  struct engine *engine = context;
+  uint64_t now_ms = loop_now_ms(engine->loop);
+
+  list_each(link, &engine->starved)
+      pool_give_up(list_entry(link, struct pool, starved), now_ms);
+  engine->is_starved_timed = !list_empty(&engine->starved);
+  if (engine->is_starved_timed)
+    timer_set(engine->starved_timer, MAX(engine->options.queue_ms / 4, 1));
 }
 
 /* --- serving --- */
 
-void pool_serve(struct pool *pool, struct invocation *invocation)
-{
-	struct list *first = list_first(&pool->idle);
+/* The oldest waiter gets this environment; when that has just died, the waiter
+ * gets another one. */
+static void pool_give(struct pool *pool, struct environment *env) {
+  struct invocation *invocation = pool_take_waiter(pool);
 
-	if (first) {
-		environment_assign(list_entry(first, struct environment, in_pool), invocation);
-		return;
-	}
-	list_push_back(&pool->waiters, &invocation->waiting);
-	pool->waiting++;
-	pool_start_more(pool);
+  if (environment_assign(env, invocation))
+    return;
+  pool_queue(pool, invocation, true);
+  environment_kill(env);
 }
 
-void pool_on_free(struct environment *env)
-{
-	struct pool *pool = env->pool;
-	struct list *oldest = list_first(&pool->waiters);
+void pool_serve(struct pool *pool, struct invocation *invocation) {
+  struct list *recent;
 
-	if (oldest) {
-		struct invocation *invocation = list_entry(oldest, struct invocation, waiting);
-		list_remove(&invocation->waiting);
-		pool->waiting--;
-		environment_assign(env, invocation);
-		return;
-	}
-	if (pool->is_draining || env->engine->on_drained) {
-		environment_kill(env);
-		return;
-	}
-	environment_idle(env);
-	/* Somebody else may be waiting for the place. */
-	if (!list_empty(&env->engine->starved) &&
-		env->engine->counters.environments >= env->engine->options.environments_max)
-		(void)engine_evict(env->engine);
+  pool_queue(pool, invocation, false);
+  while (pool->waiting && (recent = list_first(&pool->idle)))
+    pool_give(pool, list_entry(recent, struct environment, in_pool));
+  if (pool->waiting)
+    pool_start_more(pool);
 }
 
-void pool_on_lost(struct pool *pool)
-{
-	pool_start_more(pool);
-	pool_reap(pool);
+void pool_on_free(struct environment *env) {
+  struct pool *pool = env->pool;
+  struct engine *engine = env->engine;
+
+  if (pool->waiting) {
+    pool_give(pool, env);
+    pool_start_more(pool);
+    return;
+  }
+  if (pool->is_draining || engine->on_drained) {
+    environment_kill(env);
+    return;
+  }
+  environment_enter(env, ENV_IDLE);
+  engine_make_room(engine); /* somebody else may be waiting for the place */
+}
+
+void pool_on_lost(struct pool *pool) {
+  pool_start_more(pool);
+  pool_reap(pool);
 }
 
 /* --- the end --- */
 
-static void pool_kill_idle(struct pool *pool)
-{
-	list_each (link, &pool->idle)
-		environment_kill(list_entry(link, struct environment, in_pool));
+static void pool_kill_idle(struct pool *pool) {
+  list_each(link, &pool->idle)
+      environment_kill(list_entry(link, struct environment, in_pool));
 }
 
-void pool_drain(struct pool *pool)
-{
-	pool->is_draining = true;
-	pool_kill_idle(pool);
+/* Nobody waits for these any more. */
+static void pool_kill_surplus(struct pool *pool) {
+  list_each(link, &pool->others) {
+    struct environment *env = list_entry(link, struct environment, in_pool);
+    if (pool->starting <= pool->waiting)
+      return;
+    if (env->state == ENV_BOOTING || env->state == ENV_INIT)
+      environment_kill(env);
+  }
 }
 
-void pool_reset(struct pool *pool)
-{
-	pool_drain(pool);
-	list_each (link, &pool->waiters) {
-		struct invocation *invocation = list_entry(link, struct invocation, waiting);
-		pool->waiting--;
-		invocation_refuse(invocation, INVOKE_NO_FUNCTION, S(""));
-	}
-	list_each (other, &pool->others) {
-		struct environment *env = list_entry(other, struct environment, in_pool);
-		if (env->state == ENV_DEAD)
-			continue;
-		if (env->invocation && env->invocation->is_ended)
-			invocation_conclude(env->invocation);
-		else if (env->invocation)
-			invocation_fail(env->invocation, "error", "Sandbox.Failure",
-				"RequestId: %s Error: The function was removed",
-				env->invocation->request_id);
-		environment_kill(env);
-	}
+void pool_drain(struct pool *pool) {
+  pool->is_draining = true;
+  pool_kill_idle(pool);
+  pool_kill_surplus(pool);
+}
+
+/* Its invocation, if it runs one, ends here. */
+static void environment_remove(struct environment *env) {
+  struct invocation *invocation = env->invocation;
+
+  if (invocation && invocation->is_ended)
+    invocation_conclude(invocation);
+  else if (invocation)
+    invocation_fail(invocation, "error", "Sandbox.Failure",
+                    "RequestId: %s Error: The function was removed",
+                    invocation->request_id);
+  environment_kill(env);
+}
+
+void pool_reset(struct pool *pool) {
+  struct invocation *invocation;
+
+  while ((invocation = pool_take_waiter(pool)))
+    invocation_refuse(invocation, INVOKE_NO_FUNCTION, S(""));
+  pool_drain(pool);
+  /* A killed one goes to the end of the list and is met there again. */
+  list_each(link, &pool->others) {
+    struct environment *env = list_entry(link, struct environment, in_pool);
+    if (env->state != ENV_DEAD)
+      environment_remove(env);
+  }
 }

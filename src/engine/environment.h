@@ -1,0 +1,156 @@
+#pragma once
+/*
+ * An execution environment: a sandbox with a runtime in it. environment.c has
+ * its states, environment_start.c its birth, environment_end.c how it goes
+ * wrong, environment_log.c what it prints, environment_block.c its environment
+ * variables.
+ */
+#include "base/buf.h"
+#include "base/list.h"
+#include "os/loop.h"
+#include "os/random.h"
+#include "wire/frames.h"
+
+struct engine;
+struct http_conn;
+struct http_server;
+struct invocation;
+struct log_stream;
+struct pool;
+struct runtime_pack;
+
+/*
+ *	BOOTING ─► INIT ─► IDLE ⇄ BUSY
+ *	   └────────┴───────┴──────┴────► DEAD ─► (freed when the warden says it
+ *is gone)
+ */
+enum environment_state {
+  ENV_BOOTING,
+  ENV_INIT,
+  ENV_IDLE,
+  ENV_BUSY,
+  ENV_DEAD,
+  ENV_STATES
+};
+
+struct environment {
+  struct engine *engine;
+  struct pool *pool;
+  enum environment_state state;
+  struct list in_pool;
+  struct list in_idle;
+  uint64_t id;
+  str id_key; /* the bytes of `id`: its key in engine->environments */
+  char stream_id[33];
+  struct sandbox_handle sandbox;
+  bool has_sandbox;
+  bool is_kill_asked;
+  struct http_server *runtime_api;
+  struct http_conn *next;      /* the parked GET …/next */
+  struct http_conn *answering; /* sends the answer of the running invocation */
+  void *endpoint;
+  struct invocation *invocation;
+  char request_id[UUID_LEN + 1]; /* of the last invocation it was given */
+  struct timer *deadline;
+  int log_fd;
+  struct watch *log_watch;
+  bool is_log_paused;
+  bool has_printed; /* since the running invocation began */
+  bool is_talker;   /* it printed during the invocation before */
+  struct buf line;  /* a log event that is not whole yet */
+  bool is_frame;    /* it is a frame, see environment_log.c */
+  struct log_stream *stream;
+  const struct runtime_pack *pack;
+  uint64_t created_ms;      /* loop time */
+  uint64_t created_real_ms; /* wall clock: the date in the stream's name */
+  uint64_t spawned_us;
+  uint64_t init_us; /* how long initialisation took, for the first REPORT */
+  bool is_init_reported;
+  uint64_t invocations;
+  bool is_gone;         /* the warden said so: `exit` deals with it */
+  uint64_t gone_ms;     /* loop time */
+  struct deferred exit; /* handled after all ready sockets were read */
+  struct exited_frame exit_frame;
+  struct buf init_error; /* what the runtime posted to init/error */
+  char init_error_type[64];
+};
+
+/* A new one becomes its pool's, BOOTING. */
+void environment_join(struct environment *env);
+/* The only writer of env->state after that: lists, counters and the state's
+ * deadline follow it. */
+void environment_enter(struct environment *env, enum environment_state next);
+/* "busy". */
+const char *environment_state_name(enum environment_state state);
+/*
+ * Give it an invocation: → BUSY. False when its runtime can no longer receive
+ * one: the invocation is untouched, and the environment should be killed.
+ */
+[[nodiscard]] bool environment_assign(struct environment *env,
+                                      struct invocation *invocation);
+/* The runtime asked for its next invocation: INIT or BUSY → IDLE, or → BUSY
+ * when one waits. */
+void environment_on_next(struct environment *env, struct http_conn *conn);
+/* Stop it, whatever it does. Its invocation must have ended and be concluded.
+ */
+void environment_kill(struct environment *env);
+/* Nothing of it is left on the machine: free it. */
+void environment_free(struct environment *env);
+/* "2026/11/24/[$LATEST]0123…": the name of its log stream. */
+void environment_stream_name(const struct environment *env, struct buf *out);
+
+/* --- environment_start.c --- */
+
+/* Start one for the pool: 0, or a fault (nothing was started). */
+[[nodiscard]] int environment_start(struct pool *pool);
+/* Free what a new one has, and the object: nobody else knows it. */
+void environment_discard(struct environment *env);
+/* Its sandbox is there: Runtime API listener, AWS endpoint listener, memory
+ * peak file (all taken). */
+void environment_on_spawned(struct environment *env,
+                            const struct spawned_frame *frame,
+                            const int fds[static 3]);
+
+/* --- environment_end.c --- */
+
+/* The time of its state is over. */
+void environment_on_deadline(void *env);
+/* The runtime said that it cannot start: the body of init/error. */
+void environment_on_init_error(struct environment *env, str body,
+                               str error_type);
+/* The warden's word that it is gone. Freed later. */
+void environment_on_exited(struct environment *env,
+                           const struct exited_frame *frame);
+/* It cannot be used and that is not the function's fault: whoever waits longest
+ * is told, and it is killed. */
+void environment_give_up(struct environment *env);
+
+/* --- environment_log.c --- */
+
+enum { LOG_LINE_MAX = 256 * 1024 };
+
+/* Watch the read end of the log pipe (taken, also on a fault). */
+[[nodiscard]] int environment_log_open(struct environment *env, int fd);
+/* Read what is in the pipe, unless the writer is full. */
+void environment_log_drain(struct environment *env);
+/* What has come is an event, newline or not. */
+void environment_log_end_line(struct environment *env);
+/* Both, however full the writer is: nobody will read the pipe later. */
+void environment_log_finish(struct environment *env);
+/* Stop watching. Twice is once. */
+void environment_log_close(struct environment *env);
+/* A line of the platform's own, into the log and the running invocation's tail.
+ */
+[[gnu::format(printf, 2, 3)]] void
+environment_log_putf(struct environment *env, const char *format, ...);
+/* The same, as it is. */
+void environment_log_put(struct environment *env, str line);
+/* How its initialisation went: see struct log_init. */
+void environment_log_init(struct environment *env, const char *status,
+                          const char *error_type);
+
+/* --- environment_block.c --- */
+
+/* NUL-separated "NAME=value" in a sealed memfd: 0 and *ret_fd, or -E2BIG, or a
+ * fault. */
+[[nodiscard]] int environment_block(const struct environment *env, int *ret_fd);
