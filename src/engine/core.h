@@ -15,25 +15,25 @@
 #include "os/loop.h"
 
 struct engine {
-  struct engine_options options;
-  struct loop *loop;
-  struct platform *platform;
-  struct function_log_writer *log_writer;
-  struct map functions;    /* account/region/name → struct function_entry */
-  struct map scopes;       /* account/region → struct account_scope */
-  struct map environments; /* id → struct environment, every one not freed */
-  struct list idle;    /* all idle environments, least recently used first */
-  struct list starved; /* pools that lack environments, in turn */
-  struct timer *starved_timer;
-  bool is_starved_timed;
-  unsigned dying; /* environments that are DEAD and still have their place */
-  unsigned loads; /* readings of functions with the workers */
-  uint64_t next_id;
-  uint64_t random; /* state of the weights' generator */
-  struct engine_counters counters;
-  void (*on_drained)(void *context); /* set: draining */
-  void *on_drained_context;
-  bool is_flushing; /* drained: the last logs are being written */
+	struct engine_options options;
+	struct loop *loop;
+	struct platform *platform;
+	struct function_log_writer *log_writer;
+	struct map functions;	 /* account/region/name → struct function_entry */
+	struct map scopes;	 /* account/region → struct account_scope */
+	struct map environments; /* id → struct environment, every one not freed */
+	struct list idle;	 /* all idle environments, least recently used first */
+	struct list starved;	 /* pools that lack environments, in turn */
+	struct timer *starved_timer;
+	bool is_starved_timed;
+	unsigned dying; /* environments that are DEAD and still have their place */
+	unsigned loads; /* readings of functions with the workers */
+	uint64_t next_id;
+	uint64_t random; /* state of the weights' generator */
+	struct engine_counters counters;
+	void (*on_drained)(void *context); /* set: draining */
+	void *on_drained_context;
+	bool is_flushing; /* drained: the last logs are being written */
 };
 
 /* Microseconds of the monotonic clock. */

@@ -20,186 +20,193 @@
 
 /* --- life --- */
 
-int engine_new(const struct engine_options *options,
-               struct engine **ret_engine) {
-  struct engine *engine = mem_one(struct engine);
-  if (!engine)
-    return err_raise(-ENOMEM);
+int engine_new(const struct engine_options *options, struct engine **ret_engine)
+{
+	struct engine *engine = mem_one(struct engine);
+	if (!engine)
+		return err_raise(-ENOMEM);
 
-  engine->options = *options;
-  engine->loop = options->loop;
-  engine->platform = options->platform;
-  list_init(&engine->idle);
-  list_init(&engine->starved);
-  random_bytes(&engine->random, sizeof(engine->random));
-  int r = function_log_writer_new(options->loop, options->platform->logs,
-                                  &engine->log_writer);
-  if (r == 0)
-    r = timer_new(options->loop, pools_on_starved, engine,
-                  &engine->starved_timer);
-  if (r < 0) {
-    function_log_writer_free(engine->log_writer);
-    mem_free(engine);
-    return err_pass(r);
-  }
-  *ret_engine = engine;
-  return 0;
+	engine->options = *options;
+	engine->loop = options->loop;
+	engine->platform = options->platform;
+	list_init(&engine->idle);
+	list_init(&engine->starved);
+	random_bytes(&engine->random, sizeof(engine->random));
+	int r = function_log_writer_new(
+		options->loop, options->platform->logs, &engine->log_writer);
+	if (r == 0)
+		r = timer_new(options->loop, pools_on_starved, engine, &engine->starved_timer);
+	if (r < 0) {
+		function_log_writer_free(engine->log_writer);
+		mem_free(engine);
+		return err_pass(r);
+	}
+	*ret_engine = engine;
+	return 0;
 }
 
-void engine_free(struct engine *engine) {
-  if (!engine)
-    return;
-  assert(!engine->environments.count && !engine->counters.in_flight &&
-         !engine->loads);
-  assert(!engine->functions.count && !engine->scopes.count);
-  function_log_writer_free(engine->log_writer);
-  timer_free(engine->starved_timer);
-  map_done(&engine->functions);
-  map_done(&engine->scopes);
-  map_done(&engine->environments);
-  mem_free(engine);
+void engine_free(struct engine *engine)
+{
+	if (!engine)
+		return;
+	assert(!engine->environments.count && !engine->counters.in_flight && !engine->loads);
+	assert(!engine->functions.count && !engine->scopes.count);
+	function_log_writer_free(engine->log_writer);
+	timer_free(engine->starved_timer);
+	map_done(&engine->functions);
+	map_done(&engine->scopes);
+	map_done(&engine->environments);
+	mem_free(engine);
 }
 
-uint64_t engine_now_us(void) { return clock_mono_ns() / 1000; }
+uint64_t engine_now_us(void)
+{
+	return clock_mono_ns() / 1000;
+}
 
 /* A weight needs no secrecy, only evenness: splitmix64. */
-uint32_t engine_random(struct engine *engine, uint32_t bound) {
-  uint64_t z = engine->random += 0x9e3779b97f4a7c15;
+uint32_t engine_random(struct engine *engine, uint32_t bound)
+{
+	uint64_t z = engine->random += 0x9e3779b97f4a7c15;
 
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return (uint32_t)(((z ^ (z >> 31)) >> 32) * bound >> 32);
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+	return (uint32_t)(((z ^ (z >> 31)) >> 32) * bound >> 32);
 }
 
 /* --- the warden's events --- */
 
-static struct environment *engine_environment(struct engine *engine,
-                                              uint64_t id) {
-  return map_get(&engine->environments, (str){(const char *)&id, sizeof(id)});
+static struct environment *engine_environment(struct engine *engine, uint64_t id)
+{
+	return map_get(&engine->environments, (str){ (const char *)&id, sizeof(id) });
 }
 
-void engine_on_spawned(struct engine *engine, const struct spawned_frame *frame,
-                       const int fds[static 3]) {
-  struct environment *env = engine_environment(engine, frame->head.ticket);
+void engine_on_spawned(
+	struct engine *engine, const struct spawned_frame *frame, const int fds[static 3])
+{
+	struct environment *env = engine_environment(engine, frame->head.ticket);
 
-  /* An environment is kept until its exit was told, so the warden cannot name
+	/* An environment is kept until its exit was told, so the warden cannot name
    * an unknown one. */
-  assert(env);
-  environment_on_spawned(env, frame, fds);
+	assert(env);
+	environment_on_spawned(env, frame, fds);
 }
 
-void engine_on_exited(struct engine *engine, const struct exited_frame *frame) {
-  struct environment *env = engine_environment(engine, frame->head.ticket);
+void engine_on_exited(struct engine *engine, const struct exited_frame *frame)
+{
+	struct environment *env = engine_environment(engine, frame->head.ticket);
 
-  assert(env);
-  environment_on_exited(env, frame);
+	assert(env);
+	environment_on_exited(env, frame);
 }
 
 /* --- the end --- */
 
-static void engine_each_function(struct engine *engine,
-                                 void (*each)(struct pool *pool)) {
-  size_t at = 0;
-  void *value;
+static void engine_each_function(struct engine *engine, void (*each)(struct pool *pool))
+{
+	size_t at = 0;
+	void *value;
 
-  while (map_next(&engine->functions, &at, &value)) {
-    struct function_entry *function = value;
-    list_each(link, &function->pools) each(list_entry(link, struct pool, link));
-  }
+	while (map_next(&engine->functions, &at, &value)) {
+		struct function_entry *function = value;
+		list_each(link, &function->pools)
+			each(list_entry(link, struct pool, link));
+	}
 }
 
-void engine_function_changed(struct engine *engine, str account, str region,
-                             str name) {
-  directory_changed(engine, account, region, name);
+void engine_function_changed(struct engine *engine, str account, str region, str name)
+{
+	directory_changed(engine, account, region, name);
 }
 
-void engine_reset(struct engine *engine) {
-  size_t at = 0;
-  void *value;
+void engine_reset(struct engine *engine)
+{
+	size_t at = 0;
+	void *value;
 
-  engine_each_function(engine, pool_reset);
-  /* Entries go with their last environment; what they have read must not be
+	engine_each_function(engine, pool_reset);
+	/* Entries go with their last environment; what they have read must not be
    * used again. */
-  while (map_next(&engine->functions, &at, &value))
-    function_entry_forget(value);
+	while (map_next(&engine->functions, &at, &value))
+		function_entry_forget(value);
 }
 
-void engine_check_drained(struct engine *engine) {
-  if (!engine->on_drained || engine->is_flushing)
-    return;
-  if (engine->counters.in_flight || engine->environments.count || engine->loads)
-    return;
-  engine->is_flushing = true;
-  function_log_flush(engine->log_writer, engine->on_drained,
-                     engine->on_drained_context);
+void engine_check_drained(struct engine *engine)
+{
+	if (!engine->on_drained || engine->is_flushing)
+		return;
+	if (engine->counters.in_flight || engine->environments.count || engine->loads)
+		return;
+	engine->is_flushing = true;
+	function_log_flush(engine->log_writer, engine->on_drained, engine->on_drained_context);
 }
 
-void engine_drain(struct engine *engine, void (*done)(void *context),
-                  void *context) {
-  assert(!engine->on_drained);
-  engine->on_drained = done;
-  engine->on_drained_context = context;
-  engine_each_function(engine, pool_drain);
-  engine_check_drained(engine);
+void engine_drain(struct engine *engine, void (*done)(void *context), void *context)
+{
+	assert(!engine->on_drained);
+	engine->on_drained = done;
+	engine->on_drained_context = context;
+	engine_each_function(engine, pool_drain);
+	engine_check_drained(engine);
 }
 
 /* --- looking in --- */
 
-void engine_counters(const struct engine *engine,
-                     struct engine_counters *ret_counters) {
-  *ret_counters = engine->counters;
+void engine_counters(const struct engine *engine, struct engine_counters *ret_counters)
+{
+	*ret_counters = engine->counters;
 }
 
-static bool version_has_code(const struct function_version *version,
-                             const uint8_t *digest) {
-  for (uint32_t i = 0; i < version->layer_count; i++) {
-    if (memcmp(version->layers[i], digest, sizeof(version->layers[i])) == 0)
-      return true;
-  }
-  return memcmp(version->code, digest, sizeof(version->code)) == 0;
+static bool version_has_code(const struct function_version *version, const uint8_t *digest)
+{
+	for (uint32_t i = 0; i < version->layer_count; i++) {
+		if (memcmp(version->layers[i], digest, sizeof(version->layers[i])) == 0)
+			return true;
+	}
+	return memcmp(version->code, digest, sizeof(version->code)) == 0;
 }
 
 /* A pool is there as long as it has an environment, or an invocation that may
  * need one. */
-bool engine_uses_code(const struct engine *engine,
-                      const uint8_t digest[static 32]) {
-  size_t at = 0;
-  void *value;
+bool engine_uses_code(const struct engine *engine, const uint8_t digest[static 32])
+{
+	size_t at = 0;
+	void *value;
 
-  while (map_next(&engine->functions, &at, &value)) {
-    const struct function_entry *function = value;
-    list_each(link, &function->pools) {
-      const struct pool *pool = list_entry(link, struct pool, link);
-      if (version_has_code(pool->version, digest))
-        return true;
-    }
-  }
-  return false;
+	while (map_next(&engine->functions, &at, &value)) {
+		const struct function_entry *function = value;
+		list_each(link, &function->pools) {
+			const struct pool *pool = list_entry(link, struct pool, link);
+			if (version_has_code(pool->version, digest))
+				return true;
+		}
+	}
+	return false;
 }
 
 void engine_each_environment(struct engine *engine,
-                             void (*each)(void *context,
-                                          const struct environment_info *info),
-                             void *context) {
-  uint64_t now_ms = loop_now_ms(engine->loop);
-  size_t at = 0;
-  void *value;
+	void (*each)(void *context, const struct environment_info *info), void *context)
+{
+	uint64_t now_ms = loop_now_ms(engine->loop);
+	size_t at = 0;
+	void *value;
 
-  while (map_next(&engine->environments, &at, &value)) {
-    const struct environment *env = value;
-    const struct function_version *version = env->pool->version;
-    each(context, &(struct environment_info){
-                      .id = str_of(env->stream_id),
-                      .account = version->account,
-                      .region = version->region,
-                      .function = version->name,
-                      .version = version->version,
-                      .runtime = version->runtime,
-                      .state = environment_state_name(env->state),
-                      .pack = env->pack->name,
-                      .pack_version = env->pack->version,
-                      .invocations = env->invocations,
-                      .age_ms = now_ms - env->created_ms,
-                  });
-  }
+	while (map_next(&engine->environments, &at, &value)) {
+		const struct environment *env = value;
+		const struct function_version *version = env->pool->version;
+		each(context,
+			&(struct environment_info){
+				.id = str_of(env->stream_id),
+				.account = version->account,
+				.region = version->region,
+				.function = version->name,
+				.version = version->version,
+				.runtime = version->runtime,
+				.state = environment_state_name(env->state),
+				.pack = env->pack->name,
+				.pack_version = env->pack->version,
+				.invocations = env->invocations,
+				.age_ms = now_ms - env->created_ms,
+			});
+	}
 }

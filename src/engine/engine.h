@@ -15,73 +15,69 @@ struct runtimes;
 struct function_log_writer;
 
 struct engine_options {
-  struct loop *loop;
-  struct platform *platform;
-  const struct runtimes *runtimes;
-  load_target_fn *load;
-  unsigned environments_max; /* live at a time on this node */
-  uint64_t idle_ms;          /* an idle environment is stopped after it */
-  uint64_t
-      queue_ms; /* how long an invocation waits for a place on a full node */
-  uint32_t account_concurrency;
-  uint32_t is_cpu_strict;
-  /*
+	struct loop *loop;
+	struct platform *platform;
+	const struct runtimes *runtimes;
+	load_target_fn *load;
+	unsigned environments_max; /* live at a time on this node */
+	uint64_t idle_ms;	   /* an idle environment is stopped after it */
+	uint64_t queue_ms;	   /* how long an invocation waits for a place on a full node */
+	uint32_t account_concurrency;
+	uint32_t is_cpu_strict;
+	/*
    * A new environment's listener on 127.0.0.1:4566: take it (and serve it until
    * the matching on_endpoint_gone with the returned pointer), or return NULL to
    * have it closed.
    */
-  void *(*on_endpoint)(void *context, int listener,
-                       const struct function_version *version);
-  void (*on_endpoint_gone)(void *context, void *endpoint);
-  void *context;
+	void *(*on_endpoint)(void *context, int listener, const struct function_version *version);
+	void (*on_endpoint_gone)(void *context, void *endpoint);
+	void *context;
 };
 
 /* An engine without functions: 0 and *ret_engine, or a fault. What the options
  * point at outlives it. */
-[[nodiscard]] int engine_new(const struct engine_options *options,
-                             struct engine **ret_engine);
+[[nodiscard]] int engine_new(const struct engine_options *options, struct engine **ret_engine);
 /* All environments must be gone (engine_drain). */
 void engine_free(struct engine *engine);
 
 enum invoke_outcome {
-  INVOKE_DONE,         /* the function answered, or failed: see is_error */
-  INVOKE_NO_FUNCTION,  /* ResourceNotFoundException */
-  INVOKE_NO_QUALIFIER, /* ResourceNotFoundException */
-  INVOKE_PENDING,      /* ResourceConflictException: still being created */
-  INVOKE_STATE_FAILED, /* ResourceConflictException: creation failed */
-  INVOKE_THROTTLED,    /* TooManyRequestsException, `detail` is its Reason */
-  INVOKE_NO_RUNTIME,   /* InvalidRuntimeException, `detail` says what to do */
-  INVOKE_FAULT,        /* ServiceException */
+	INVOKE_DONE,	     /* the function answered, or failed: see is_error */
+	INVOKE_NO_FUNCTION,  /* ResourceNotFoundException */
+	INVOKE_NO_QUALIFIER, /* ResourceNotFoundException */
+	INVOKE_PENDING,	     /* ResourceConflictException: still being created */
+	INVOKE_STATE_FAILED, /* ResourceConflictException: creation failed */
+	INVOKE_THROTTLED,    /* TooManyRequestsException, `detail` is its Reason */
+	INVOKE_NO_RUNTIME,   /* InvalidRuntimeException, `detail` says what to do */
+	INVOKE_FAULT,	     /* ServiceException */
 };
 
 /* Views die when the callback returns. */
 struct invocation_result {
-  enum invoke_outcome outcome;
-  bool is_error; /* the payload is an error object: X-Amz-Function-Error */
-  str payload;
-  str content_type; /* of the payload, as the runtime said; empty: JSON */
-  str version;      /* that ran; empty when none was chosen */
-  str tail;  /* the last LIMIT_LOG_TAIL_BYTES of its log when asked for */
-  str trace; /* the X-Ray header */
-  str detail;
+	enum invoke_outcome outcome;
+	bool is_error; /* the payload is an error object: X-Amz-Function-Error */
+	str payload;
+	str content_type; /* of the payload, as the runtime said; empty: JSON */
+	str version;	  /* that ran; empty when none was chosen */
+	str tail;	  /* the last LIMIT_LOG_TAIL_BYTES of its log when asked for */
+	str trace;	  /* the X-Ray header */
+	str detail;
 };
 
-typedef void invocation_done_fn(void *context,
-                                const struct invocation_result *result);
+/* Tells the caller how it ended. */
+typedef void invocation_done_fn(void *context, const struct invocation_result *result);
 
 struct invocation_ask {
-  str account;
-  str region;
-  str name;
-  str qualifier;      /* empty: $LATEST */
-  str request_id;     /* UUID_LEN characters */
-  str payload;        /* borrowed until `done` or invocation_abandon() */
-  str client_context; /* JSON, or empty: as sent to the runtime */
-  str trace;          /* X-Amzn-Trace-Id as received, or empty */
-  bool wants_tail;
-  invocation_done_fn
-      *done; /* exactly once, from the loop, never inside engine_invoke() */
-  void *context;
+	str account;
+	str region;
+	str name;
+	str qualifier;	    /* empty: $LATEST */
+	str request_id;	    /* UUID_LEN characters */
+	str payload;	    /* borrowed until `done` or invocation_abandon() */
+	str client_context; /* JSON, or empty: as sent to the runtime */
+	str trace;	    /* X-Amzn-Trace-Id as received, or empty */
+	bool wants_tail;
+	invocation_done_fn *done; /* exactly once, from the loop, never inside engine_invoke() */
+	void *context;
 };
 
 /*
@@ -89,9 +85,8 @@ struct invocation_ask {
  * *ret_invocation (borrowed: valid until `done` runs or invocation_abandon()),
  * or a fault (then `done` is never called).
  */
-[[nodiscard]] int engine_invoke(struct engine *engine,
-                                const struct invocation_ask *ask,
-                                struct invocation **ret_invocation);
+[[nodiscard]] int engine_invoke(struct engine *engine, const struct invocation_ask *ask,
+	struct invocation **ret_invocation);
 
 /*
  * The caller has gone: `done` will not be called and the payload is no longer
@@ -101,12 +96,10 @@ struct invocation_ask {
 void invocation_abandon(struct invocation *invocation);
 
 /* See platform_function_changed(). */
-void engine_function_changed(struct engine *engine, str account, str region,
-                             str name);
+void engine_function_changed(struct engine *engine, str account, str region, str name);
 
 /* Could an environment be using this unpacked code, or be about to? */
-[[nodiscard]] bool engine_uses_code(const struct engine *engine,
-                                    const uint8_t digest[static 32]);
+[[nodiscard]] bool engine_uses_code(const struct engine *engine, const uint8_t digest[static 32]);
 
 /* Forget all functions and stop all environments. */
 void engine_reset(struct engine *engine);
@@ -116,36 +109,32 @@ void engine_reset(struct engine *engine);
  * then stop all environments; `done` is called once, when the last one has
  * gone.
  */
-void engine_drain(struct engine *engine, void (*done)(void *context),
-                  void *context);
+void engine_drain(struct engine *engine, void (*done)(void *context), void *context);
 
 /* The warden's events, given on by the router. */
 struct spawned_frame;
 struct exited_frame;
-void engine_on_spawned(struct engine *engine, const struct spawned_frame *frame,
-                       const int fds[static 3]);
+void engine_on_spawned(
+	struct engine *engine, const struct spawned_frame *frame, const int fds[static 3]);
 void engine_on_exited(struct engine *engine, const struct exited_frame *frame);
 
 /* Numbers for `mayfly status` and the tests. All since start, or now. */
 struct engine_counters {
-  uint64_t started, finished, failed,
-      throttled; /* invocations: started = finished + failed + in flight */
-  uint64_t spawns, spawn_failures, timeouts, crashes, out_of_memory, evictions;
-  unsigned environments, idle, busy, in_flight, waiting; /* now */
+	uint64_t started, finished, failed,
+		throttled; /* invocations: started = finished + failed + in flight */
+	uint64_t spawns, spawn_failures, timeouts, crashes, out_of_memory, evictions;
+	unsigned environments, idle, busy, in_flight, waiting; /* now */
 };
-void engine_counters(const struct engine *engine,
-                     struct engine_counters *ret_counters);
+void engine_counters(const struct engine *engine, struct engine_counters *ret_counters);
 
 /* Walk the live environments. */
 struct environment_info {
-  str id; /* the log stream's random part */
-  str account, region, function, version, runtime;
-  const char *state;
-  str pack, pack_version; /* what really runs it */
-  uint64_t invocations;
-  uint64_t age_ms;
+	str id; /* the log stream's random part */
+	str account, region, function, version, runtime;
+	const char *state;
+	str pack, pack_version; /* what really runs it */
+	uint64_t invocations;
+	uint64_t age_ms;
 };
 void engine_each_environment(struct engine *engine,
-                             void (*each)(void *context,
-                                          const struct environment_info *info),
-                             void *context);
+	void (*each)(void *context, const struct environment_info *info), void *context);

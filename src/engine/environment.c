@@ -36,191 +36,202 @@
 enum { BOOT_MS_MAX = 30'000 };
 
 static const unsigned may_follow[ENV_STATES] = {
-    [ENV_BOOTING] = BIT(ENV_INIT) | BIT(ENV_DEAD),
-    [ENV_INIT] = BIT(ENV_IDLE) | BIT(ENV_BUSY) | BIT(ENV_DEAD),
-    [ENV_IDLE] = BIT(ENV_BUSY) | BIT(ENV_DEAD),
-    [ENV_BUSY] = BIT(ENV_IDLE) | BIT(ENV_BUSY) | BIT(ENV_DEAD),
-    [ENV_DEAD] = 0,
+	[ENV_BOOTING] = BIT(ENV_INIT) | BIT(ENV_DEAD),
+	[ENV_INIT] = BIT(ENV_IDLE) | BIT(ENV_BUSY) | BIT(ENV_DEAD),
+	[ENV_IDLE] = BIT(ENV_BUSY) | BIT(ENV_DEAD),
+	[ENV_BUSY] = BIT(ENV_IDLE) | BIT(ENV_BUSY) | BIT(ENV_DEAD),
+	[ENV_DEAD] = 0,
 };
 
-const char *environment_state_name(enum environment_state state) {
-  static const char *const names[ENV_STATES] = {
-      [ENV_BOOTING] = "booting", [ENV_INIT] = "init", [ENV_IDLE] = "idle",
-      [ENV_BUSY] = "busy",       [ENV_DEAD] = "dead",
-  };
+const char *environment_state_name(enum environment_state state)
+{
+	static const char *const names[ENV_STATES] = {
+		[ENV_BOOTING] = "booting",
+		[ENV_INIT] = "init",
+		[ENV_IDLE] = "idle",
+		[ENV_BUSY] = "busy",
+		[ENV_DEAD] = "dead",
+	};
 
-  return names[state];
+	return names[state];
 }
 
 /* How long the state may last. */
-static uint64_t state_ms_max(const struct environment *env,
-                             enum environment_state state) {
-  uint32_t timeout_ms = env->pool->version->timeout_ms;
+static uint64_t state_ms_max(const struct environment *env, enum environment_state state)
+{
+	uint32_t timeout_ms = env->pool->version->timeout_ms;
 
-  switch (state) {
-  case ENV_BOOTING:
-    return BOOT_MS_MAX;
-  case ENV_INIT:
-    /* "The Init phase is limited to 10 seconds"; beyond it the invocation's own
+	switch (state) {
+	case ENV_BOOTING:
+		return BOOT_MS_MAX;
+	case ENV_INIT:
+		/* "The Init phase is limited to 10 seconds"; beyond it the invocation's own
      * time runs. */
-    return LIMIT_INIT_MS + (uint64_t)timeout_ms;
-  case ENV_IDLE:
-    return env->engine->options.idle_ms;
-  case ENV_BUSY:
-    return timeout_ms;
-  case ENV_DEAD:
-  case ENV_STATES:
-    break;
-  }
-  return 0;
+		return LIMIT_INIT_MS + (uint64_t)timeout_ms;
+	case ENV_IDLE:
+		return env->engine->options.idle_ms;
+	case ENV_BUSY:
+		return timeout_ms;
+	case ENV_DEAD:
+	case ENV_STATES:
+		break;
+	}
+	return 0;
 }
 
 /* One more or one less in this state. */
-static void count_state(struct environment *env, enum environment_state state,
-                        unsigned by) {
-  struct engine_counters *counters = &env->engine->counters;
+static void count_state(struct environment *env, enum environment_state state, unsigned by)
+{
+	struct engine_counters *counters = &env->engine->counters;
 
-  switch (state) {
-  case ENV_BOOTING:
-  case ENV_INIT:
-    env->pool->starting += by;
-    break;
-  case ENV_IDLE:
-    counters->idle += by;
-    break;
-  case ENV_BUSY:
-    counters->busy += by;
-    break;
-  case ENV_DEAD:
-    env->engine->dying += by;
-    break;
-  case ENV_STATES:
-    break;
-  }
+	switch (state) {
+	case ENV_BOOTING:
+	case ENV_INIT:
+		env->pool->starting += by;
+		break;
+	case ENV_IDLE:
+		counters->idle += by;
+		break;
+	case ENV_BUSY:
+		counters->busy += by;
+		break;
+	case ENV_DEAD:
+		env->engine->dying += by;
+		break;
+	case ENV_STATES:
+		break;
+	}
 }
 
 /* Into the lists and counters of its state, and its deadline. */
-static void environment_settle(struct environment *env) {
-  count_state(env, env->state, 1);
-  if (env->state == ENV_IDLE) {
-    list_push_front(&env->pool->idle, &env->in_pool);
-    list_push_back(&env->engine->idle, &env->in_idle);
-  } else {
-    list_push_back(&env->pool->others, &env->in_pool);
-  }
-  if (env->state == ENV_DEAD)
-    timer_clear(env->deadline);
-  else
-    timer_set(env->deadline, state_ms_max(env, env->state));
+static void environment_settle(struct environment *env)
+{
+	count_state(env, env->state, 1);
+	if (env->state == ENV_IDLE) {
+		list_push_front(&env->pool->idle, &env->in_pool);
+		list_push_back(&env->engine->idle, &env->in_idle);
+	} else {
+		list_push_back(&env->pool->others, &env->in_pool);
+	}
+	if (env->state == ENV_DEAD)
+		timer_clear(env->deadline);
+	else
+		timer_set(env->deadline, state_ms_max(env, env->state));
 }
 
-static void environment_unsettle(struct environment *env) {
-  count_state(env, env->state, -1U);
-  list_remove(&env->in_idle);
-  list_remove(&env->in_pool);
+static void environment_unsettle(struct environment *env)
+{
+	count_state(env, env->state, -1U);
+	list_remove(&env->in_idle);
+	list_remove(&env->in_pool);
 }
 
-void environment_join(struct environment *env) {
-  assert(env->state == ENV_BOOTING && !list_linked(&env->in_pool));
-  env->pool->environments++;
-  env->engine->counters.environments++;
-  environment_settle(env);
+void environment_join(struct environment *env)
+{
+	assert(env->state == ENV_BOOTING && !list_linked(&env->in_pool));
+	env->pool->environments++;
+	env->engine->counters.environments++;
+	environment_settle(env);
 }
 
-void environment_enter(struct environment *env, enum environment_state next) {
-  assert(next < ENV_STATES);
-  assert(may_follow[env->state] & BIT(next));
+void environment_enter(struct environment *env, enum environment_state next)
+{
+	assert(next < ENV_STATES);
+	assert(may_follow[env->state] & BIT(next));
 
-  environment_unsettle(env);
-  env->state = next;
-  environment_settle(env);
+	environment_unsettle(env);
+	env->state = next;
+	environment_settle(env);
 }
 
-void environment_stream_name(const struct environment *env, struct buf *out) {
-  timestamp_put_date_path(out, env->created_real_ms);
-  buf_put(out, S("/["));
-  buf_put(out, env->pool->version->version);
-  buf_put(out, S("]"));
-  buf_put(out, str_of(env->stream_id));
+void environment_stream_name(const struct environment *env, struct buf *out)
+{
+	timestamp_put_date_path(out, env->created_real_ms);
+	buf_put(out, S("/["));
+	buf_put(out, env->pool->version->version);
+	buf_put(out, S("]"));
+	buf_put(out, str_of(env->stream_id));
 }
 
 /* --- its work --- */
 
-bool environment_assign(struct environment *env,
-                        struct invocation *invocation) {
-  assert(!env->invocation && !env->is_gone && env->state != ENV_DEAD);
+bool environment_assign(struct environment *env, struct invocation *invocation)
+{
+	assert(!env->invocation && !env->is_gone && env->state != ENV_DEAD);
 
-  invocation_prepare(invocation);
-  if (!runtime_api_send(env, invocation))
-    return false;
-  environment_enter(env, ENV_BUSY);
-  memcpy(env->request_id, invocation->request_id, sizeof(env->request_id));
-  env->invocations++;
-  invocation_start(invocation, env);
-  return true;
+	invocation_prepare(invocation);
+	if (!runtime_api_send(env, invocation))
+		return false;
+	environment_enter(env, ENV_BUSY);
+	memcpy(env->request_id, invocation->request_id, sizeof(env->request_id));
+	env->invocations++;
+	invocation_start(invocation, env);
+	return true;
 }
 
 /* Initialisation is over. In JSON its end is an event; in text only a failure
  * is. */
-static void environment_init_done(struct environment *env) {
-  env->init_us = engine_now_us() - env->spawned_us;
-  environment_log_init(env, NULL, NULL);
+static void environment_init_done(struct environment *env)
+{
+	env->init_us = engine_now_us() - env->spawned_us;
+	environment_log_init(env, NULL, NULL);
 }
 
-void environment_on_next(struct environment *env, struct http_conn *conn) {
-  assert(env->state == ENV_INIT || env->state == ENV_BUSY);
-  assert(!env->next);
+void environment_on_next(struct environment *env, struct http_conn *conn)
+{
+	assert(env->state == ENV_INIT || env->state == ENV_BUSY);
+	assert(!env->next);
 
-  if (env->state == ENV_INIT) {
-    environment_init_done(env);
-  } else if (env->invocation) {
-    environment_log_drain(
-        env); /* not the end of a turn: see invocation_conclude() */
-    invocation_conclude(env->invocation);
-  }
-  env->next = conn;
-  pool_on_free(env);
+	if (env->state == ENV_INIT) {
+		environment_init_done(env);
+	} else if (env->invocation) {
+		environment_log_drain(env); /* not the end of a turn: see invocation_conclude() */
+		invocation_conclude(env->invocation);
+	}
+	env->next = conn;
+	pool_on_free(env);
 }
 
 /* --- the end --- */
 
-void environment_free(struct environment *env) {
-  struct pool *pool = env->pool;
-  struct engine *engine = env->engine;
-  struct function_entry *function = pool->function;
+void environment_free(struct environment *env)
+{
+	struct pool *pool = env->pool;
+	struct engine *engine = env->engine;
+	struct function_entry *function = pool->function;
 
-  assert(!env->invocation && env->state == ENV_DEAD);
-  map_remove(&engine->environments, env->id_key);
-  runtime_api_close(env);
-  if (env->endpoint)
-    engine->options.on_endpoint_gone(engine->options.context, env->endpoint);
-  environment_unsettle(env);
-  environment_discard(env);
-  pool->environments--;
-  engine->counters.environments--;
-  pool_on_lost(pool);
-  function_entry_reap(function);
-  engine_check_drained(engine);
+	assert(!env->invocation && env->state == ENV_DEAD);
+	map_remove(&engine->environments, env->id_key);
+	runtime_api_close(env);
+	if (env->endpoint)
+		engine->options.on_endpoint_gone(engine->options.context, env->endpoint);
+	environment_unsettle(env);
+	environment_discard(env);
+	pool->environments--;
+	engine->counters.environments--;
+	pool_on_lost(pool);
+	function_entry_reap(function);
+	engine_check_drained(engine);
 }
 
-void environment_kill(struct environment *env) {
-  struct sandbox_frame frame = {.head = {.op = FRAME_KILL, .ticket = env->id},
-                                .handle = env->sandbox};
+void environment_kill(struct environment *env)
+{
+	struct sandbox_frame frame = { .head = { .op = FRAME_KILL, .ticket = env->id },
+		.handle = env->sandbox };
 
-  assert(!env->invocation);
-  if (env->state != ENV_DEAD)
-    environment_enter(env, ENV_DEAD);
-  if (env->is_gone) { /* it may have waited for last words, with the timer that
+	assert(!env->invocation);
+	if (env->state != ENV_DEAD)
+		environment_enter(env, ENV_DEAD);
+	if (env->is_gone) { /* it may have waited for last words, with the timer that
                          is off now */
-    loop_defer(env->engine->loop, &env->exit);
-    return;
-  }
-  /* One that is still being made is killed as soon as it has a handle. */
-  if (env->is_kill_asked || !env->has_sandbox)
-    return;
-  env->is_kill_asked = true;
-  int r =
-      warden_ask(env->engine->platform->warden, &frame, sizeof(frame), NULL, 0);
-  if (r < 0)
-    err_log(r, "stop an environment");
+		loop_defer(env->engine->loop, &env->exit);
+		return;
+	}
+	/* One that is still being made is killed as soon as it has a handle. */
+	if (env->is_kill_asked || !env->has_sandbox)
+		return;
+	env->is_kill_asked = true;
+	int r = warden_ask(env->engine->platform->warden, &frame, sizeof(frame), NULL, 0);
+	if (r < 0)
+		err_log(r, "stop an environment");
 }

@@ -24,55 +24,48 @@ struct runtime_pack;
  *	   └────────┴───────┴──────┴────► DEAD ─► (freed when the warden says it
  *is gone)
  */
-enum environment_state {
-  ENV_BOOTING,
-  ENV_INIT,
-  ENV_IDLE,
-  ENV_BUSY,
-  ENV_DEAD,
-  ENV_STATES
-};
+enum environment_state { ENV_BOOTING, ENV_INIT, ENV_IDLE, ENV_BUSY, ENV_DEAD, ENV_STATES };
 
 struct environment {
-  struct engine *engine;
-  struct pool *pool;
-  enum environment_state state;
-  struct list in_pool;
-  struct list in_idle;
-  uint64_t id;
-  str id_key; /* the bytes of `id`: its key in engine->environments */
-  char stream_id[33];
-  struct sandbox_handle sandbox;
-  bool has_sandbox;
-  bool is_kill_asked;
-  struct http_server *runtime_api;
-  struct http_conn *next;      /* the parked GET …/next */
-  struct http_conn *answering; /* sends the answer of the running invocation */
-  void *endpoint;
-  struct invocation *invocation;
-  char request_id[UUID_LEN + 1]; /* of the last invocation it was given */
-  struct timer *deadline;
-  int log_fd;
-  struct watch *log_watch;
-  bool is_log_paused;
-  bool has_printed; /* since the running invocation began */
-  bool is_talker;   /* it printed during the invocation before */
-  struct buf line;  /* a log event that is not whole yet */
-  bool is_frame;    /* it is a frame, see environment_log.c */
-  struct log_stream *stream;
-  const struct runtime_pack *pack;
-  uint64_t created_ms;      /* loop time */
-  uint64_t created_real_ms; /* wall clock: the date in the stream's name */
-  uint64_t spawned_us;
-  uint64_t init_us; /* how long initialisation took, for the first REPORT */
-  bool is_init_reported;
-  uint64_t invocations;
-  bool is_gone;         /* the warden said so: `exit` deals with it */
-  uint64_t gone_ms;     /* loop time */
-  struct deferred exit; /* handled after all ready sockets were read */
-  struct exited_frame exit_frame;
-  struct buf init_error; /* what the runtime posted to init/error */
-  char init_error_type[64];
+	struct engine *engine;
+	struct pool *pool;
+	enum environment_state state;
+	struct list in_pool;
+	struct list in_idle;
+	uint64_t id;
+	str id_key; /* the bytes of `id`: its key in engine->environments */
+	char stream_id[33];
+	struct sandbox_handle sandbox;
+	bool has_sandbox;
+	bool is_kill_asked;
+	struct http_server *runtime_api;
+	struct http_conn *next;	     /* the parked GET …/next */
+	struct http_conn *answering; /* sends the answer of the running invocation */
+	void *endpoint;
+	struct invocation *invocation;
+	char request_id[UUID_LEN + 1]; /* of the last invocation it was given */
+	struct timer *deadline;
+	int log_fd;
+	struct watch *log_watch;
+	bool is_log_paused;
+	bool has_printed; /* since the running invocation began */
+	bool is_talker;	  /* it printed during the invocation before */
+	struct buf line;  /* a log event that is not whole yet */
+	bool is_frame;	  /* it is a frame, see environment_log.c */
+	struct log_stream *stream;
+	const struct runtime_pack *pack;
+	uint64_t created_ms;	  /* loop time */
+	uint64_t created_real_ms; /* wall clock: the date in the stream's name */
+	uint64_t spawned_us;
+	uint64_t init_us; /* how long initialisation took, for the first REPORT */
+	bool is_init_reported;
+	uint64_t invocations;
+	bool is_gone;	      /* the warden said so: `exit` deals with it */
+	uint64_t gone_ms;     /* loop time */
+	struct deferred exit; /* handled after all ready sockets were read */
+	struct exited_frame exit_frame;
+	struct buf init_error; /* what the runtime posted to init/error */
+	char init_error_type[64];
 };
 
 /* A new one becomes its pool's, BOOTING. */
@@ -86,8 +79,7 @@ const char *environment_state_name(enum environment_state state);
  * Give it an invocation: → BUSY. False when its runtime can no longer receive
  * one: the invocation is untouched, and the environment should be killed.
  */
-[[nodiscard]] bool environment_assign(struct environment *env,
-                                      struct invocation *invocation);
+[[nodiscard]] bool environment_assign(struct environment *env, struct invocation *invocation);
 /* The runtime asked for its next invocation: INIT or BUSY → IDLE, or → BUSY
  * when one waits. */
 void environment_on_next(struct environment *env, struct http_conn *conn);
@@ -107,20 +99,17 @@ void environment_stream_name(const struct environment *env, struct buf *out);
 void environment_discard(struct environment *env);
 /* Its sandbox is there: Runtime API listener, AWS endpoint listener, memory
  * peak file (all taken). */
-void environment_on_spawned(struct environment *env,
-                            const struct spawned_frame *frame,
-                            const int fds[static 3]);
+void environment_on_spawned(
+	struct environment *env, const struct spawned_frame *frame, const int fds[static 3]);
 
 /* --- environment_end.c --- */
 
 /* The time of its state is over. */
 void environment_on_deadline(void *env);
 /* The runtime said that it cannot start: the body of init/error. */
-void environment_on_init_error(struct environment *env, str body,
-                               str error_type);
+void environment_on_init_error(struct environment *env, str body, str error_type);
 /* The warden's word that it is gone. Freed later. */
-void environment_on_exited(struct environment *env,
-                           const struct exited_frame *frame);
+void environment_on_exited(struct environment *env, const struct exited_frame *frame);
 /* It cannot be used and that is not the function's fault: whoever waits longest
  * is told, and it is killed. */
 void environment_give_up(struct environment *env);
@@ -141,13 +130,12 @@ void environment_log_finish(struct environment *env);
 void environment_log_close(struct environment *env);
 /* A line of the platform's own, into the log and the running invocation's tail.
  */
-[[gnu::format(printf, 2, 3)]] void
-environment_log_putf(struct environment *env, const char *format, ...);
+[[gnu::format(printf, 2, 3)]] void environment_log_putf(
+	struct environment *env, const char *format, ...);
 /* The same, as it is. */
 void environment_log_put(struct environment *env, str line);
 /* How its initialisation went: see struct log_init. */
-void environment_log_init(struct environment *env, const char *status,
-                          const char *error_type);
+void environment_log_init(struct environment *env, const char *status, const char *error_type);
 
 /* --- environment_block.c --- */
 

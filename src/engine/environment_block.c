@@ -14,110 +14,113 @@
 #include <errno.h>
 #include <stdio.h>
 
-static str env_name(str assignment) {
-  str rest = assignment, name;
+static str env_name(str assignment)
+{
+	str rest = assignment, name;
 
-  return str_cut(&rest, '=', &name) ? name : assignment;
+	return str_cut(&rest, '=', &name) ? name : assignment;
 }
 
-static bool has_name(const str *assignments, uint32_t count, str name) {
-  for (uint32_t i = 0; i < count; i++) {
-    if (str_eq(env_name(assignments[i]), name))
-      return true;
-  }
-  return false;
+static bool has_name(const str *assignments, uint32_t count, str name)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (str_eq(env_name(assignments[i]), name))
+			return true;
+	}
+	return false;
 }
 
-static void put_assignment(struct buf *block, str assignment) {
-  buf_put(block, assignment);
-  buf_put_char(block, '\0');
+static void put_assignment(struct buf *block, str assignment)
+{
+	buf_put(block, assignment);
+	buf_put_char(block, '\0');
 }
 
 /* A default of the node: only when neither the pack nor the function sets it.
  */
-static void put_default(struct buf *block, const struct environment *env,
-                        str assignment) {
-  const struct function_version *version = env->pool->version;
-  str name = env_name(assignment);
+static void put_default(struct buf *block, const struct environment *env, str assignment)
+{
+	const struct function_version *version = env->pool->version;
+	str name = env_name(assignment);
 
-  if (!has_name(version->env, version->env_count, name) &&
-      !has_name(env->pack->env, env->pack->env_count, name))
-    put_assignment(block, assignment);
+	if (!has_name(version->env, version->env_count, name) &&
+		!has_name(env->pack->env, env->pack->env_count, name))
+		put_assignment(block, assignment);
 }
 
-static void put_pack_defaults(struct buf *block,
-                              const struct environment *env) {
-  const struct function_version *version = env->pool->version;
+static void put_pack_defaults(struct buf *block, const struct environment *env)
+{
+	const struct function_version *version = env->pool->version;
 
-  for (uint32_t i = 0; i < env->pack->env_count; i++) {
-    if (!has_name(version->env, version->env_count,
-                  env_name(env->pack->env[i])))
-      put_assignment(block, env->pack->env[i]);
-  }
+	for (uint32_t i = 0; i < env->pack->env_count; i++) {
+		if (!has_name(version->env, version->env_count, env_name(env->pack->env[i])))
+			put_assignment(block, env->pack->env[i]);
+	}
 }
 
-static void put(struct buf *block, const char *name, str value) {
-  buf_put(block, str_of(name));
-  buf_put_char(block, '=');
-  buf_put(block, value);
-  buf_put_char(block, '\0');
+static void put(struct buf *block, const char *name, str value)
+{
+	buf_put(block, str_of(name));
+	buf_put_char(block, '=');
+	buf_put(block, value);
+	buf_put_char(block, '\0');
 }
 
-static void put_reserved(struct buf *block, const struct environment *env) {
-  const struct function_version *version = env->pool->version;
-  char memory[16];
-  int len = snprintf(memory, sizeof(memory), "%u", version->memory_mb);
+static void put_reserved(struct buf *block, const struct environment *env)
+{
+	const struct function_version *version = env->pool->version;
+	char memory[16];
+	int len = snprintf(memory, sizeof(memory), "%u", version->memory_mb);
 
-  put(block, "_HANDLER", version->handler);
-  put(block, "AWS_LAMBDA_RUNTIME_API", S("127.0.0.1:9001"));
-  put(block, "LAMBDA_TASK_ROOT", S("/var/task"));
-  put(block, "LAMBDA_RUNTIME_DIR", S("/var/runtime"));
-  put(block, "AWS_LAMBDA_FUNCTION_NAME", version->name);
-  put(block, "AWS_LAMBDA_FUNCTION_VERSION", version->version);
-  put(block, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", (str){memory, (size_t)len});
-  put(block, "AWS_LAMBDA_LOG_GROUP_NAME", version->log_group);
-  buf_put(block, S("AWS_LAMBDA_LOG_STREAM_NAME="));
-  environment_stream_name(env, block);
-  buf_put_char(block, '\0');
-  put(block, "AWS_LAMBDA_LOG_FORMAT",
-      version->log_is_json ? S("JSON") : S("Text"));
-  if (version->log_is_json)
-    put(block, "AWS_LAMBDA_LOG_LEVEL", version->log_level_app);
-  put(block, "AWS_REGION", version->region);
-  put(block, "AWS_DEFAULT_REGION", version->region);
-  put(block, "AWS_LAMBDA_INITIALIZATION_TYPE", S("on-demand"));
-  /* A function that brings its own runtime is not told of ours. */
-  if (env->pack->version.len) {
-    buf_put(block, S("AWS_EXECUTION_ENV=AWS_Lambda_"));
-    buf_put(block, version->runtime);
-    buf_put_char(block, '\0');
-    put(block, "_LAMBDA_TELEMETRY_LOG_FD", S("1"));
-  }
-  /* On this node an access key of twelve digits names its own account. */
-  put(block, "AWS_ACCESS_KEY_ID", version->account);
-  put(block, "AWS_SECRET_ACCESS_KEY", S("mayfly"));
-  put(block, "AWS_SESSION_TOKEN", S("mayfly"));
+	put(block, "_HANDLER", version->handler);
+	put(block, "AWS_LAMBDA_RUNTIME_API", S("127.0.0.1:9001"));
+	put(block, "LAMBDA_TASK_ROOT", S("/var/task"));
+	put(block, "LAMBDA_RUNTIME_DIR", S("/var/runtime"));
+	put(block, "AWS_LAMBDA_FUNCTION_NAME", version->name);
+	put(block, "AWS_LAMBDA_FUNCTION_VERSION", version->version);
+	put(block, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", (str){ memory, (size_t)len });
+	put(block, "AWS_LAMBDA_LOG_GROUP_NAME", version->log_group);
+	buf_put(block, S("AWS_LAMBDA_LOG_STREAM_NAME="));
+	environment_stream_name(env, block);
+	buf_put_char(block, '\0');
+	put(block, "AWS_LAMBDA_LOG_FORMAT", version->log_is_json ? S("JSON") : S("Text"));
+	if (version->log_is_json)
+		put(block, "AWS_LAMBDA_LOG_LEVEL", version->log_level_app);
+	put(block, "AWS_REGION", version->region);
+	put(block, "AWS_DEFAULT_REGION", version->region);
+	put(block, "AWS_LAMBDA_INITIALIZATION_TYPE", S("on-demand"));
+	/* A function that brings its own runtime is not told of ours. */
+	if (env->pack->version.len) {
+		buf_put(block, S("AWS_EXECUTION_ENV=AWS_Lambda_"));
+		buf_put(block, version->runtime);
+		buf_put_char(block, '\0');
+		put(block, "_LAMBDA_TELEMETRY_LOG_FD", S("1"));
+	}
+	/* On this node an access key of twelve digits names its own account. */
+	put(block, "AWS_ACCESS_KEY_ID", version->account);
+	put(block, "AWS_SECRET_ACCESS_KEY", S("mayfly"));
+	put(block, "AWS_SESSION_TOKEN", S("mayfly"));
 }
 
-int environment_block(const struct environment *env, int *ret_fd) {
-  const struct function_version *version = env->pool->version;
-  struct buf block;
+int environment_block(const struct environment *env, int *ret_fd)
+{
+	const struct function_version *version = env->pool->version;
+	struct buf block;
 
-  buf_init(&block, ENV_BLOCK_MAX);
-  put_default(&block, env, S("TZ=:UTC"));
-  put_default(&block, env, S("LANG=en_US.UTF-8"));
-  put_default(&block, env, S("PATH=/usr/local/bin:/usr/bin:/bin:/opt/bin"));
-  put_default(&block, env,
-              S("LD_LIBRARY_PATH=/var/task:/var/task/lib:/opt/lib"));
-  put_default(&block, env, S("AWS_ENDPOINT_URL=http://127.0.0.1:4566"));
-  put_pack_defaults(&block, env);
-  for (uint32_t i = 0; i < version->env_count; i++)
-    put_assignment(&block, version->env[i]);
-  put_reserved(&block, env);
+	buf_init(&block, ENV_BLOCK_MAX);
+	put_default(&block, env, S("TZ=:UTC"));
+	put_default(&block, env, S("LANG=en_US.UTF-8"));
+	put_default(&block, env, S("PATH=/usr/local/bin:/usr/bin:/bin:/opt/bin"));
+	put_default(&block, env, S("LD_LIBRARY_PATH=/var/task:/var/task/lib:/opt/lib"));
+	put_default(&block, env, S("AWS_ENDPOINT_URL=http://127.0.0.1:4566"));
+	put_pack_defaults(&block, env);
+	for (uint32_t i = 0; i < version->env_count; i++)
+		put_assignment(&block, version->env[i]);
+	put_reserved(&block, env);
 
-  int r = block.err == -EOVERFLOW ? -E2BIG : block.err;
-  if (r == 0)
-    r = fd_sealed("environment", buf_str(&block), ret_fd);
-  buf_done(&block);
-  return err_pass(r);
+	int r = block.err == -EOVERFLOW ? -E2BIG : block.err;
+	if (r == 0)
+		r = fd_sealed("environment", buf_str(&block), ret_fd);
+	buf_done(&block);
+	return err_pass(r);
 }

@@ -32,79 +32,79 @@
 #include <string.h>
 
 enum {
-  LAST_WORDS_STEP_MS = 1,
-  LAST_WORDS_MS_MAX = 2'000,
-  INIT_ERROR_EXIT_MS =
-      1'000, /* a runtime that has told its init error exits by itself */
+	LAST_WORDS_STEP_MS = 1,
+	LAST_WORDS_MS_MAX = 2'000,
+	INIT_ERROR_EXIT_MS = 1'000, /* a runtime that has told its init error exits by itself */
 };
 
-static struct invocation *environment_victim(struct environment *env) {
-  if (env->state == ENV_BUSY)
-    return env->invocation;
-  return pool_take_waiter(env->pool);
+static struct invocation *environment_victim(struct environment *env)
+{
+	if (env->state == ENV_BUSY)
+		return env->invocation;
+	return pool_take_waiter(env->pool);
 }
 
-static bool is_starting(const struct environment *env) {
-  return env->state == ENV_BOOTING || env->state == ENV_INIT;
+static bool is_starting(const struct environment *env)
+{
+	return env->state == ENV_BOOTING || env->state == ENV_INIT;
 }
 
-void environment_give_up(struct environment *env) {
-  struct invocation *victim = environment_victim(env);
+void environment_give_up(struct environment *env)
+{
+	struct invocation *victim = environment_victim(env);
 
-  assert(is_starting(env));
-  env->engine->counters.spawn_failures++;
-  if (victim)
-    invocation_refuse(victim, INVOKE_FAULT,
-                      S("The execution environment could not be started."));
-  environment_kill(env);
+	assert(is_starting(env));
+	env->engine->counters.spawn_failures++;
+	if (victim)
+		invocation_refuse(
+			victim, INVOKE_FAULT, S("The execution environment could not be started."));
+	environment_kill(env);
 }
 
 /* --- in words --- */
 
 static const struct {
-  int number;
-  const char *name;
+	int number;
+	const char *name;
 } signal_names[] = {
-    {SIGKILL, "killed"},
-    {SIGSEGV, "segmentation fault"},
-    {SIGABRT, "aborted"},
-    {SIGBUS, "bus error"},
-    {SIGILL, "illegal instruction"},
-    {SIGFPE, "floating point exception"},
-    {SIGHUP, "hangup"},
-    {SIGTERM, "terminated"},
-    {SIGINT, "interrupt"},
-    {SIGQUIT, "quit"},
-    {SIGPIPE, "broken pipe"},
-    {SIGALRM, "alarm clock"},
-    {SIGSYS, "bad system call"},
-    {SIGTRAP, "trace/breakpoint trap"},
+	{ SIGKILL, "killed" },
+	{ SIGSEGV, "segmentation fault" },
+	{ SIGABRT, "aborted" },
+	{ SIGBUS, "bus error" },
+	{ SIGILL, "illegal instruction" },
+	{ SIGFPE, "floating point exception" },
+	{ SIGHUP, "hangup" },
+	{ SIGTERM, "terminated" },
+	{ SIGINT, "interrupt" },
+	{ SIGQUIT, "quit" },
+	{ SIGPIPE, "broken pipe" },
+	{ SIGALRM, "alarm clock" },
+	{ SIGSYS, "bad system call" },
+	{ SIGTRAP, "trace/breakpoint trap" },
 };
 
-static void describe_signal(int number, char *to, size_t size) {
-  for (size_t i = 0; i < ARRAY_LEN(signal_names); i++) {
-    if (signal_names[i].number == number) {
-      (void)snprintf(to, size, "Runtime exited with error: signal: %s",
-                     signal_names[i].name);
-      return;
-    }
-  }
-  (void)snprintf(to, size, "Runtime exited with error: signal: signal %d",
-                 number);
+static void describe_signal(int number, char *to, size_t size)
+{
+	for (size_t i = 0; i < ARRAY_LEN(signal_names); i++) {
+		if (signal_names[i].number == number) {
+			(void)snprintf(to, size, "Runtime exited with error: signal: %s",
+				signal_names[i].name);
+			return;
+		}
+	}
+	(void)snprintf(to, size, "Runtime exited with error: signal: signal %d", number);
 }
 
 /* "Runtime exited with error: exit status 127", as Lambda's own init words it
  * (Go's os/exec). */
-static void describe_exit(const struct exited_frame *frame, char *to,
-                          size_t size) {
-  if (frame->kind == EXIT_STATUS && frame->value == 0)
-    (void)snprintf(to, size, "Runtime exited without providing a reason");
-  else if (frame->kind == EXIT_STATUS)
-    (void)snprintf(to, size, "Runtime exited with error: exit status %u",
-                   frame->value);
-  else
-    describe_signal(frame->kind == EXIT_SIGNAL ? (int)frame->value : SIGKILL,
-                    to, size);
+static void describe_exit(const struct exited_frame *frame, char *to, size_t size)
+{
+	if (frame->kind == EXIT_STATUS && frame->value == 0)
+		(void)snprintf(to, size, "Runtime exited without providing a reason");
+	else if (frame->kind == EXIT_STATUS)
+		(void)snprintf(to, size, "Runtime exited with error: exit status %u", frame->value);
+	else
+		describe_signal(frame->kind == EXIT_SIGNAL ? (int)frame->value : SIGKILL, to, size);
 }
 
 /* --- it did not start --- */
@@ -114,219 +114,219 @@ static void describe_exit(const struct exited_frame *frame, char *to,
  * That is the function's fault only where the entry point is the function's: a
  * pack that brings an interpreter has a version.
  */
-static bool blame_entry_point(struct environment *env,
-                              struct invocation *victim,
-                              const struct exited_frame *frame) {
-  if (env->pack->version.len ||
-      strncmp(frame->step, "exec", sizeof(frame->step)) != 0)
-    return false;
-  const char *reason = frame->value == EACCES    ? "permission denied"
-                       : frame->value == ENOEXEC ? "exec format error"
-                                                 : NULL;
-  if (reason)
-    invocation_fail(victim, "error", "Runtime.InvalidEntrypoint",
-                    "RequestId: %s Error: fork/exec /var/task/bootstrap: %s",
-                    victim->request_id, reason);
-  else
-    invocation_fail(victim, "error", "Runtime.InvalidEntrypoint",
-                    "RequestId: %s Error: Couldn't find valid bootstrap(s): "
-                    "[/var/task/bootstrap /opt/bootstrap]",
-                    victim->request_id);
-  return true;
+static bool blame_entry_point(
+	struct environment *env, struct invocation *victim, const struct exited_frame *frame)
+{
+	if (env->pack->version.len || strncmp(frame->step, "exec", sizeof(frame->step)) != 0)
+		return false;
+	const char *reason = frame->value == EACCES ? "permission denied"
+		: frame->value == ENOEXEC	    ? "exec format error"
+						    : NULL;
+	if (reason)
+		invocation_fail(victim, "error", "Runtime.InvalidEntrypoint",
+			"RequestId: %s Error: fork/exec /var/task/bootstrap: %s",
+			victim->request_id, reason);
+	else
+		invocation_fail(victim, "error", "Runtime.InvalidEntrypoint",
+			"RequestId: %s Error: Couldn't find valid bootstrap(s): "
+			"[/var/task/bootstrap /opt/bootstrap]",
+			victim->request_id);
+	return true;
 }
 
-static void environment_not_started(struct environment *env,
-                                    const struct exited_frame *frame) {
-  struct invocation *victim = environment_victim(env);
-  char step[STEP_NAME_MAX + 1];
+static void environment_not_started(struct environment *env, const struct exited_frame *frame)
+{
+	struct invocation *victim = environment_victim(env);
+	char step[STEP_NAME_MAX + 1];
 
-  memcpy(step, frame->step, STEP_NAME_MAX);
-  step[STEP_NAME_MAX] = '\0';
-  env->engine->counters.spawn_failures++;
-  log_error("environment_not_started",
-            LOG_STR("function", env->pool->version->name),
-            LOG_TEXT("step", step), LOG_ERRNO("error", (int)frame->value));
-  if (victim && !blame_entry_point(env, victim, frame))
-    invocation_refuse(victim, INVOKE_FAULT,
-                      S("The execution environment could not be started."));
+	memcpy(step, frame->step, STEP_NAME_MAX);
+	step[STEP_NAME_MAX] = '\0';
+	env->engine->counters.spawn_failures++;
+	log_error("environment_not_started", LOG_STR("function", env->pool->version->name),
+		LOG_TEXT("step", step), LOG_ERRNO("error", (int)frame->value));
+	if (victim && !blame_entry_point(env, victim, frame))
+		invocation_refuse(
+			victim, INVOKE_FAULT, S("The execution environment could not be started."));
 }
 
 /* --- it crashed --- */
 
-static void invocation_crash(struct invocation *invocation,
-                             struct environment *env, const char *words) {
-  if (env->init_error.len) {
-    invocation_fail_with(invocation, buf_str(&env->init_error),
-                         str_of(env->init_error_type));
-    return;
-  }
-  if (!env->pool->version->log_is_json)
-    environment_log_putf(env, "RequestId: %s Error: %s\nRuntime.ExitError\n",
-                         invocation->request_id, words);
-  invocation_fail(invocation, "error", "Runtime.ExitError",
-                  "RequestId: %s Error: %s", invocation->request_id, words);
+static void invocation_crash(
+	struct invocation *invocation, struct environment *env, const char *words)
+{
+	if (env->init_error.len) {
+		invocation_fail_with(
+			invocation, buf_str(&env->init_error), str_of(env->init_error_type));
+		return;
+	}
+	if (!env->pool->version->log_is_json)
+		environment_log_putf(env, "RequestId: %s Error: %s\nRuntime.ExitError\n",
+			invocation->request_id, words);
+	invocation_fail(invocation, "error", "Runtime.ExitError", "RequestId: %s Error: %s",
+		invocation->request_id, words);
 }
 
 /* The invocation that waited for this environment fails as if it had been given
  * to it. */
-static void invocation_start_failed(struct invocation *invocation,
-                                    struct environment *env) {
-  invocation_prepare(invocation);
-  invocation_start(invocation, env);
+static void invocation_start_failed(struct invocation *invocation, struct environment *env)
+{
+	invocation_prepare(invocation);
+	invocation_start(invocation, env);
 }
 
-static void environment_crashed(struct environment *env, const char *words) {
-  struct invocation *victim = environment_victim(env);
-  bool was_starting = is_starting(env);
+static void environment_crashed(struct environment *env, const char *words)
+{
+	struct invocation *victim = environment_victim(env);
+	bool was_starting = is_starting(env);
 
-  env->engine->counters.crashes++;
-  if (was_starting)
-    environment_log_init(env, "error",
-                         env->init_error.len ? env->init_error_type
-                                             : "Runtime.ExitError");
-  if (!victim)
-    return;
-  if (was_starting)
-    invocation_start_failed(victim, env);
-  invocation_crash(victim, env, words);
+	env->engine->counters.crashes++;
+	if (was_starting)
+		environment_log_init(env, "error",
+			env->init_error.len ? env->init_error_type : "Runtime.ExitError");
+	if (!victim)
+		return;
+	if (was_starting)
+		invocation_start_failed(victim, env);
+	invocation_crash(victim, env, words);
 }
 
-void environment_on_init_error(struct environment *env, str body,
-                               str error_type) {
-  buf_clear(&env->init_error);
-  buf_put(&env->init_error, body);
-  if (!error_type.len || str_to_array(error_type, env->init_error_type,
-                                      sizeof(env->init_error_type)) < 0)
-    (void)str_to_array(S("Runtime.Unknown"), env->init_error_type,
-                       sizeof(env->init_error_type));
-  if (env->init_error.len)
-    timer_set(env->deadline, INIT_ERROR_EXIT_MS);
+void environment_on_init_error(struct environment *env, str body, str error_type)
+{
+	buf_clear(&env->init_error);
+	buf_put(&env->init_error, body);
+	if (!error_type.len ||
+		str_to_array(error_type, env->init_error_type, sizeof(env->init_error_type)) < 0)
+		(void)str_to_array(
+			S("Runtime.Unknown"), env->init_error_type, sizeof(env->init_error_type));
+	if (env->init_error.len)
+		timer_set(env->deadline, INIT_ERROR_EXIT_MS);
 }
 
 /* --- it exited --- */
 
-static void environment_judge(struct environment *env,
-                              const struct exited_frame *frame) {
-  char words[96];
+static void environment_judge(struct environment *env, const struct exited_frame *frame)
+{
+	char words[96];
 
-  if (frame->kind == EXIT_OOM)
-    env->engine->counters.out_of_memory++;
-  if (frame->kind == EXIT_NO_START && is_starting(env)) {
-    environment_not_started(env, frame);
-    return;
-  }
-  if (env->state == ENV_IDLE)
-    return;
-  describe_exit(frame, words, sizeof(words));
-  environment_crashed(env, words);
+	if (frame->kind == EXIT_OOM)
+		env->engine->counters.out_of_memory++;
+	if (frame->kind == EXIT_NO_START && is_starting(env)) {
+		environment_not_started(env, frame);
+		return;
+	}
+	if (env->state == ENV_IDLE)
+		return;
+	describe_exit(frame, words, sizeof(words));
+	environment_crashed(env, words);
 }
 
 /* The runtime is dead, but what it said last has not been read. */
-static bool may_still_answer(const struct environment *env) {
-  bool is_awaited =
-      env->state == ENV_INIT ||
-      (env->state == ENV_BUSY && env->invocation && !env->invocation->is_ended);
+static bool may_still_answer(const struct environment *env)
+{
+	bool is_awaited = env->state == ENV_INIT ||
+		(env->state == ENV_BUSY && env->invocation && !env->invocation->is_ended);
 
-  return is_awaited && runtime_api_is_heard(env) &&
-         loop_now_ms(env->engine->loop) - env->gone_ms < LAST_WORDS_MS_MAX;
+	return is_awaited && runtime_api_is_heard(env) &&
+		loop_now_ms(env->engine->loop) - env->gone_ms < LAST_WORDS_MS_MAX;
 }
 
-static void environment_end(struct deferred *self) {
-  struct environment *env = list_entry(self, struct environment, exit);
+static void environment_end(struct deferred *self)
+{
+	struct environment *env = list_entry(self, struct environment, exit);
 
-  if (may_still_answer(env)) {
-    timer_set(env->deadline, LAST_WORDS_STEP_MS);
-    return;
-  }
-  environment_log_finish(env);
-  log_stream_set_memory_peak(env->stream, env->exit_frame.memory_peak);
-  if (env->invocation && env->invocation->is_ended)
-    invocation_conclude(env->invocation);
-  if (env->state != ENV_DEAD) {
-    environment_judge(env, &env->exit_frame);
-    environment_enter(env, ENV_DEAD);
-  }
-  environment_free(env);
+	if (may_still_answer(env)) {
+		timer_set(env->deadline, LAST_WORDS_STEP_MS);
+		return;
+	}
+	environment_log_finish(env);
+	log_stream_set_memory_peak(env->stream, env->exit_frame.memory_peak);
+	if (env->invocation && env->invocation->is_ended)
+		invocation_conclude(env->invocation);
+	if (env->state != ENV_DEAD) {
+		environment_judge(env, &env->exit_frame);
+		environment_enter(env, ENV_DEAD);
+	}
+	environment_free(env);
 }
 
-void environment_on_exited(struct environment *env,
-                           const struct exited_frame *frame) {
-  assert(!env->is_gone);
-  env->is_gone = true;
-  env->gone_ms = loop_now_ms(env->engine->loop);
-  env->exit_frame = *frame;
-  env->exit.run = environment_end;
-  loop_defer(env->engine->loop, &env->exit);
+void environment_on_exited(struct environment *env, const struct exited_frame *frame)
+{
+	assert(!env->is_gone);
+	env->is_gone = true;
+	env->gone_ms = loop_now_ms(env->engine->loop);
+	env->exit_frame = *frame;
+	env->exit.run = environment_end;
+	loop_defer(env->engine->loop, &env->exit);
 }
 
 /* --- it takes too long --- */
 
-static void log_timeout(struct environment *env,
-                        const struct invocation *victim, const char *time) {
-  char text[64];
-  struct buf stamp;
+static void log_timeout(struct environment *env, const struct invocation *victim, const char *time)
+{
+	char text[64];
+	struct buf stamp;
 
-  if (env->pool->version->log_is_json)
-    return; /* the status of platform.report tells it */
-  buf_init_over(&stamp, text, sizeof(text));
-  timestamp_put_iso8601(&stamp, clock_real_ms(), true);
-  environment_log_putf(env, "%s %s Task timed out after %s seconds\n\n",
-                       buf_cstr(&stamp), victim->request_id, time);
+	if (env->pool->version->log_is_json)
+		return; /* the status of platform.report tells it */
+	buf_init_over(&stamp, text, sizeof(text));
+	timestamp_put_iso8601(&stamp, clock_real_ms(), true);
+	environment_log_putf(env, "%s %s Task timed out after %s seconds\n\n", buf_cstr(&stamp),
+		victim->request_id, time);
 }
 
 /* "Task timed out after 3.00 seconds". */
-static void environment_timed_out(struct environment *env) {
-  struct invocation *victim = environment_victim(env);
-  uint32_t timeout_ms = env->pool->version->timeout_ms;
-  char time[32];
+static void environment_timed_out(struct environment *env)
+{
+	struct invocation *victim = environment_victim(env);
+	uint32_t timeout_ms = env->pool->version->timeout_ms;
+	char time[32];
 
-  env->engine->counters.timeouts++;
-  environment_log_drain(env);
-  environment_log_end_line(env);
-  if (env->state == ENV_INIT)
-    environment_log_init(env, "timeout", NULL);
-  if (!victim)
-    return;
-  if (env->state == ENV_INIT)
-    invocation_start_failed(victim, env);
-  (void)snprintf(time, sizeof(time), "%u.%02u", timeout_ms / 1000,
-                 timeout_ms % 1000 / 10);
-  log_timeout(env, victim, time);
-  invocation_fail(victim, "timeout", "Sandbox.Timedout",
-                  "RequestId: %s Error: Task timed out after %s seconds",
-                  victim->request_id, time);
+	env->engine->counters.timeouts++;
+	environment_log_drain(env);
+	environment_log_end_line(env);
+	if (env->state == ENV_INIT)
+		environment_log_init(env, "timeout", NULL);
+	if (!victim)
+		return;
+	if (env->state == ENV_INIT)
+		invocation_start_failed(victim, env);
+	(void)snprintf(time, sizeof(time), "%u.%02u", timeout_ms / 1000, timeout_ms % 1000 / 10);
+	log_timeout(env, victim, time);
+	invocation_fail(victim, "timeout", "Sandbox.Timedout",
+		"RequestId: %s Error: Task timed out after %s seconds", victim->request_id, time);
 }
 
-void environment_on_deadline(void *context) {
-  struct environment *env = context;
+void environment_on_deadline(void *context)
+{
+	struct environment *env = context;
 
-  if (env->is_gone) {
-    loop_defer(env->engine->loop, &env->exit);
-    return;
-  }
-  switch (env->state) {
-  case ENV_BOOTING:
-    log_error("environment_boot_timeout",
-              LOG_STR("function", env->pool->version->name));
-    environment_give_up(env);
-    return;
-  case ENV_INIT:
-    if (env->init_error.len)
-      environment_crashed(env, "");
-    else
-      environment_timed_out(env);
-    break;
-  case ENV_BUSY:
-    if (env->invocation && !env->invocation->is_ended)
-      environment_timed_out(env);
-    else if (env->invocation) /* answered in this very moment */
-      invocation_conclude(env->invocation);
-    break;
-  case ENV_IDLE:
-  case ENV_DEAD:
-  case ENV_STATES:
-    break;
-  }
-  if (env->state != ENV_DEAD)
-    environment_kill(env);
+	if (env->is_gone) {
+		loop_defer(env->engine->loop, &env->exit);
+		return;
+	}
+	switch (env->state) {
+	case ENV_BOOTING:
+		log_error(
+			"environment_boot_timeout", LOG_STR("function", env->pool->version->name));
+		environment_give_up(env);
+		return;
+	case ENV_INIT:
+		if (env->init_error.len)
+			environment_crashed(env, "");
+		else
+			environment_timed_out(env);
+		break;
+	case ENV_BUSY:
+		if (env->invocation && !env->invocation->is_ended)
+			environment_timed_out(env);
+		else if (env->invocation) /* answered in this very moment */
+			invocation_conclude(env->invocation);
+		break;
+	case ENV_IDLE:
+	case ENV_DEAD:
+	case ENV_STATES:
+		break;
+	}
+	if (env->state != ENV_DEAD)
+		environment_kill(env);
 }

@@ -29,206 +29,219 @@
 #include <unistd.h>
 
 enum {
-  READ_SIZE = 64 * 1024,
-  READS_PER_TURN = 16,
-  FRAME_HEAD = 16,
-  LINE_KEEP = 16 * 1024, /* a longer buffer is freed with its line */
+	READ_SIZE = 64 * 1024,
+	READS_PER_TURN = 16,
+	FRAME_HEAD = 16,
+	LINE_KEEP = 16 * 1024, /* a longer buffer is freed with its line */
 };
 
-void environment_log_put(struct environment *env, str line) {
-  log_stream_put(env->stream, clock_real_ms(), line);
-  if (env->invocation)
-    invocation_tail_put(env->invocation, line);
+void environment_log_put(struct environment *env, str line)
+{
+	log_stream_put(env->stream, clock_real_ms(), line);
+	if (env->invocation)
+		invocation_tail_put(env->invocation, line);
 }
 
-void environment_log_putf(struct environment *env, const char *format, ...) {
-  char text[1024];
-  va_list args;
+void environment_log_putf(struct environment *env, const char *format, ...)
+{
+	char text[1024];
+	va_list args;
 
-  va_start(args, format);
-  int len = vsnprintf(text, sizeof(text), format, args);
-  va_end(args);
-  if (len > 0)
-    environment_log_put(env, (str){text, MIN((size_t)len, sizeof(text) - 1)});
+	va_start(args, format);
+	int len = vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (len > 0)
+		environment_log_put(env, (str){ text, MIN((size_t)len, sizeof(text) - 1) });
 }
 
-void environment_log_init(struct environment *env, const char *status,
-                          const char *error_type) {
-  const struct function_version *version = env->pool->version;
-  enum log_weight weight = status ? LOG_WEIGHT_WARN : LOG_WEIGHT_DEBUG;
-  struct log_init init = {
-      .version = version,
-      .duration_us = env->spawned_us ? engine_now_us() - env->spawned_us : 0,
-      .status = status,
-      .error_type = error_type,
-  };
-  char text[1024];
-  struct buf line;
+void environment_log_init(struct environment *env, const char *status, const char *error_type)
+{
+	const struct function_version *version = env->pool->version;
+	enum log_weight weight = status ? LOG_WEIGHT_WARN : LOG_WEIGHT_DEBUG;
+	struct log_init init = {
+		.version = version,
+		.duration_us = env->spawned_us ? engine_now_us() - env->spawned_us : 0,
+		.status = status,
+		.error_type = error_type,
+	};
+	char text[1024];
+	struct buf line;
 
-  if (!version->log_is_json && status) {
-    buf_init_over(&line, text, sizeof(text));
-    log_put_init_report(&line, &init);
-    environment_log_put(env, buf_str(&line));
-  }
-  if (!version->log_is_json || !log_lines_want(version, weight))
-    return;
-  for (int i = 0; i < 2; i++) {
-    buf_init_over(&line, text, sizeof(text));
-    log_put_init_event(&line, &init, i == 1, clock_real_ms());
-    environment_log_put(env, buf_str(&line));
-  }
+	if (!version->log_is_json && status) {
+		buf_init_over(&line, text, sizeof(text));
+		log_put_init_report(&line, &init);
+		environment_log_put(env, buf_str(&line));
+	}
+	if (!version->log_is_json || !log_lines_want(version, weight))
+		return;
+	for (int i = 0; i < 2; i++) {
+		buf_init_over(&line, text, sizeof(text));
+		log_put_init_event(&line, &init, i == 1, clock_real_ms());
+		environment_log_put(env, buf_str(&line));
+	}
 }
 
-void environment_log_end_line(struct environment *env) {
-  if (!env->line.len)
-    return;
-  environment_log_put(
-      env, str_from(buf_str(&env->line), env->is_frame ? FRAME_HEAD : 0));
-  env->is_frame = false;
-  if (env->line.size > LINE_KEEP)
-    buf_done(&env->line);
-  else
-    buf_clear(&env->line);
+void environment_log_end_line(struct environment *env)
+{
+	if (!env->line.len)
+		return;
+	environment_log_put(env, str_from(buf_str(&env->line), env->is_frame ? FRAME_HEAD : 0));
+	env->is_frame = false;
+	if (env->line.size > LINE_KEEP)
+		buf_done(&env->line);
+	else
+		buf_clear(&env->line);
 }
 
 /* The length of a frame's text, or -1 when these are no frame's first bytes. */
-static int64_t frame_text_len(str head) {
-  const unsigned char *at = (const unsigned char *)head.at;
-  /* 0xa55a0002 JSON, 0xa55a0003 text; bits 2 to 5 are the level. */
-  bool is_frame = at[0] == 0xa5 && at[1] == 0x5a && at[2] == 0 &&
-                  (at[3] & 0xc3) >= 2 && (at[3] & 0xc3) <= 3;
-  uint32_t len = (uint32_t)at[4] << 24 | (uint32_t)at[5] << 16 |
-                 (uint32_t)at[6] << 8 | at[7];
+static int64_t frame_text_len(str head)
+{
+	const unsigned char *at = (const unsigned char *)head.at;
+	/* 0xa55a0002 JSON, 0xa55a0003 text; bits 2 to 5 are the level. */
+	bool is_frame = at[0] == 0xa5 && at[1] == 0x5a && at[2] == 0 && (at[3] & 0xc3) >= 2 &&
+		(at[3] & 0xc3) <= 3;
+	uint32_t len = (uint32_t)at[4] << 24 | (uint32_t)at[5] << 16 | (uint32_t)at[6] << 8 | at[7];
 
-  return is_frame && len <= LOG_LINE_MAX ? (int64_t)len : -1;
+	return is_frame && len <= LOG_LINE_MAX ? (int64_t)len : -1;
 }
 
 /* Move up to `count` bytes from *bytes to the line that is being put together.
  */
-static void line_take(struct environment *env, str *bytes, size_t count) {
-  count = MIN(count, bytes->len);
-  buf_put(&env->line, str_slice(*bytes, 0, count));
-  *bytes = str_from(*bytes, count);
+static void line_take(struct environment *env, str *bytes, size_t count)
+{
+	count = MIN(count, bytes->len);
+	buf_put(&env->line, str_slice(*bytes, 0, count));
+	*bytes = str_from(*bytes, count);
 }
 
 /* Go on with a frame; what turns out to be none is text from here on. */
-static void log_take_frame(struct environment *env, str *bytes) {
-  if (env->line.len < FRAME_HEAD)
-    line_take(env, bytes, FRAME_HEAD - env->line.len);
-  if (env->line.len < FRAME_HEAD)
-    return;
-  int64_t len = frame_text_len(buf_str(&env->line));
-  if (len < 0) {
-    env->is_frame = false;
-    return;
-  }
-  line_take(env, bytes, FRAME_HEAD + (size_t)len - env->line.len);
-  if (env->line.len == FRAME_HEAD + (size_t)len)
-    environment_log_end_line(env);
+static void log_take_frame(struct environment *env, str *bytes)
+{
+	if (env->line.len < FRAME_HEAD)
+		line_take(env, bytes, FRAME_HEAD - env->line.len);
+	if (env->line.len < FRAME_HEAD)
+		return;
+	int64_t len = frame_text_len(buf_str(&env->line));
+	if (len < 0) {
+		env->is_frame = false;
+		return;
+	}
+	line_take(env, bytes, FRAME_HEAD + (size_t)len - env->line.len);
+	if (env->line.len == FRAME_HEAD + (size_t)len)
+		environment_log_end_line(env);
 }
 
 /* Go on with a line of text, up to its newline. */
-static void log_take_text(struct environment *env, str *bytes) {
-  ptrdiff_t newline = str_find(*bytes, '\n');
-  size_t len = newline < 0 ? bytes->len : (size_t)newline + 1;
+static void log_take_text(struct environment *env, str *bytes)
+{
+	ptrdiff_t newline = str_find(*bytes, '\n');
+	size_t len = newline < 0 ? bytes->len : (size_t)newline + 1;
 
-  if (newline >= 0 && !env->line.len) { /* whole, where it lies */
-    environment_log_put(env, str_slice(*bytes, 0, len));
-    *bytes = str_from(*bytes, len);
-    return;
-  }
-  line_take(env, bytes,
-            MIN(len, LOG_LINE_MAX - MIN(env->line.len, LOG_LINE_MAX - 1)));
-  if (env->line.err)
-    return;
-  if (env->line.at[env->line.len - 1] == '\n' || env->line.len >= LOG_LINE_MAX)
-    environment_log_end_line(env);
+	if (newline >= 0 && !env->line.len) { /* whole, where it lies */
+		environment_log_put(env, str_slice(*bytes, 0, len));
+		*bytes = str_from(*bytes, len);
+		return;
+	}
+	line_take(env, bytes, MIN(len, LOG_LINE_MAX - MIN(env->line.len, LOG_LINE_MAX - 1)));
+	if (env->line.err)
+		return;
+	if (env->line.at[env->line.len - 1] == '\n' || env->line.len >= LOG_LINE_MAX)
+		environment_log_end_line(env);
 }
 
 /* Cut `bytes` into events; what is not whole yet waits in env->line. */
-static void log_split(struct environment *env, str bytes) {
-  while (bytes.len && !env->line.err) {
-    if (!env->line.len)
-      env->is_frame = (unsigned char)bytes.at[0] == 0xa5;
-    if (env->is_frame)
-      log_take_frame(env, &bytes);
-    else
-      log_take_text(env, &bytes);
-  }
-  if (env->line.err) /* out of memory: the line is lost, the pipe goes on */
-    buf_clear(&env->line);
+static void log_split(struct environment *env, str bytes)
+{
+	while (bytes.len && !env->line.err) {
+		if (!env->line.len)
+			env->is_frame = (unsigned char)bytes.at[0] == 0xa5;
+		if (env->is_frame)
+			log_take_frame(env, &bytes);
+		else
+			log_take_text(env, &bytes);
+	}
+	if (env->line.err) /* out of memory: the line is lost, the pipe goes on */
+		buf_clear(&env->line);
 }
 
-static void log_on_room(void *context) {
-  struct engine *engine = context;
-  size_t at = 0;
-  void *value;
+static void log_on_room(void *context)
+{
+	struct engine *engine = context;
+	size_t at = 0;
+	void *value;
 
-  while (map_next(&engine->environments, &at, &value)) {
-    struct environment *env = value;
-    if (!env->is_log_paused || !env->log_watch)
-      continue;
-    env->is_log_paused = watch_set(env->log_watch, WATCH_READ) < 0;
-  }
+	while (map_next(&engine->environments, &at, &value)) {
+		struct environment *env = value;
+		if (!env->is_log_paused || !env->log_watch)
+			continue;
+		env->is_log_paused = watch_set(env->log_watch, WATCH_READ) < 0;
+	}
 }
 
-static void log_pause(struct environment *env) {
-  if (!env->is_log_paused && watch_set(env->log_watch, 0) < 0)
-    return;
-  env->is_log_paused = true;
-  function_log_on_room(env->engine->log_writer, log_on_room, env->engine);
+static void log_pause(struct environment *env)
+{
+	if (!env->is_log_paused && watch_set(env->log_watch, 0) < 0)
+		return;
+	env->is_log_paused = true;
+	function_log_on_room(env->engine->log_writer, log_on_room, env->engine);
 }
 
 /* One read(2): false when that was all there is. */
-static bool log_read(struct environment *env) {
-  static char bytes[READ_SIZE]; /* the loop thread's own */
+static bool log_read(struct environment *env)
+{
+	static char bytes[READ_SIZE]; /* the loop thread's own */
 
-  ssize_t n = read(env->log_fd, bytes, sizeof(bytes));
-  if (n < 0)
-    return errno == EINTR;
-  if (n == 0) {
-    environment_log_close(env);
-    return false;
-  }
-  env->has_printed = true;
-  log_split(env, (str){bytes, (size_t)n});
-  /* A short read has emptied the pipe: the next one would only say EAGAIN. */
-  return (size_t)n == sizeof(bytes);
+	ssize_t n = read(env->log_fd, bytes, sizeof(bytes));
+	if (n < 0)
+		return errno == EINTR;
+	if (n == 0) {
+		environment_log_close(env);
+		return false;
+	}
+	env->has_printed = true;
+	log_split(env, (str){ bytes, (size_t)n });
+	/* A short read has emptied the pipe: the next one would only say EAGAIN. */
+	return (size_t)n == sizeof(bytes);
 }
 
-void environment_log_drain(struct environment *env) {
-  for (int i = 0; env->log_fd >= 0 && i < READS_PER_TURN; i++) {
-    if (function_log_is_full(env->engine->log_writer)) {
-      log_pause(env);
-      return;
-    }
-    if (!log_read(env))
-      return;
-  }
+void environment_log_drain(struct environment *env)
+{
+	for (int i = 0; env->log_fd >= 0 && i < READS_PER_TURN; i++) {
+		if (function_log_is_full(env->engine->log_writer)) {
+			log_pause(env);
+			return;
+		}
+		if (!log_read(env))
+			return;
+	}
 }
 
-void environment_log_finish(struct environment *env) {
-  for (int i = 0; env->log_fd >= 0 && i < READS_PER_TURN && log_read(env); i++)
-    continue;
-  environment_log_end_line(env);
+void environment_log_finish(struct environment *env)
+{
+	for (int i = 0; env->log_fd >= 0 && i < READS_PER_TURN && log_read(env); i++)
+		continue;
+	environment_log_end_line(env);
 }
 
-static void log_on_ready(void *context, unsigned events) {
-  (void)events;
-  environment_log_drain(context);
+static void log_on_ready(void *context, unsigned events)
+{
+	(void)events;
+	environment_log_drain(context);
 }
 
-int environment_log_open(struct environment *env, int fd) {
-  env->log_fd = fd;
-  buf_init(&env->line, LOG_LINE_MAX + FRAME_HEAD);
-  return err_pass(watch_new(env->engine->loop, fd, WATCH_READ, log_on_ready,
-                            env, &env->log_watch));
+int environment_log_open(struct environment *env, int fd)
+{
+	env->log_fd = fd;
+	buf_init(&env->line, LOG_LINE_MAX + FRAME_HEAD);
+	return err_pass(
+		watch_new(env->engine->loop, fd, WATCH_READ, log_on_ready, env, &env->log_watch));
 }
 
-void environment_log_close(struct environment *env) {
-  watch_free(env->log_watch);
-  env->log_watch = NULL;
-  if (env->log_fd >= 0)
-    close(env->log_fd);
-  env->log_fd = -1;
+void environment_log_close(struct environment *env)
+{
+	watch_free(env->log_watch);
+	env->log_watch = NULL;
+	if (env->log_fd >= 0)
+		close(env->log_fd);
+	env->log_fd = -1;
 }

@@ -12,28 +12,27 @@ struct loop;
 struct logs;
 
 /* A writer into this store: 0 and *ret_writer, or a fault. */
-[[nodiscard]] int
-function_log_writer_new(struct loop *loop, struct logs *logs,
-                        struct function_log_writer **ret_writer);
+[[nodiscard]] int function_log_writer_new(
+	struct loop *loop, struct logs *logs, struct function_log_writer **ret_writer);
 /* Nothing may be pending: see function_log_flush(). */
 void function_log_writer_free(struct function_log_writer *writer);
 /*
  * Write what waits now; `done` (may be NULL) is called from the loop, once,
  * when nothing waits any more. One flush with a `done` at a time.
  */
-void function_log_flush(struct function_log_writer *writer,
-                        void (*done)(void *context), void *context);
+void function_log_flush(
+	struct function_log_writer *writer, void (*done)(void *context), void *context);
 /* Is so much waiting that functions should be slowed down? */
 bool function_log_is_full(const struct function_log_writer *writer);
 /* Call `on_room` (once each time) when it was full and no longer is. */
-void function_log_on_room(struct function_log_writer *writer,
-                          void (*on_room)(void *context), void *context);
+void function_log_on_room(
+	struct function_log_writer *writer, void (*on_room)(void *context), void *context);
 
 struct log_stream_names {
-  str account;
-  str region;
-  str group;
-  str stream;
+	str account;
+	str region;
+	str group;
+	str stream;
 };
 
 /*
@@ -41,8 +40,8 @@ struct log_stream_names {
  * (taken; -1: unknown). Counted: lines that wait hold it beyond its
  * environment. NULL when out of memory.
  */
-struct log_stream *log_stream_new(struct function_log_writer *writer,
-                                  const struct log_stream_names *names);
+struct log_stream *log_stream_new(
+	struct function_log_writer *writer, const struct log_stream_names *names);
 struct log_stream *log_stream_ref(struct log_stream *stream);
 void log_stream_unref(struct log_stream *stream);
 void log_stream_set_memory_fd(struct log_stream *stream, int memory_fd);
@@ -56,5 +55,5 @@ void log_stream_set_memory_peak(struct log_stream *stream, uint64_t bytes);
 void log_stream_put(struct log_stream *stream, uint64_t timestamp_ms, str line);
 
 /* Append a REPORT line; the memory figure is read when the batch is written. */
-void log_stream_put_report(struct log_stream *stream, uint64_t timestamp_ms,
-                           const struct log_report *report);
+void log_stream_put_report(
+	struct log_stream *stream, uint64_t timestamp_ms, const struct log_report *report);

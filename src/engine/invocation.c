@@ -42,422 +42,429 @@
 #include <string.h>
 
 enum {
-  LINE_SIZE = 2048 /* of START, END, REPORT: names and ids have limits */
+	LINE_SIZE = 2048 /* of START, END, REPORT: names and ids have limits */
 };
 
 /* --- begin --- */
 
 /* X-Ray's header: the caller's when it sends one, else a new root, not sampled
  * for now. */
-static void trace_make(struct invocation *invocation, str received) {
-  uint64_t random[3];
+static void trace_make(struct invocation *invocation, str received)
+{
+	uint64_t random[3];
 
-  if (received.len &&
-      str_to_array(received, invocation->trace, sizeof(invocation->trace)) == 0)
-    return;
-  invocation->is_trace_own = true;
-  random_id_bytes(random, sizeof(random));
-  (void)snprintf(invocation->trace, sizeof(invocation->trace),
-                 "Root=1-%08x-%08x%016" PRIx64 ";Parent=%016" PRIx64
-                 ";Sampled=0",
-                 (unsigned)(clock_real_ms() / 1000), (unsigned)random[0],
-                 random[1], random[2]);
+	if (received.len &&
+		str_to_array(received, invocation->trace, sizeof(invocation->trace)) == 0)
+		return;
+	invocation->is_trace_own = true;
+	random_id_bytes(random, sizeof(random));
+	(void)snprintf(invocation->trace, sizeof(invocation->trace),
+		"Root=1-%08x-%08x%016" PRIx64 ";Parent=%016" PRIx64 ";Sampled=0",
+		(unsigned)(clock_real_ms() / 1000), (unsigned)random[0], random[1], random[2]);
 }
 
 /* The short views lie behind the struct: account, region, name, client context.
  */
-static void texts_copy(struct invocation *invocation, const str parts[4]) {
-  str *const views[] = {&invocation->account, &invocation->region,
-                        &invocation->name, &invocation->client_context};
-  char *at = invocation->text;
+static void texts_copy(struct invocation *invocation, const str parts[4])
+{
+	str *const views[] = { &invocation->account, &invocation->region, &invocation->name,
+		&invocation->client_context };
+	char *at = invocation->text;
 
-  for (size_t i = 0; i < ARRAY_LEN(views); i++) {
-    if (parts[i].len)
-      memcpy(at, parts[i].at, parts[i].len);
-    *views[i] = (str){at, parts[i].len};
-    at += parts[i].len;
-  }
+	for (size_t i = 0; i < ARRAY_LEN(views); i++) {
+		if (parts[i].len)
+			memcpy(at, parts[i].at, parts[i].len);
+		*views[i] = (str){ at, parts[i].len };
+		at += parts[i].len;
+	}
 }
 
-static struct invocation *invocation_new(struct engine *engine,
-                                         const struct invocation_ask *ask) {
-  const str parts[] = {ask->account, ask->region, ask->name,
-                       ask->client_context};
-  size_t size = sizeof(struct invocation);
+static struct invocation *invocation_new(struct engine *engine, const struct invocation_ask *ask)
+{
+	const str parts[] = { ask->account, ask->region, ask->name, ask->client_context };
+	size_t size = sizeof(struct invocation);
 
-  for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-    size += parts[i].len;
-  struct invocation *invocation = mem_new(1, size);
-  if (!invocation)
-    return NULL;
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		size += parts[i].len;
+	struct invocation *invocation = mem_new(1, size);
+	if (!invocation)
+		return NULL;
 
-  invocation->engine = engine;
-  list_init(&invocation->waiting);
-  buf_init(&invocation->tail, 2 * LIMIT_LOG_TAIL_BYTES + 1);
-  buf_init(&invocation->own_result, LIMIT_PAYLOAD_ERROR_BYTES);
-  texts_copy(invocation, parts);
-  invocation->payload = ask->payload;
-  invocation->wants_tail = ask->wants_tail;
-  invocation->done = ask->done;
-  invocation->context = ask->context;
-  invocation->received_ms = loop_now_ms(engine->loop);
-  return invocation;
+	invocation->engine = engine;
+	list_init(&invocation->waiting);
+	buf_init(&invocation->tail, 2 * LIMIT_LOG_TAIL_BYTES + 1);
+	buf_init(&invocation->own_result, LIMIT_PAYLOAD_ERROR_BYTES);
+	texts_copy(invocation, parts);
+	invocation->payload = ask->payload;
+	invocation->wants_tail = ask->wants_tail;
+	invocation->done = ask->done;
+	invocation->context = ask->context;
+	invocation->received_ms = loop_now_ms(engine->loop);
+	return invocation;
 }
 
-static void invocation_free(struct invocation *invocation) {
-  assert(!invocation->env && !invocation->response);
-  loop_defer_cancel(&invocation->end);
-  list_remove(&invocation->waiting);
-  buf_done(&invocation->tail);
-  buf_done(&invocation->own_result);
-  mem_free(invocation);
+static void invocation_free(struct invocation *invocation)
+{
+	assert(!invocation->env && !invocation->response);
+	loop_defer_cancel(&invocation->end);
+	list_remove(&invocation->waiting);
+	buf_done(&invocation->tail);
+	buf_done(&invocation->own_result);
+	mem_free(invocation);
 }
 
-int engine_invoke(struct engine *engine, const struct invocation_ask *ask,
-                  struct invocation **ret_invocation) {
-  struct invocation *invocation = invocation_new(engine, ask);
-  if (!invocation)
-    return err_raise(-ENOMEM);
-  int r = str_to_array(ask->request_id, invocation->request_id,
-                       sizeof(invocation->request_id));
-  if (r == 0)
-    r = str_to_array(ask->qualifier, invocation->qualifier,
-                     sizeof(invocation->qualifier));
-  if (r < 0) {
-    invocation_free(invocation);
-    return err_raise(r);
-  }
-  trace_make(invocation, ask->trace);
-  engine->counters.started++;
-  engine->counters.in_flight++;
-  if (engine->on_drained)
-    invocation_refuse(invocation, INVOKE_FAULT,
-                      S("This node is shutting down."));
-  else
-    directory_resolve(engine, invocation);
-  *ret_invocation = invocation;
-  return 0;
+int engine_invoke(
+	struct engine *engine, const struct invocation_ask *ask, struct invocation **ret_invocation)
+{
+	struct invocation *invocation = invocation_new(engine, ask);
+	if (!invocation)
+		return err_raise(-ENOMEM);
+	int r = str_to_array(
+		ask->request_id, invocation->request_id, sizeof(invocation->request_id));
+	if (r == 0)
+		r = str_to_array(
+			ask->qualifier, invocation->qualifier, sizeof(invocation->qualifier));
+	if (r < 0) {
+		invocation_free(invocation);
+		return err_raise(r);
+	}
+	trace_make(invocation, ask->trace);
+	engine->counters.started++;
+	engine->counters.in_flight++;
+	if (engine->on_drained)
+		invocation_refuse(invocation, INVOKE_FAULT, S("This node is shutting down."));
+	else
+		directory_resolve(engine, invocation);
+	*ret_invocation = invocation;
+	return 0;
 }
 
 /* --- run --- */
 
 /* Active tracing samples what arrives without a decision of the caller's. */
-static void trace_sample(struct invocation *invocation) {
-  if (invocation->pool->version->is_traced && invocation->is_trace_own)
-    invocation->trace[strlen(invocation->trace) - 1] = '1';
+static void trace_sample(struct invocation *invocation)
+{
+	if (invocation->pool->version->is_traced && invocation->is_trace_own)
+		invocation->trace[strlen(invocation->trace) - 1] = '1';
 }
 
-void invocation_prepare(struct invocation *invocation) {
-  invocation->started_us = engine_now_us();
-  invocation->deadline_ms =
-      clock_real_ms() + invocation->pool->version->timeout_ms;
-  trace_sample(invocation);
+void invocation_prepare(struct invocation *invocation)
+{
+	invocation->started_us = engine_now_us();
+	invocation->deadline_ms = clock_real_ms() + invocation->pool->version->timeout_ms;
+	trace_sample(invocation);
 }
 
-void invocation_start(struct invocation *invocation, struct environment *env) {
-  const struct function_version *version = env->pool->version;
-  char text[LINE_SIZE];
-  struct buf line;
+void invocation_start(struct invocation *invocation, struct environment *env)
+{
+	const struct function_version *version = env->pool->version;
+	char text[LINE_SIZE];
+	struct buf line;
 
-  assert(!invocation->env && !env->invocation &&
-         !list_linked(&invocation->waiting));
-  assert(invocation->started_us && !invocation->is_ended);
-  invocation->env = env;
-  env->invocation = invocation;
-  env->is_talker = env->has_printed;
-  env->has_printed = false;
-  if (!log_lines_want(version, LOG_WEIGHT_INFO))
-    return;
-  buf_init_over(&line, text, sizeof(text));
-  log_put_start(&line, version, invocation->request_id, clock_real_ms());
-  environment_log_put(env, buf_str(&line));
+	assert(!invocation->env && !env->invocation && !list_linked(&invocation->waiting));
+	assert(invocation->started_us && !invocation->is_ended);
+	invocation->env = env;
+	env->invocation = invocation;
+	env->is_talker = env->has_printed;
+	env->has_printed = false;
+	if (!log_lines_want(version, LOG_WEIGHT_INFO))
+		return;
+	buf_init_over(&line, text, sizeof(text));
+	log_put_start(&line, version, invocation->request_id, clock_real_ms());
+	environment_log_put(env, buf_str(&line));
 }
 
 /* --- its log's tail --- */
 
 /* Lambda: "the last 4 KB of the execution log". Its events stand on lines of
  * their own. */
-void invocation_tail_put(struct invocation *invocation, str line) {
-  struct buf *tail = &invocation->tail;
+void invocation_tail_put(struct invocation *invocation, str line)
+{
+	struct buf *tail = &invocation->tail;
 
-  if (!invocation->wants_tail || !line.len)
-    return;
-  bool is_ended = str_ends(line, S("\n")); /* a frame's text may not be */
-  if (line.len > LIMIT_LOG_TAIL_BYTES)
-    line = str_from(line, line.len - LIMIT_LOG_TAIL_BYTES);
-  buf_put(tail, line);
-  if (!is_ended)
-    buf_put_char(tail, '\n');
-  if (tail->len > LIMIT_LOG_TAIL_BYTES)
-    buf_drop(tail, tail->len - LIMIT_LOG_TAIL_BYTES);
+	if (!invocation->wants_tail || !line.len)
+		return;
+	bool is_ended = str_ends(line, S("\n")); /* a frame's text may not be */
+	if (line.len > LIMIT_LOG_TAIL_BYTES)
+		line = str_from(line, line.len - LIMIT_LOG_TAIL_BYTES);
+	buf_put(tail, line);
+	if (!is_ended)
+		buf_put_char(tail, '\n');
+	if (tail->len > LIMIT_LOG_TAIL_BYTES)
+		buf_drop(tail, tail->len - LIMIT_LOG_TAIL_BYTES);
 }
 
 /* --- the end --- */
 
 /* The header's "Root=…" and "Parent=…": the trace and the function's segment in
  * it. */
-static void report_trace(struct log_report *report, str trace) {
-  str item;
+static void report_trace(struct log_report *report, str trace)
+{
+	str item;
 
-  if (str_find_str(trace, S("Sampled=1")) < 0)
-    return;
-  while (str_next(&trace, ';', &item)) {
-    if (str_starts(item, S("Root=")))
-      (void)str_to_array(str_from(item, 5), report->trace,
-                         sizeof(report->trace));
-    if (str_starts(item, S("Parent=")))
-      (void)str_to_array(str_from(item, 7), report->segment,
-                         sizeof(report->segment));
-  }
+	if (str_find_str(trace, S("Sampled=1")) < 0)
+		return;
+	while (str_next(&trace, ';', &item)) {
+		if (str_starts(item, S("Root=")))
+			(void)str_to_array(str_from(item, 5), report->trace, sizeof(report->trace));
+		if (str_starts(item, S("Parent=")))
+			(void)str_to_array(
+				str_from(item, 7), report->segment, sizeof(report->segment));
+	}
 }
 
-static void make_report(const struct invocation *invocation,
-                        struct log_report *report) {
-  const struct environment *env = invocation->env;
-  const struct function_version *version = env->pool->version;
+static void make_report(const struct invocation *invocation, struct log_report *report)
+{
+	const struct environment *env = invocation->env;
+	const struct function_version *version = env->pool->version;
 
-  *report = (struct log_report){
-      .duration_us = invocation->duration_us,
-      .init_us = env->is_init_reported ? 0 : env->init_us,
-      .produced_bytes = invocation->result.len,
-      .memory_mb = version->memory_mb,
-      .status = invocation->status,
-      .is_json = version->log_is_json,
-  };
-  memcpy(report->request_id, invocation->request_id,
-         sizeof(report->request_id));
-  if (invocation->status && strcmp(invocation->status, "error") == 0)
-    memcpy(report->error_type, invocation->error_type,
-           sizeof(report->error_type));
-  report_trace(report, str_of(invocation->trace));
+	*report = (struct log_report){
+		.duration_us = invocation->duration_us,
+		.init_us = env->is_init_reported ? 0 : env->init_us,
+		.produced_bytes = invocation->result.len,
+		.memory_mb = version->memory_mb,
+		.status = invocation->status,
+		.is_json = version->log_is_json,
+	};
+	memcpy(report->request_id, invocation->request_id, sizeof(report->request_id));
+	if (invocation->status && strcmp(invocation->status, "error") == 0)
+		memcpy(report->error_type, invocation->error_type, sizeof(report->error_type));
+	report_trace(report, str_of(invocation->trace));
 }
 
 /* END, or in JSON the runtime's part of the end. */
-static void put_end(struct invocation *invocation,
-                    const struct log_report *report) {
-  struct environment *env = invocation->env;
-  char text[LINE_SIZE];
-  struct buf line;
+static void put_end(struct invocation *invocation, const struct log_report *report)
+{
+	struct environment *env = invocation->env;
+	char text[LINE_SIZE];
+	struct buf line;
 
-  if (!report->is_json) {
-    environment_log_putf(env, "END RequestId: %s\n", invocation->request_id);
-    return;
-  }
-  if (!log_lines_want(env->pool->version,
-                      report->status ? LOG_WEIGHT_WARN : LOG_WEIGHT_DEBUG))
-    return;
-  buf_init_over(&line, text, sizeof(text));
-  log_put_runtime_done(&line, report, clock_real_ms());
-  environment_log_put(env, buf_str(&line));
+	if (!report->is_json) {
+		environment_log_putf(env, "END RequestId: %s\n", invocation->request_id);
+		return;
+	}
+	if (!log_lines_want(
+		    env->pool->version, report->status ? LOG_WEIGHT_WARN : LOG_WEIGHT_DEBUG))
+		return;
+	buf_init_over(&line, text, sizeof(text));
+	log_put_runtime_done(&line, report, clock_real_ms());
+	environment_log_put(env, buf_str(&line));
 }
 
 /* The stream's copy gets its memory figure later, the tail's has to read it
  * now. */
-static void put_report(struct invocation *invocation,
-                       const struct log_report *report) {
-  struct environment *env = invocation->env;
-  uint64_t now_ms = clock_real_ms();
-  char text[LINE_SIZE];
-  struct buf line;
+static void put_report(struct invocation *invocation, const struct log_report *report)
+{
+	struct environment *env = invocation->env;
+	uint64_t now_ms = clock_real_ms();
+	char text[LINE_SIZE];
+	struct buf line;
 
-  if (!log_lines_want(env->pool->version,
-                      report->status ? LOG_WEIGHT_WARN : LOG_WEIGHT_INFO))
-    return;
-  log_stream_put_report(env->stream, now_ms, report);
-  if (!invocation->wants_tail)
-    return;
-  buf_init_over(&line, text, sizeof(text));
-  log_put_report(&line, report, now_ms, log_stream_memory_peak(env->stream));
-  invocation_tail_put(invocation, buf_str(&line));
+	if (!log_lines_want(env->pool->version, report->status ? LOG_WEIGHT_WARN : LOG_WEIGHT_INFO))
+		return;
+	log_stream_put_report(env->stream, now_ms, report);
+	if (!invocation->wants_tail)
+		return;
+	buf_init_over(&line, text, sizeof(text));
+	log_put_report(&line, report, now_ms, log_stream_memory_peak(env->stream));
+	invocation_tail_put(invocation, buf_str(&line));
 }
 
-void invocation_conclude(struct invocation *invocation) {
-  struct environment *env = invocation->env;
-  struct log_report report;
+void invocation_conclude(struct invocation *invocation)
+{
+	struct environment *env = invocation->env;
+	struct log_report report;
 
-  if (!env)
-    return;
-  assert(invocation->is_ended && env->invocation == invocation);
-  /*
+	if (!env)
+		return;
+	assert(invocation->is_ended && env->invocation == invocation);
+	/*
    * What a function printed before it answered is ready before the answer, so
    * this turn of the loop has read it; only when both fall into the very moment
    * of one epoll_wait(2) may the pipe come a turn later. Who prints, or asks
    * for the log, gets a look at the pipe; who does not is spared the system
    * call.
    */
-  if (env->has_printed || env->is_talker || invocation->wants_tail)
-    environment_log_drain(env);
-  environment_log_end_line(env);
-  make_report(invocation, &report);
-  put_end(invocation, &report);
-  put_report(invocation, &report);
-  env->is_init_reported = true;
-  env->invocation = NULL;
-  invocation->env = NULL;
+	if (env->has_printed || env->is_talker || invocation->wants_tail)
+		environment_log_drain(env);
+	environment_log_end_line(env);
+	make_report(invocation, &report);
+	put_end(invocation, &report);
+	put_report(invocation, &report);
+	env->is_init_reported = true;
+	env->invocation = NULL;
+	invocation->env = NULL;
 }
 
-static void tell_caller(struct invocation *invocation) {
-  const struct pool *pool = invocation->pool;
+static void tell_caller(struct invocation *invocation)
+{
+	const struct pool *pool = invocation->pool;
 
-  if (invocation->is_abandoned)
-    return;
-  invocation->done(invocation->context,
-                   &(struct invocation_result){
-                       .outcome = invocation->outcome,
-                       .is_error = invocation->is_error,
-                       .payload = invocation->result,
-                       .content_type = str_of(invocation->content_type),
-                       .version = pool ? pool->version->version : (str){},
-                       .tail = buf_str(&invocation->tail),
-                       .trace = str_of(invocation->trace),
-                       .detail = str_of(invocation->detail),
-                   });
+	if (invocation->is_abandoned)
+		return;
+	invocation->done(invocation->context,
+		&(struct invocation_result){
+			.outcome = invocation->outcome,
+			.is_error = invocation->is_error,
+			.payload = invocation->result,
+			.content_type = str_of(invocation->content_type),
+			.version = pool ? pool->version->version : (str){},
+			.tail = buf_str(&invocation->tail),
+			.trace = str_of(invocation->trace),
+			.detail = str_of(invocation->detail),
+		});
 }
 
 /* It is no longer counted anywhere; what only waited for it goes too. */
-static void invocation_leave(struct engine *engine,
-                             struct function_entry *function,
-                             struct pool *pool) {
-  engine->counters.in_flight--;
-  if (pool) {
-    pool->invocations--;
-    function->in_flight--;
-    function->scope->in_flight--;
-  }
-  if (function) {
-    function->invocations--;
-    function_entry_reap(function);
-  }
-  engine_check_drained(engine);
+static void invocation_leave(
+	struct engine *engine, struct function_entry *function, struct pool *pool)
+{
+	engine->counters.in_flight--;
+	if (pool) {
+		pool->invocations--;
+		function->in_flight--;
+		function->scope->in_flight--;
+	}
+	if (function) {
+		function->invocations--;
+		function_entry_reap(function);
+	}
+	engine_check_drained(engine);
 }
 
 /* Tell the caller, answer the runtime, and go. Runs at the end of the turn of
  * the loop. */
-static void invocation_finish(struct deferred *self) {
-  struct invocation *invocation = list_entry(self, struct invocation, end);
-  struct engine *engine = invocation->engine;
-  struct function_entry *function = invocation->function;
-  struct pool *pool = invocation->pool;
+static void invocation_finish(struct deferred *self)
+{
+	struct invocation *invocation = list_entry(self, struct invocation, end);
+	struct engine *engine = invocation->engine;
+	struct function_entry *function = invocation->function;
+	struct pool *pool = invocation->pool;
 
-  invocation_conclude(invocation);
-  tell_caller(invocation);
-  if (invocation->outcome == INVOKE_DONE && !invocation->is_error)
-    engine->counters.finished++;
-  else
-    engine->counters.failed++;
-  struct http_conn *response = invocation->response;
-  invocation->response = NULL;
-  invocation_free(invocation);
-  if (response)
-    runtime_api_accepted(response);
-  invocation_leave(engine, function, pool);
+	invocation_conclude(invocation);
+	tell_caller(invocation);
+	if (invocation->outcome == INVOKE_DONE && !invocation->is_error)
+		engine->counters.finished++;
+	else
+		engine->counters.failed++;
+	struct http_conn *response = invocation->response;
+	invocation->response = NULL;
+	invocation_free(invocation);
+	if (response)
+		runtime_api_accepted(response);
+	invocation_leave(engine, function, pool);
 }
 
 /* From here on the result stands; the rest happens at the end of the turn. */
-static void invocation_end(struct invocation *invocation) {
-  assert(!invocation->is_ended);
-  invocation->is_ended = true;
-  if (invocation->started_us)
-    invocation->duration_us = engine_now_us() - invocation->started_us;
-  invocation->end.run = invocation_finish;
-  loop_defer(invocation->engine->loop, &invocation->end);
+static void invocation_end(struct invocation *invocation)
+{
+	assert(!invocation->is_ended);
+	invocation->is_ended = true;
+	if (invocation->started_us)
+		invocation->duration_us = engine_now_us() - invocation->started_us;
+	invocation->end.run = invocation_finish;
+	loop_defer(invocation->engine->loop, &invocation->end);
 }
 
-static void set_error_type(struct invocation *invocation, str type) {
-  if (str_to_array(type, invocation->error_type,
-                   sizeof(invocation->error_type)) < 0)
-    invocation->error_type[0] = '\0';
+static void set_error_type(struct invocation *invocation, str type)
+{
+	if (str_to_array(type, invocation->error_type, sizeof(invocation->error_type)) < 0)
+		invocation->error_type[0] = '\0';
 }
 
-void invocation_respond(struct invocation *invocation, struct http_conn *conn,
-                        const struct answer *answer) {
-  assert(invocation->env && !invocation->response);
-  invocation->outcome = INVOKE_DONE;
-  invocation->is_error = answer->is_error;
-  invocation->result = answer->body;
-  invocation->response = conn;
-  if (str_to_array(answer->content_type, invocation->content_type,
-                   sizeof(invocation->content_type)) < 0)
-    invocation->content_type[0] = '\0';
-  if (answer->is_error) {
-    invocation->status = "error";
-    set_error_type(invocation, answer->error_type);
-  }
-  invocation_end(invocation);
+void invocation_respond(
+	struct invocation *invocation, struct http_conn *conn, const struct answer *answer)
+{
+	assert(invocation->env && !invocation->response);
+	invocation->outcome = INVOKE_DONE;
+	invocation->is_error = answer->is_error;
+	invocation->result = answer->body;
+	invocation->response = conn;
+	if (str_to_array(answer->content_type, invocation->content_type,
+		    sizeof(invocation->content_type)) < 0)
+		invocation->content_type[0] = '\0';
+	if (answer->is_error) {
+		invocation->status = "error";
+		set_error_type(invocation, answer->error_type);
+	}
+	invocation_end(invocation);
 }
 
 /* The result becomes our own copy: without memory for it there is none. */
-static void own_result(struct invocation *invocation, str result) {
-  buf_put(&invocation->own_result, result);
-  invocation->result = buf_str(&invocation->own_result);
-  if (!invocation->own_result.err)
-    return;
-  invocation->outcome = INVOKE_FAULT;
-  invocation->is_error = false;
-  (void)str_to_array(S("Out of memory."), invocation->detail,
-                     sizeof(invocation->detail));
+static void own_result(struct invocation *invocation, str result)
+{
+	buf_put(&invocation->own_result, result);
+	invocation->result = buf_str(&invocation->own_result);
+	if (!invocation->own_result.err)
+		return;
+	invocation->outcome = INVOKE_FAULT;
+	invocation->is_error = false;
+	(void)str_to_array(S("Out of memory."), invocation->detail, sizeof(invocation->detail));
 }
 
-void invocation_keep_response(struct invocation *invocation) {
-  assert(invocation->is_ended && invocation->response);
-  invocation->response = NULL;
-  own_result(invocation, invocation->result);
+void invocation_keep_response(struct invocation *invocation)
+{
+	assert(invocation->is_ended && invocation->response);
+	invocation->response = NULL;
+	own_result(invocation, invocation->result);
 }
 
-static void fail_with(struct invocation *invocation, const char *status,
-                      str error_object, str type) {
-  invocation->outcome = INVOKE_DONE;
-  invocation->is_error = true;
-  invocation->status = status;
-  set_error_type(invocation, type);
-  own_result(invocation, error_object);
-  invocation_end(invocation);
-  if (invocation->env)
-    environment_log_drain(invocation->env); /* not the end of a turn */
-  invocation_conclude(invocation);
+static void fail_with(struct invocation *invocation, const char *status, str error_object, str type)
+{
+	invocation->outcome = INVOKE_DONE;
+	invocation->is_error = true;
+	invocation->status = status;
+	set_error_type(invocation, type);
+	own_result(invocation, error_object);
+	invocation_end(invocation);
+	if (invocation->env)
+		environment_log_drain(invocation->env); /* not the end of a turn */
+	invocation_conclude(invocation);
 }
 
-void invocation_fail_with(struct invocation *invocation, str error_object,
-                          str error_type) {
-  fail_with(invocation, "error", error_object, error_type);
+void invocation_fail_with(struct invocation *invocation, str error_object, str error_type)
+{
+	fail_with(invocation, "error", error_object, error_type);
 }
 
-void invocation_fail(struct invocation *invocation, const char *status,
-                     const char *type, const char *format, ...) {
-  char message[512], text[2048];
-  struct buf object;
-  va_list args;
+void invocation_fail(struct invocation *invocation, const char *status, const char *type,
+	const char *format, ...)
+{
+	char message[512], text[2048];
+	struct buf object;
+	va_list args;
 
-  va_start(args, format);
-  (void)vsnprintf(message, sizeof(message), format, args);
-  va_end(args);
-  buf_init_over(&object, text, sizeof(text));
-  buf_put(&object, S("{\"errorType\":"));
-  buf_put_json(&object, str_of(type));
-  buf_put(&object, S(",\"errorMessage\":"));
-  buf_put_json(&object, str_of(message));
-  buf_put_char(&object, '}');
-  assert(!object.err);
-  fail_with(invocation, status, buf_str(&object), str_of(type));
+	va_start(args, format);
+	(void)vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	buf_init_over(&object, text, sizeof(text));
+	buf_put(&object, S("{\"errorType\":"));
+	buf_put_json(&object, str_of(type));
+	buf_put(&object, S(",\"errorMessage\":"));
+	buf_put_json(&object, str_of(message));
+	buf_put_char(&object, '}');
+	assert(!object.err);
+	fail_with(invocation, status, buf_str(&object), str_of(type));
 }
 
-void invocation_refuse(struct invocation *invocation,
-                       enum invoke_outcome outcome, str detail) {
-  assert(outcome != INVOKE_DONE && !invocation->env);
-  invocation->outcome = outcome;
-  if (str_to_array(detail, invocation->detail, sizeof(invocation->detail)) < 0)
-    invocation->detail[0] = '\0';
-  list_remove(&invocation->waiting);
-  invocation_end(invocation);
+void invocation_refuse(struct invocation *invocation, enum invoke_outcome outcome, str detail)
+{
+	assert(outcome != INVOKE_DONE && !invocation->env);
+	invocation->outcome = outcome;
+	if (str_to_array(detail, invocation->detail, sizeof(invocation->detail)) < 0)
+		invocation->detail[0] = '\0';
+	list_remove(&invocation->waiting);
+	invocation_end(invocation);
 }
 
-void invocation_abandon(struct invocation *invocation) {
-  assert(!invocation->is_abandoned);
-  invocation->is_abandoned = true;
-  invocation->payload = (str){};
-  if (invocation->is_ended || invocation->env)
-    return;
-  if (invocation->pool)
-    pool_unqueue(invocation);
-  invocation_refuse(invocation, INVOKE_FAULT, S("The caller has gone."));
+void invocation_abandon(struct invocation *invocation)
+{
+	assert(!invocation->is_abandoned);
+	invocation->is_abandoned = true;
+	invocation->payload = (str){};
+	if (invocation->is_ended || invocation->env)
+		return;
+	if (invocation->pool)
+		pool_unqueue(invocation);
+	invocation_refuse(invocation, INVOKE_FAULT, S("The caller has gone."));
 }

@@ -12,41 +12,41 @@ struct pool;
 enum { TRACE_MAX = 256, QUALIFIER_MAX = 129 };
 
 struct invocation {
-  struct engine *engine;
-  struct function_entry *function; /* counted in its invocations */
-  struct pool *pool;       /* since admission: counted in its invocations */
-  struct environment *env; /* while it runs */
-  struct list waiting;     /* in pool->waiters, or in a target's */
-  struct deferred end;
-  bool is_abandoned;
-  bool is_ended; /* a result was chosen */
-  bool wants_tail;
-  bool is_trace_own; /* the caller sent none */
-  char request_id[UUID_LEN + 1];
-  char qualifier[QUALIFIER_MAX];
-  char trace[TRACE_MAX];
-  str account, region, name; /* into `text` */
-  str client_context;        /* into `text` */
-  str payload;
-  struct buf tail;
-  uint64_t received_ms; /* loop time */
-  uint64_t started_us;  /* given to the environment */
-  uint64_t deadline_ms; /* wall clock */
-  uint64_t duration_us;
-  invocation_done_fn *done;
-  void *context;
-  /* the result */
-  enum invoke_outcome outcome;
-  bool is_error;
-  const char *status; /* of the REPORT line; NULL: success */
-  char error_type[64];
-  str result; /* the answer: into the runtime's connection, or into `own_result`
+	struct engine *engine;
+	struct function_entry *function; /* counted in its invocations */
+	struct pool *pool;		 /* since admission: counted in its invocations */
+	struct environment *env;	 /* while it runs */
+	struct list waiting;		 /* in pool->waiters, or in a target's */
+	struct deferred end;
+	bool is_abandoned;
+	bool is_ended; /* a result was chosen */
+	bool wants_tail;
+	bool is_trace_own; /* the caller sent none */
+	char request_id[UUID_LEN + 1];
+	char qualifier[QUALIFIER_MAX];
+	char trace[TRACE_MAX];
+	str account, region, name; /* into `text` */
+	str client_context;	   /* into `text` */
+	str payload;
+	struct buf tail;
+	uint64_t received_ms; /* loop time */
+	uint64_t started_us;  /* given to the environment */
+	uint64_t deadline_ms; /* wall clock */
+	uint64_t duration_us;
+	invocation_done_fn *done;
+	void *context;
+	/* the result */
+	enum invoke_outcome outcome;
+	bool is_error;
+	const char *status; /* of the REPORT line; NULL: success */
+	char error_type[64];
+	str result; /* the answer: into the runtime's connection, or into `own_result`
                */
-  struct buf own_result;
-  struct http_conn *response; /* the runtime's POST that is not answered yet */
-  char content_type[96];
-  char detail[256];
-  char text[];
+	struct buf own_result;
+	struct http_conn *response; /* the runtime's POST that is not answered yet */
+	char content_type[96];
+	char detail[256];
+	char text[];
 };
 
 /* Its time begins: deadline, and the decision about tracing. It is not the
@@ -57,18 +57,18 @@ void invocation_start(struct invocation *invocation, struct environment *env);
 
 /* What the runtime answered. */
 struct answer {
-  str body; /* borrowed from the connection */
-  bool is_error;
-  str error_type;   /* with is_error */
-  str content_type; /* empty: JSON */
+	str body; /* borrowed from the connection */
+	bool is_error;
+	str error_type;	  /* with is_error */
+	str content_type; /* empty: JSON */
 };
 
 /*
  * The runtime answered: the body stays in `conn`, which is answered too when
  * the caller has its result, at the end of this turn of the loop.
  */
-void invocation_respond(struct invocation *invocation, struct http_conn *conn,
-                        const struct answer *answer);
+void invocation_respond(
+	struct invocation *invocation, struct http_conn *conn, const struct answer *answer);
 /* That connection is going away before then: keep a copy of the answer. */
 void invocation_keep_response(struct invocation *invocation);
 /*
@@ -76,15 +76,12 @@ void invocation_keep_response(struct invocation *invocation);
  * message. Takes leave of its environment at once; the caller hears of it at
  * the end of this turn.
  */
-[[gnu::format(printf, 4, 5)]] void
-invocation_fail(struct invocation *invocation, const char *status,
-                const char *type, const char *format, ...);
+[[gnu::format(printf, 4, 5)]] void invocation_fail(struct invocation *invocation,
+	const char *status, const char *type, const char *format, ...);
 /* It ends with this error object, posted by the runtime's initialisation. */
-void invocation_fail_with(struct invocation *invocation, str error_object,
-                          str error_type);
+void invocation_fail_with(struct invocation *invocation, str error_object, str error_type);
 /* It never ran: an outcome other than INVOKE_DONE. */
-void invocation_refuse(struct invocation *invocation,
-                       enum invoke_outcome outcome, str detail);
+void invocation_refuse(struct invocation *invocation, enum invoke_outcome outcome, str detail);
 /* Write END and REPORT and take leave of the environment. Once it has ended;
  * doing it twice is doing it once. */
 void invocation_conclude(struct invocation *invocation);
@@ -98,5 +95,4 @@ struct function_target;
 
 /* What it names is known: choose a version, hold it against the limits, go on
  * in its pool or refuse. */
-void invocation_admit(struct invocation *invocation,
-                      const struct function_target *target);
+void invocation_admit(struct invocation *invocation, const struct function_target *target);

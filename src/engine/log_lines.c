@@ -15,224 +15,232 @@
 
 #include <inttypes.h>
 
-bool log_lines_want(const struct function_version *version,
-                    enum log_weight weight) {
-  if (!version->log_is_json)
-    return true;
-  if (str_eq(version->log_level_system, S("WARN")))
-    return weight >= LOG_WEIGHT_WARN;
-  return weight >= LOG_WEIGHT_INFO ||
-         str_eq(version->log_level_system, S("DEBUG"));
+bool log_lines_want(const struct function_version *version, enum log_weight weight)
+{
+	if (!version->log_is_json)
+		return true;
+	if (str_eq(version->log_level_system, S("WARN")))
+		return weight >= LOG_WEIGHT_WARN;
+	return weight >= LOG_WEIGHT_INFO || str_eq(version->log_level_system, S("DEBUG"));
 }
 
 /* Milliseconds with two decimals, as AWS prints them. */
-static void put_ms(struct buf *out, uint64_t us) {
-  uint64_t hundredths = (us + 5) / 10;
+static void put_ms(struct buf *out, uint64_t us)
+{
+	uint64_t hundredths = (us + 5) / 10;
 
-  buf_putf(out, "%" PRIu64 ".%02" PRIu64, hundredths / 100, hundredths % 100);
+	buf_putf(out, "%" PRIu64 ".%02" PRIu64, hundredths / 100, hundredths % 100);
 }
 
 /* {"time":"…","type":"platform.start","record":{ */
-static void open_event(struct buf *out, const char *type, uint64_t now_ms) {
-  buf_put(out, S("{\"time\":\""));
-  timestamp_put_iso8601(out, now_ms, true);
-  buf_putf(out, "\",\"type\":\"platform.%s\",\"record\":{", type);
+static void open_event(struct buf *out, const char *type, uint64_t now_ms)
+{
+	buf_put(out, S("{\"time\":\""));
+	timestamp_put_iso8601(out, now_ms, true);
+	buf_putf(out, "\",\"type\":\"platform.%s\",\"record\":{", type);
 }
 
 /* --- initialisation --- */
 
 /* "python3.12" → "python:3.12", "nodejs20.x" → "nodejs:20", "provided.al2" →
  * "provided:al2". */
-static void put_runtime(struct buf *out, str runtime) {
-  size_t len = 0;
+static void put_runtime(struct buf *out, str runtime)
+{
+	size_t len = 0;
 
-  while (len < runtime.len && runtime.at[len] != '.' &&
-         (runtime.at[len] < '0' || runtime.at[len] > '9'))
-    len++;
-  str version = str_from(runtime, len);
-  if (str_starts(version, S(".")))
-    version = str_from(version, 1);
-  if (str_ends(version, S(".x")))
-    version.len -= 2;
-  buf_put(out, str_slice(runtime, 0, len));
-  buf_put_char(out, ':');
-  buf_put(out, version);
+	while (len < runtime.len && runtime.at[len] != '.' &&
+		(runtime.at[len] < '0' || runtime.at[len] > '9'))
+		len++;
+	str version = str_from(runtime, len);
+	if (str_starts(version, S(".")))
+		version = str_from(version, 1);
+	if (str_ends(version, S(".x")))
+		version.len -= 2;
+	buf_put(out, str_slice(runtime, 0, len));
+	buf_put_char(out, ':');
+	buf_put(out, version);
 }
 
 /* The version that AWS gives to its build of a runtime is here the
  * interpreter's own. */
-static void put_runtime_version(struct buf *out, str runtime,
-                                const struct runtime_pack *pack) {
-  put_runtime(out, runtime);
-  if (pack->version.len) {
-    buf_put(out, S(".v"));
-    buf_put(out, pack->version);
-  }
+static void put_runtime_version(struct buf *out, str runtime, const struct runtime_pack *pack)
+{
+	put_runtime(out, runtime);
+	if (pack->version.len) {
+		buf_put(out, S(".v"));
+		buf_put(out, pack->version);
+	}
 }
 
-static void put_runtime_arn(struct buf *out, str region,
-                            const struct runtime_pack *pack) {
-  buf_put(out, S("arn:"));
-  buf_put(out, arn_partition(region));
-  buf_put(out, S(":lambda:"));
-  buf_put(out, region);
-  buf_put(out, S("::runtime:"));
-  buf_put(out, pack->name);
-  if (pack->version.len) {
-    buf_put_char(out, '-');
-    buf_put(out, pack->version);
-  }
+static void put_runtime_arn(struct buf *out, str region, const struct runtime_pack *pack)
+{
+	buf_put(out, S("arn:"));
+	buf_put(out, arn_partition(region));
+	buf_put(out, S(":lambda:"));
+	buf_put(out, region);
+	buf_put(out, S("::runtime:"));
+	buf_put(out, pack->name);
+	if (pack->version.len) {
+		buf_put_char(out, '-');
+		buf_put(out, pack->version);
+	}
 }
 
 void log_put_init_start(struct buf *out, const struct function_version *version,
-                        const struct runtime_pack *pack,
-                        enum runtime_match match, uint64_t now_ms) {
-  if (!version->log_is_json) {
-    buf_put(out, S("INIT_START Runtime Version: "));
-    put_runtime_version(out, version->runtime, pack);
-    buf_put(out, S("\tRuntime Version ARN: "));
-    put_runtime_arn(out, version->region, pack);
-    /* The nearest version stands in for one that is not installed. */
-    buf_put(out, match == RUNTIME_NEAREST ? S("\t(nearest installed version)\n")
-                                          : S("\n"));
-    return;
-  }
-  open_event(out, "initStart", now_ms);
-  buf_put(out, S("\"initializationType\":\"on-demand\",\"phase\":\"init\","
-                 "\"runtimeVersion\":\""));
-  put_runtime_version(out, version->runtime, pack);
-  buf_put(out, S("\",\"runtimeVersionArn\":\""));
-  put_runtime_arn(out, version->region, pack);
-  buf_put(out, S("\",\"functionName\":"));
-  buf_put_json(out, version->name);
-  buf_put(out, S(",\"functionVersion\":"));
-  buf_put_json(out, version->version);
-  buf_put(out, S("}}\n"));
+	const struct runtime_pack *pack, enum runtime_match match, uint64_t now_ms)
+{
+	if (!version->log_is_json) {
+		buf_put(out, S("INIT_START Runtime Version: "));
+		put_runtime_version(out, version->runtime, pack);
+		buf_put(out, S("\tRuntime Version ARN: "));
+		put_runtime_arn(out, version->region, pack);
+		/* The nearest version stands in for one that is not installed. */
+		buf_put(out,
+			match == RUNTIME_NEAREST ? S("\t(nearest installed version)\n") : S("\n"));
+		return;
+	}
+	open_event(out, "initStart", now_ms);
+	buf_put(out,
+		S("\"initializationType\":\"on-demand\",\"phase\":\"init\","
+		  "\"runtimeVersion\":\""));
+	put_runtime_version(out, version->runtime, pack);
+	buf_put(out, S("\",\"runtimeVersionArn\":\""));
+	put_runtime_arn(out, version->region, pack);
+	buf_put(out, S("\",\"functionName\":"));
+	buf_put_json(out, version->name);
+	buf_put(out, S(",\"functionVersion\":"));
+	buf_put_json(out, version->version);
+	buf_put(out, S("}}\n"));
 }
 
-void log_put_init_report(struct buf *out, const struct log_init *init) {
-  buf_put(out, S("INIT_REPORT Init Duration: "));
-  put_ms(out, init->duration_us);
-  buf_putf(out, " ms\tPhase: init\tStatus: %s", init->status);
-  if (init->error_type)
-    buf_putf(out, "\tError Type: %s", init->error_type);
-  buf_put_char(out, '\n');
+void log_put_init_report(struct buf *out, const struct log_init *init)
+{
+	buf_put(out, S("INIT_REPORT Init Duration: "));
+	put_ms(out, init->duration_us);
+	buf_putf(out, " ms\tPhase: init\tStatus: %s", init->status);
+	if (init->error_type)
+		buf_putf(out, "\tError Type: %s", init->error_type);
+	buf_put_char(out, '\n');
 }
 
-void log_put_init_event(struct buf *out, const struct log_init *init,
-                        bool with_metrics, uint64_t now_ms) {
-  open_event(out, with_metrics ? "initReport" : "initRuntimeDone", now_ms);
-  buf_putf(out,
-           "\"initializationType\":\"on-demand\",\"phase\":\"init\",\"status\":"
-           "\"%s\"",
-           init->status ? init->status : "success");
-  if (init->error_type) {
-    buf_put(out, S(",\"errorType\":"));
-    buf_put_json(out, str_of(init->error_type));
-  }
-  if (with_metrics) {
-    buf_put(out, S(",\"metrics\":{\"durationMs\":"));
-    put_ms(out, init->duration_us);
-    buf_put_char(out, '}');
-  }
-  buf_put(out, S("}}\n"));
+void log_put_init_event(
+	struct buf *out, const struct log_init *init, bool with_metrics, uint64_t now_ms)
+{
+	open_event(out, with_metrics ? "initReport" : "initRuntimeDone", now_ms);
+	buf_putf(out,
+		"\"initializationType\":\"on-demand\",\"phase\":\"init\",\"status\":"
+		"\"%s\"",
+		init->status ? init->status : "success");
+	if (init->error_type) {
+		buf_put(out, S(",\"errorType\":"));
+		buf_put_json(out, str_of(init->error_type));
+	}
+	if (with_metrics) {
+		buf_put(out, S(",\"metrics\":{\"durationMs\":"));
+		put_ms(out, init->duration_us);
+		buf_put_char(out, '}');
+	}
+	buf_put(out, S("}}\n"));
 }
 
 /* --- invocations --- */
 
-void log_put_start(struct buf *out, const struct function_version *version,
-                   const char *request_id, uint64_t now_ms) {
-  if (!version->log_is_json) {
-    buf_putf(out, "START RequestId: %s Version: ", request_id);
-    buf_put(out, version->version);
-    buf_put_char(out, '\n');
-    return;
-  }
-  open_event(out, "start", now_ms);
-  buf_putf(out, "\"requestId\":\"%s\",\"version\":", request_id);
-  buf_put_json(out, version->version);
-  buf_put(out, S("}}\n"));
+void log_put_start(struct buf *out, const struct function_version *version, const char *request_id,
+	uint64_t now_ms)
+{
+	if (!version->log_is_json) {
+		buf_putf(out, "START RequestId: %s Version: ", request_id);
+		buf_put(out, version->version);
+		buf_put_char(out, '\n');
+		return;
+	}
+	open_event(out, "start", now_ms);
+	buf_putf(out, "\"requestId\":\"%s\",\"version\":", request_id);
+	buf_put_json(out, version->version);
+	buf_put(out, S("}}\n"));
 }
 
-static void put_status(struct buf *out, const struct log_report *report) {
-  buf_putf(out, ",\"status\":\"%s\"",
-           report->status ? report->status : "success");
-  if (report->error_type[0]) {
-    buf_put(out, S(",\"errorType\":"));
-    buf_put_json(out, str_of(report->error_type));
-  }
+static void put_status(struct buf *out, const struct log_report *report)
+{
+	buf_putf(out, ",\"status\":\"%s\"", report->status ? report->status : "success");
+	if (report->error_type[0]) {
+		buf_put(out, S(",\"errorType\":"));
+		buf_put_json(out, str_of(report->error_type));
+	}
 }
 
-void log_put_runtime_done(struct buf *out, const struct log_report *report,
-                          uint64_t now_ms) {
-  open_event(out, "runtimeDone", now_ms);
-  buf_putf(out, "\"requestId\":\"%s\"", report->request_id);
-  put_status(out, report);
-  buf_put(out, S(",\"metrics\":{\"durationMs\":"));
-  put_ms(out, report->duration_us);
-  buf_putf(out, ",\"producedBytes\":%" PRIu64 "}}}\n", report->produced_bytes);
+void log_put_runtime_done(struct buf *out, const struct log_report *report, uint64_t now_ms)
+{
+	open_event(out, "runtimeDone", now_ms);
+	buf_putf(out, "\"requestId\":\"%s\"", report->request_id);
+	put_status(out, report);
+	buf_put(out, S(",\"metrics\":{\"durationMs\":"));
+	put_ms(out, report->duration_us);
+	buf_putf(out, ",\"producedBytes\":%" PRIu64 "}}}\n", report->produced_bytes);
 }
 
 /* Lambda's announcement of August 2025: "the INIT phase will be billed for all"
  * configurations. */
-uint64_t log_report_billed_ms(const struct log_report *report) {
-  uint64_t us = report->duration_us + report->init_us;
+uint64_t log_report_billed_ms(const struct log_report *report)
+{
+	uint64_t us = report->duration_us + report->init_us;
 
-  return us ? (us + 999) / 1000 : 1;
+	return us ? (us + 999) / 1000 : 1;
 }
 
-static void put_report_json(struct buf *out, const struct log_report *report,
-                            uint64_t now_ms, uint64_t memory_mb) {
-  open_event(out, "report", now_ms);
-  buf_putf(out, "\"requestId\":\"%s\",\"metrics\":{\"durationMs\":",
-           report->request_id);
-  put_ms(out, report->duration_us);
-  buf_putf(out,
-           ",\"billedDurationMs\":%" PRIu64
-           ",\"memorySizeMB\":%u,\"maxMemoryUsedMB\":%" PRIu64,
-           log_report_billed_ms(report), report->memory_mb, memory_mb);
-  if (report->init_us) {
-    buf_put(out, S(",\"initDurationMs\":"));
-    put_ms(out, report->init_us);
-  }
-  buf_put_char(out, '}');
-  put_status(out, report);
-  buf_put(out, S("}}\n"));
+static void put_report_json(
+	struct buf *out, const struct log_report *report, uint64_t now_ms, uint64_t memory_mb)
+{
+	open_event(out, "report", now_ms);
+	buf_putf(out, "\"requestId\":\"%s\",\"metrics\":{\"durationMs\":", report->request_id);
+	put_ms(out, report->duration_us);
+	buf_putf(out,
+		",\"billedDurationMs\":%" PRIu64
+		",\"memorySizeMB\":%u,\"maxMemoryUsedMB\":%" PRIu64,
+		log_report_billed_ms(report), report->memory_mb, memory_mb);
+	if (report->init_us) {
+		buf_put(out, S(",\"initDurationMs\":"));
+		put_ms(out, report->init_us);
+	}
+	buf_put_char(out, '}');
+	put_status(out, report);
+	buf_put(out, S("}}\n"));
 }
 
-static void put_report_text(struct buf *out, const struct log_report *report,
-                            uint64_t memory_mb) {
-  buf_putf(out, "REPORT RequestId: %s\tDuration: ", report->request_id);
-  put_ms(out, report->duration_us);
-  buf_putf(out,
-           " ms\tBilled Duration: %" PRIu64
-           " ms\tMemory Size: %u MB\tMax Memory Used: %" PRIu64 " MB\t",
-           log_report_billed_ms(report), report->memory_mb, memory_mb);
-  if (report->init_us) {
-    buf_put(out, S("Init Duration: "));
-    put_ms(out, report->init_us);
-    buf_put(out, S(" ms\t"));
-  }
-  if (report->trace[0])
-    buf_putf(out, "XRAY TraceId: %s\t", report->trace);
-  if (report->segment[0])
-    buf_putf(out, "SegmentId: %s\t", report->segment);
-  if (report->trace[0])
-    buf_put(out, S("Sampled: true\t"));
-  if (report->status)
-    buf_putf(out, "Status: %s\t", report->status);
-  if (report->error_type[0])
-    buf_putf(out, "Error Type: %s\t", report->error_type);
-  buf_put_char(out, '\n');
+static void put_report_text(struct buf *out, const struct log_report *report, uint64_t memory_mb)
+{
+	buf_putf(out, "REPORT RequestId: %s\tDuration: ", report->request_id);
+	put_ms(out, report->duration_us);
+	buf_putf(out,
+		" ms\tBilled Duration: %" PRIu64
+		" ms\tMemory Size: %u MB\tMax Memory Used: %" PRIu64 " MB\t",
+		log_report_billed_ms(report), report->memory_mb, memory_mb);
+	if (report->init_us) {
+		buf_put(out, S("Init Duration: "));
+		put_ms(out, report->init_us);
+		buf_put(out, S(" ms\t"));
+	}
+	if (report->trace[0])
+		buf_putf(out, "XRAY TraceId: %s\t", report->trace);
+	if (report->segment[0])
+		buf_putf(out, "SegmentId: %s\t", report->segment);
+	if (report->trace[0])
+		buf_put(out, S("Sampled: true\t"));
+	if (report->status)
+		buf_putf(out, "Status: %s\t", report->status);
+	if (report->error_type[0])
+		buf_putf(out, "Error Type: %s\t", report->error_type);
+	buf_put_char(out, '\n');
 }
 
-void log_put_report(struct buf *out, const struct log_report *report,
-                    uint64_t now_ms, uint64_t memory_peak) {
-  /* The cgroup's figure counts what the kernel holds for the function, too. */
-  uint64_t memory_mb = MIN((memory_peak + MIB - 1) / MIB, report->memory_mb);
+void log_put_report(
+	struct buf *out, const struct log_report *report, uint64_t now_ms, uint64_t memory_peak)
+{
+	/* The cgroup's figure counts what the kernel holds for the function, too. */
+	uint64_t memory_mb = MIN((memory_peak + MIB - 1) / MIB, report->memory_mb);
 
-  if (report->is_json)
-    put_report_json(out, report, now_ms, memory_mb);
-  else
-    put_report_text(out, report, memory_mb);
+	if (report->is_json)
+		put_report_json(out, report, now_ms, memory_mb);
+	else
+		put_report_text(out, report, memory_mb);
 }

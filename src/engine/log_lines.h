@@ -14,51 +14,48 @@ struct runtime_pack;
 /* How much a line matters; what is below the function's system log level is not
  * written. JSON only. */
 enum log_weight { LOG_WEIGHT_DEBUG, LOG_WEIGHT_INFO, LOG_WEIGHT_WARN };
-[[nodiscard]] bool log_lines_want(const struct function_version *version,
-                                  enum log_weight weight);
+[[nodiscard]] bool log_lines_want(const struct function_version *version, enum log_weight weight);
 
 /* INIT_START: which runtime really runs the function. */
 void log_put_init_start(struct buf *out, const struct function_version *version,
-                        const struct runtime_pack *pack,
-                        enum runtime_match match, uint64_t now_ms);
+	const struct runtime_pack *pack, enum runtime_match match, uint64_t now_ms);
 
 /* How the initialisation went: `status` is NULL (success), "error" or
  * "timeout"; `error_type` with "error". */
 struct log_init {
-  const struct function_version *version;
-  uint64_t duration_us;
-  const char *status;
-  const char *error_type;
+	const struct function_version *version;
+	uint64_t duration_us;
+	const char *status;
+	const char *error_type;
 };
 /* Text: INIT_REPORT, of failures only. */
 void log_put_init_report(struct buf *out, const struct log_init *init);
 /* JSON: platform.initRuntimeDone or, with metrics, platform.initReport. */
-void log_put_init_event(struct buf *out, const struct log_init *init,
-                        bool with_metrics, uint64_t now_ms);
+void log_put_init_event(
+	struct buf *out, const struct log_init *init, bool with_metrics, uint64_t now_ms);
 
 /* START, with the version that runs. */
-void log_put_start(struct buf *out, const struct function_version *version,
-                   const char *request_id, uint64_t now_ms);
+void log_put_start(struct buf *out, const struct function_version *version, const char *request_id,
+	uint64_t now_ms);
 
 /* The numbers of an invocation that has ended. */
 struct log_report {
-  char request_id[UUID_LEN + 1];
-  uint64_t duration_us;
-  uint64_t init_us; /* 0: a warm invocation */
-  uint64_t produced_bytes;
-  uint32_t memory_mb;
-  const char *status;  /* NULL (success), "timeout" or "error" */
-  char error_type[64]; /* with "error" */
-  char trace[36];      /* X-Ray's root id when sampled, else empty */
-  char segment[17];    /* with `trace`: the segment's id, or empty */
-  bool is_json;
+	char request_id[UUID_LEN + 1];
+	uint64_t duration_us;
+	uint64_t init_us; /* 0: a warm invocation */
+	uint64_t produced_bytes;
+	uint32_t memory_mb;
+	const char *status;  /* NULL (success), "timeout" or "error" */
+	char error_type[64]; /* with "error" */
+	char trace[36];	     /* X-Ray's root id when sampled, else empty */
+	char segment[17];    /* with `trace`: the segment's id, or empty */
+	bool is_json;
 };
 
 /* JSON: platform.runtimeDone. */
-void log_put_runtime_done(struct buf *out, const struct log_report *report,
-                          uint64_t now_ms);
+void log_put_runtime_done(struct buf *out, const struct log_report *report, uint64_t now_ms);
 /* REPORT. */
-void log_put_report(struct buf *out, const struct log_report *report,
-                    uint64_t now_ms, uint64_t memory_peak);
+void log_put_report(
+	struct buf *out, const struct log_report *report, uint64_t now_ms, uint64_t memory_peak);
 /* Milliseconds billed: the whole of initialisation and duration, rounded up. */
 [[nodiscard]] uint64_t log_report_billed_ms(const struct log_report *report);

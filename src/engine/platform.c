@@ -19,80 +19,86 @@
 /* On the waiting worker's stack: it outlives the message because the worker
  * waits. */
 struct request {
-  struct message message;
-  struct promise promise;
-  struct platform *platform;
-  /* a change */
-  str account, region, name;
-  /* an unpack */
-  struct unpack_frame frame;
-  int zip_fd;
-  int result;
-  struct unpacked_frame answer;
+	struct message message;
+	struct promise promise;
+	struct platform *platform;
+	/* a change */
+	str account, region, name;
+	/* an unpack */
+	struct unpack_frame frame;
+	int zip_fd;
+	int result;
+	struct unpacked_frame answer;
 };
 
-static void request_wait(struct request *request,
-                         void (*run)(struct message *self)) {
-  promise_init(&request->promise);
-  request->message.run = run;
-  loop_post(request->platform->loop, &request->message);
-  promise_wait(&request->promise);
+static void request_wait(struct request *request, void (*run)(struct message *self))
+{
+	promise_init(&request->promise);
+	request->message.run = run;
+	loop_post(request->platform->loop, &request->message);
+	promise_wait(&request->promise);
 }
 
-static void request_run_changed(struct message *message) {
-  struct request *request = list_entry(message, struct request, message);
+static void request_run_changed(struct message *message)
+{
+	struct request *request = list_entry(message, struct request, message);
 
-  engine_function_changed(request->platform->engine, request->account,
-                          request->region, request->name);
-  promise_keep(&request->promise);
+	engine_function_changed(
+		request->platform->engine, request->account, request->region, request->name);
+	promise_keep(&request->promise);
 }
 
-void platform_function_changed(struct platform *platform, str account,
-                               str region, str name) {
-  struct request request = {
-      .platform = platform, .account = account, .region = region, .name = name};
+void platform_function_changed(struct platform *platform, str account, str region, str name)
+{
+	struct request request = {
+		.platform = platform, .account = account, .region = region, .name = name
+	};
 
-  request_wait(&request, request_run_changed);
+	request_wait(&request, request_run_changed);
 }
 
-static void request_run_reset(struct message *message) {
-  struct request *request = list_entry(message, struct request, message);
+static void request_run_reset(struct message *message)
+{
+	struct request *request = list_entry(message, struct request, message);
 
-  engine_reset(request->platform->engine);
-  promise_keep(&request->promise);
+	engine_reset(request->platform->engine);
+	promise_keep(&request->promise);
 }
 
-void platform_reset(struct platform *platform) {
-  struct request request = {.platform = platform};
+void platform_reset(struct platform *platform)
+{
+	struct request request = { .platform = platform };
 
-  request_wait(&request, request_run_reset);
+	request_wait(&request, request_run_reset);
 }
 
 /* The address of the waiting request is the ticket: it is alive until the
  * answer is there. */
-static void request_run_unpack(struct message *message) {
-  struct request *request = list_entry(message, struct request, message);
+static void request_run_unpack(struct message *message)
+{
+	struct request *request = list_entry(message, struct request, message);
 
-  request->frame.head.ticket = (uint64_t)(uintptr_t)request;
-  int r = warden_ask(request->platform->warden, &request->frame,
-                     sizeof(request->frame), &request->zip_fd, 1);
-  if (r == 0)
-    return;
-  request->result = r;
-  promise_keep(&request->promise);
+	request->frame.head.ticket = (uint64_t)(uintptr_t)request;
+	int r = warden_ask(request->platform->warden, &request->frame, sizeof(request->frame),
+		&request->zip_fd, 1);
+	if (r == 0)
+		return;
+	request->result = r;
+	promise_keep(&request->promise);
 }
 
-void platform_on_unpacked(const struct unpacked_frame *frame) {
-  struct request *request = (struct request *)(uintptr_t)frame->head.ticket;
+void platform_on_unpacked(const struct unpacked_frame *frame)
+{
+	struct request *request = (struct request *)(uintptr_t)frame->head.ticket;
 
-  request->answer = *frame;
-  promise_keep(&request->promise);
+	request->answer = *frame;
+	promise_keep(&request->promise);
 }
 
-int platform_unpack(struct platform *platform, const uint8_t digest[static 32],
-                    int zip_fd, uint64_t bytes_max, uint32_t *ret_answer,
-                    uint64_t *ret_bytes) {
-  struct request request = {
+int platform_unpack(struct platform *platform, const uint8_t digest[static 32], int zip_fd,
+	uint64_t bytes_max, uint32_t *ret_answer, uint64_t *ret_bytes)
+{
+	struct request request = {
       .platform = platform,
       .zip_fd = zip_fd,
       .frame =
@@ -103,48 +109,50 @@ int platform_unpack(struct platform *platform, const uint8_t digest[static 32],
           },
   };
 
-  memcpy(request.frame.digest, digest, DIGEST_LEN);
-  request_wait(&request, request_run_unpack);
-  if (request.result < 0)
-    return err_pass(request.result);
-  if (request.answer.answer == UNPACK_FAULT)
-    return err_raise(-(int)request.answer.error);
-  *ret_answer = request.answer.answer;
-  *ret_bytes = request.answer.bytes;
-  return 0;
+	memcpy(request.frame.digest, digest, DIGEST_LEN);
+	request_wait(&request, request_run_unpack);
+	if (request.result < 0)
+		return err_pass(request.result);
+	if (request.answer.answer == UNPACK_FAULT)
+		return err_raise(-(int)request.answer.error);
+	*ret_answer = request.answer.answer;
+	*ret_bytes = request.answer.bytes;
+	return 0;
 }
 
 /* To forget what a sandbox uses would be a crime in the warden's eyes; the
  * engine knows all that are not gone. */
-static void request_run_forget(struct message *message) {
-  struct request *request = list_entry(message, struct request, message);
-  struct forget_frame frame = {.head = {.op = FRAME_FORGET}};
+static void request_run_forget(struct message *message)
+{
+	struct request *request = list_entry(message, struct request, message);
+	struct forget_frame frame = { .head = { .op = FRAME_FORGET } };
 
-  if (!engine_uses_code(request->platform->engine, request->frame.digest)) {
-    memcpy(frame.digest, request->frame.digest, DIGEST_LEN);
-    int r =
-        warden_ask(request->platform->warden, &frame, sizeof(frame), NULL, 0);
-    if (r < 0)
-      err_log(r, "forget code that nobody uses");
-  }
-  promise_keep(&request->promise);
+	if (!engine_uses_code(request->platform->engine, request->frame.digest)) {
+		memcpy(frame.digest, request->frame.digest, DIGEST_LEN);
+		int r = warden_ask(request->platform->warden, &frame, sizeof(frame), NULL, 0);
+		if (r < 0)
+			err_log(r, "forget code that nobody uses");
+	}
+	promise_keep(&request->promise);
 }
 
-void platform_forget_code(struct platform *platform,
-                          const uint8_t digest[static 32]) {
-  struct request request = {.platform = platform};
+void platform_forget_code(struct platform *platform, const uint8_t digest[static 32])
+{
+	struct request request = { .platform = platform };
 
-  memcpy(request.frame.digest, digest, DIGEST_LEN);
-  request_wait(&request, request_run_forget);
+	memcpy(request.frame.digest, digest, DIGEST_LEN);
+	request_wait(&request, request_run_forget);
 }
 
-enum runtime_match platform_runtime(const struct platform *platform, str name,
-                                    struct installed_runtime *ret_runtime) {
-  const struct runtime_pack *pack;
-  enum runtime_match match = runtimes_find(platform->runtimes, name, &pack);
+enum runtime_match platform_runtime(
+	const struct platform *platform, str name, struct installed_runtime *ret_runtime)
+{
+	const struct runtime_pack *pack;
+	enum runtime_match match = runtimes_find(platform->runtimes, name, &pack);
 
-  if (match != RUNTIME_NONE)
-    *ret_runtime = (struct installed_runtime){
-        .pack = pack->name, .version = pack->version, .index = pack->index};
-  return match;
+	if (match != RUNTIME_NONE)
+		*ret_runtime = (struct installed_runtime){
+			.pack = pack->name, .version = pack->version, .index = pack->index
+		};
+	return match;
 }

@@ -20,26 +20,26 @@ struct runtimes;
 
 /* A runtime installed on this node. */
 struct installed_runtime {
-  str pack;       /* "python" */
-  str version;    /* "3.11.2" */
-  uint32_t index; /* of the pack in the warden's table */
+	str pack;	/* "python" */
+	str version;	/* "3.11.2" */
+	uint32_t index; /* of the pack in the warden's table */
 };
 
 /* Which pack serves an AWS runtime name. */
 enum runtime_match { RUNTIME_EXACT, RUNTIME_NEAREST, RUNTIME_NONE };
 
 struct platform {
-  struct loop *loop;
-  struct docs *docs;
-  struct blobs *blobs;
-  struct logs *logs;
-  struct engine *engine;
-  struct warden_client *warden;
-  const struct runtimes *runtimes;
-  str account; /* the default account */
-  uint32_t account_concurrency;
-  bool is_runtimes_strict;
-  bool has_test_controls;
+	struct loop *loop;
+	struct docs *docs;
+	struct blobs *blobs;
+	struct logs *logs;
+	struct engine *engine;
+	struct warden_client *warden;
+	const struct runtimes *runtimes;
+	str account; /* the default account */
+	uint32_t account_concurrency;
+	bool is_runtimes_strict;
+	bool has_test_controls;
 };
 
 /*
@@ -47,18 +47,15 @@ struct platform {
  * for it. Returns 0 and *ret_answer (enum unpack_answer) with *ret_bytes, the
  * unpacked size; or a fault.
  */
-[[nodiscard]] int platform_unpack(struct platform *platform,
-                                  const uint8_t digest[static 32], int zip_fd,
-                                  uint64_t bytes_max, uint32_t *ret_answer,
-                                  uint64_t *ret_bytes);
+[[nodiscard]] int platform_unpack(struct platform *platform, const uint8_t digest[static 32],
+	int zip_fd, uint64_t bytes_max, uint32_t *ret_answer, uint64_t *ret_bytes);
 
 /*
  * Worker: remove the unpacked code of a digest, unless an environment of this
  * node still has it. The caller has made sure that no version of any function
  * does. Waits until it is asked for.
  */
-void platform_forget_code(struct platform *platform,
-                          const uint8_t digest[static 32]);
+void platform_forget_code(struct platform *platform, const uint8_t digest[static 32]);
 
 /*
  * Worker: something about this function changed in the store (created, updated,
@@ -67,8 +64,7 @@ void platform_forget_code(struct platform *platform,
  * Waits until the loop has done it, so that a client that saw the answer of the
  * change never sees the old state.
  */
-void platform_function_changed(struct platform *platform, str account,
-                               str region, str name);
+void platform_function_changed(struct platform *platform, str account, str region, str name);
 
 /* Worker: forget everything and kill all environments (test controls); waits.
  */
@@ -76,15 +72,14 @@ void platform_reset(struct platform *platform);
 
 /* How a runtime name ("python3.12") is served here; *ret_runtime is written
  * unless RUNTIME_NONE. Any thread. */
-[[nodiscard]] enum runtime_match
-platform_runtime(const struct platform *platform, str name,
-                 struct installed_runtime *ret_runtime);
+[[nodiscard]] enum runtime_match platform_runtime(
+	const struct platform *platform, str name, struct installed_runtime *ret_runtime);
 
 /* What loading a target from the store can answer. */
 enum load_answer {
-  LOAD_DONE = 0,
-  LOAD_NO_FUNCTION,
-  LOAD_NO_QUALIFIER, /* the function exists, the version or alias does not */
+	LOAD_DONE = 0,
+	LOAD_NO_FUNCTION,
+	LOAD_NO_QUALIFIER, /* the function exists, the version or alias does not */
 };
 
 /*
@@ -93,6 +88,5 @@ enum load_answer {
  * ("" = $LATEST) from the store. load_answer or a fault; *ret_target (the
  * caller's) on LOAD_DONE.
  */
-typedef int load_target_fn(struct platform *platform, str account, str region,
-                           str name, str qualifier,
-                           struct function_target **ret_target);
+typedef int load_target_fn(struct platform *platform, str account, str region, str name,
+	str qualifier, struct function_target **ret_target);

@@ -30,271 +30,284 @@
 
 /* A replaced revision has another pool; the same revision, read again, has this
  * one. */
-struct pool *pool_find(struct function_entry *function,
-                       struct function_version *version) {
-  list_each(link, &function->pools) {
-    struct pool *pool = list_entry(link, struct pool, link);
-    if (!pool->is_draining &&
-        str_eq(pool->version->version, version->version) &&
-        str_eq(pool->version->revision, version->revision))
-      return pool;
-  }
-  struct pool *pool = mem_one(struct pool);
-  if (!pool)
-    return NULL;
+struct pool *pool_find(struct function_entry *function, struct function_version *version)
+{
+	list_each(link, &function->pools) {
+		struct pool *pool = list_entry(link, struct pool, link);
+		if (!pool->is_draining && str_eq(pool->version->version, version->version) &&
+			str_eq(pool->version->revision, version->revision))
+			return pool;
+	}
+	struct pool *pool = mem_one(struct pool);
+	if (!pool)
+		return NULL;
 
-  pool->engine = function->engine;
-  pool->function = function;
-  pool->version = function_version_ref(version);
-  list_init(&pool->idle);
-  list_init(&pool->others);
-  list_init(&pool->waiters);
-  list_init(&pool->starved);
-  list_push_back(&function->pools, &pool->link);
-  return pool;
+	pool->engine = function->engine;
+	pool->function = function;
+	pool->version = function_version_ref(version);
+	list_init(&pool->idle);
+	list_init(&pool->others);
+	list_init(&pool->waiters);
+	list_init(&pool->starved);
+	list_push_back(&function->pools, &pool->link);
+	return pool;
 }
 
-void pool_reap(struct pool *pool) {
-  if (pool->environments || pool->invocations)
-    return;
-  assert(list_empty(&pool->waiters) && list_empty(&pool->idle) &&
-         list_empty(&pool->others));
-  assert(!pool->waiting && !pool->starting);
-  list_remove(&pool->link);
-  list_remove(&pool->starved);
-  function_version_unref(pool->version);
-  mem_free(pool);
+void pool_reap(struct pool *pool)
+{
+	if (pool->environments || pool->invocations)
+		return;
+	assert(list_empty(&pool->waiters) && list_empty(&pool->idle) && list_empty(&pool->others));
+	assert(!pool->waiting && !pool->starting);
+	list_remove(&pool->link);
+	list_remove(&pool->starved);
+	function_version_unref(pool->version);
+	mem_free(pool);
 }
 
 /* --- the queue --- */
 
-static void pool_queue(struct pool *pool, struct invocation *invocation,
-                       bool is_first) {
-  if (is_first)
-    list_push_front(&pool->waiters, &invocation->waiting);
-  else
-    list_push_back(&pool->waiters, &invocation->waiting);
-  pool->waiting++;
-  pool->engine->counters.waiting++;
+static void pool_queue(struct pool *pool, struct invocation *invocation, bool is_first)
+{
+	if (is_first)
+		list_push_front(&pool->waiters, &invocation->waiting);
+	else
+		list_push_back(&pool->waiters, &invocation->waiting);
+	pool->waiting++;
+	pool->engine->counters.waiting++;
 }
 
-void pool_unqueue(struct invocation *invocation) {
-  assert(list_linked(&invocation->waiting) && invocation->pool->waiting > 0);
-  list_remove(&invocation->waiting);
-  invocation->pool->waiting--;
-  invocation->engine->counters.waiting--;
+void pool_unqueue(struct invocation *invocation)
+{
+	assert(list_linked(&invocation->waiting) && invocation->pool->waiting > 0);
+	list_remove(&invocation->waiting);
+	invocation->pool->waiting--;
+	invocation->engine->counters.waiting--;
 }
 
-struct invocation *pool_take_waiter(struct pool *pool) {
-  struct list *oldest = list_first(&pool->waiters);
-  if (!oldest)
-    return NULL;
+struct invocation *pool_take_waiter(struct pool *pool)
+{
+	struct list *oldest = list_first(&pool->waiters);
+	if (!oldest)
+		return NULL;
 
-  struct invocation *invocation =
-      list_entry(oldest, struct invocation, waiting);
-  pool_unqueue(invocation);
-  return invocation;
+	struct invocation *invocation = list_entry(oldest, struct invocation, waiting);
+	pool_unqueue(invocation);
+	return invocation;
 }
 
 /* --- starting as many as the waiters need --- */
 
 /* How many environments are missing. */
-static unsigned pool_shortage(const struct pool *pool) {
-  return pool->waiting > pool->starting ? pool->waiting - pool->starting : 0;
+static unsigned pool_shortage(const struct pool *pool)
+{
+	return pool->waiting > pool->starting ? pool->waiting - pool->starting : 0;
 }
 
-static bool engine_is_full(const struct engine *engine) {
-  return engine->counters.environments >= engine->options.environments_max;
+static bool engine_is_full(const struct engine *engine)
+{
+	return engine->counters.environments >= engine->options.environments_max;
 }
 
 /* Those that have been idle longest make room, as many as are missing and not
  * dying already. */
-static void engine_make_room(struct engine *engine) {
-  unsigned missing = 0;
+static void engine_make_room(struct engine *engine)
+{
+	unsigned missing = 0;
 
-  list_each(link, &engine->starved) missing +=
-      pool_shortage(list_entry(link, struct pool, starved));
-  while (engine->dying < missing && !list_empty(&engine->idle)) {
-    struct list *oldest = list_first(&engine->idle);
-    engine->counters.evictions++;
-    environment_kill(list_entry(oldest, struct environment, in_idle));
-  }
+	list_each(link, &engine->starved)
+		missing += pool_shortage(list_entry(link, struct pool, starved));
+	while (engine->dying < missing && !list_empty(&engine->idle)) {
+		struct list *oldest = list_first(&engine->idle);
+		engine->counters.evictions++;
+		environment_kill(list_entry(oldest, struct environment, in_idle));
+	}
 }
 
 /* When one could not even be asked for, the newest waiter is told: no
  * environment comes for it. */
-static void pool_start_one(struct pool *pool) {
-  int r = environment_start(pool);
-  if (r == 0)
-    return;
+static void pool_start_one(struct pool *pool)
+{
+	int r = environment_start(pool);
+	if (r == 0)
+		return;
 
-  struct invocation *newest =
-      list_entry(pool->waiters.prev, struct invocation, waiting);
-  err_log(r, "start an environment");
-  pool->engine->counters.spawn_failures++;
-  pool_unqueue(newest);
-  invocation_refuse(newest, INVOKE_FAULT,
-                    r == -E2BIG
-                        ? S("The environment variables of the function do not "
-                            "fit into its sandbox.")
-                        : S("The execution environment could not be started."));
+	struct invocation *newest = list_entry(pool->waiters.prev, struct invocation, waiting);
+	err_log(r, "start an environment");
+	pool->engine->counters.spawn_failures++;
+	pool_unqueue(newest);
+	invocation_refuse(newest, INVOKE_FAULT,
+		r == -E2BIG ? S("The environment variables of the function do not "
+				"fit into its sandbox.")
+			    : S("The execution environment could not be started."));
 }
 
 /* One for each starved pool in turn, while there is room. What is still missing
  * then has to wait. */
-static void engine_start_missing(struct engine *engine) {
-  struct list *first;
+static void engine_start_missing(struct engine *engine)
+{
+	struct list *first;
 
-  while (!engine_is_full(engine) && (first = list_first(&engine->starved))) {
-    struct pool *pool = list_entry(first, struct pool, starved);
-    if (pool_shortage(pool))
-      pool_start_one(pool);
-    list_remove(&pool->starved);
-    if (pool_shortage(pool))
-      list_push_back(&engine->starved, &pool->starved);
-  }
-  engine_make_room(engine);
-  if (list_empty(&engine->starved) || engine->is_starved_timed)
-    return;
-  engine->is_starved_timed = true;
-  timer_set(engine->starved_timer, engine->options.queue_ms);
+	while (!engine_is_full(engine) && (first = list_first(&engine->starved))) {
+		struct pool *pool = list_entry(first, struct pool, starved);
+		if (pool_shortage(pool))
+			pool_start_one(pool);
+		list_remove(&pool->starved);
+		if (pool_shortage(pool))
+			list_push_back(&engine->starved, &pool->starved);
+	}
+	engine_make_room(engine);
+	if (list_empty(&engine->starved) || engine->is_starved_timed)
+		return;
+	engine->is_starved_timed = true;
+	timer_set(engine->starved_timer, engine->options.queue_ms);
 }
 
-static void pool_start_more(struct pool *pool) {
-  if (pool_shortage(pool) && !list_linked(&pool->starved))
-    list_push_back(&pool->engine->starved, &pool->starved);
-  engine_start_missing(pool->engine);
+static void pool_start_more(struct pool *pool)
+{
+	if (pool_shortage(pool) && !list_linked(&pool->starved))
+		list_push_back(&pool->engine->starved, &pool->starved);
+	engine_start_missing(pool->engine);
 }
 
 /* --- waiting too long --- */
 
 /* The oldest waiters are those that the starting environments will serve; the
  * others go when it is time. */
-static void pool_give_up(struct pool *pool, uint64_t now_ms) {
-  struct engine *engine = pool->engine;
-  unsigned promised = pool->starting;
+static void pool_give_up(struct pool *pool, uint64_t now_ms)
+{
+	struct engine *engine = pool->engine;
+	unsigned promised = pool->starting;
 
-  list_each(link, &pool->waiters) {
-    struct invocation *invocation =
-        list_entry(link, struct invocation, waiting);
-    if (promised > 0) {
-      promised--;
-      continue;
-    }
-    if (now_ms - invocation->received_ms < engine->options.queue_ms)
-      continue;
-    engine->counters.throttled++;
-    pool_unqueue(invocation);
-    invocation_refuse(invocation, INVOKE_THROTTLED,
-                      S("ConcurrentInvocationLimitExceeded"));
-  }
-  if (!pool_shortage(pool))
-    list_remove(&pool->starved);
+	list_each(link, &pool->waiters) {
+		struct invocation *invocation = list_entry(link, struct invocation, waiting);
+		if (promised > 0) {
+			promised--;
+			continue;
+		}
+		if (now_ms - invocation->received_ms < engine->options.queue_ms)
+			continue;
+		engine->counters.throttled++;
+		pool_unqueue(invocation);
+		invocation_refuse(
+			invocation, INVOKE_THROTTLED, S("ConcurrentInvocationLimitExceeded"));
+	}
+	if (!pool_shortage(pool))
+		list_remove(&pool->starved);
 }
 
-void pools_on_starved(void *context) {
-  struct engine *engine = context;
-  uint64_t now_ms = loop_now_ms(engine->loop);
+void pools_on_starved(void *context)
+{
+	struct engine *engine = context;
+	uint64_t now_ms = loop_now_ms(engine->loop);
 
-  list_each(link, &engine->starved)
-      pool_give_up(list_entry(link, struct pool, starved), now_ms);
-  engine->is_starved_timed = !list_empty(&engine->starved);
-  if (engine->is_starved_timed)
-    timer_set(engine->starved_timer, MAX(engine->options.queue_ms / 4, 1));
+	list_each(link, &engine->starved)
+		pool_give_up(list_entry(link, struct pool, starved), now_ms);
+	engine->is_starved_timed = !list_empty(&engine->starved);
+	if (engine->is_starved_timed)
+		timer_set(engine->starved_timer, MAX(engine->options.queue_ms / 4, 1));
 }
 
 /* --- serving --- */
 
 /* The oldest waiter gets this environment; when that has just died, the waiter
  * gets another one. */
-static void pool_give(struct pool *pool, struct environment *env) {
-  struct invocation *invocation = pool_take_waiter(pool);
+static void pool_give(struct pool *pool, struct environment *env)
+{
+	struct invocation *invocation = pool_take_waiter(pool);
 
-  if (environment_assign(env, invocation))
-    return;
-  pool_queue(pool, invocation, true);
-  environment_kill(env);
+	if (environment_assign(env, invocation))
+		return;
+	pool_queue(pool, invocation, true);
+	environment_kill(env);
 }
 
-void pool_serve(struct pool *pool, struct invocation *invocation) {
-  struct list *recent;
+void pool_serve(struct pool *pool, struct invocation *invocation)
+{
+	struct list *recent;
 
-  pool_queue(pool, invocation, false);
-  while (pool->waiting && (recent = list_first(&pool->idle)))
-    pool_give(pool, list_entry(recent, struct environment, in_pool));
-  if (pool->waiting)
-    pool_start_more(pool);
+	pool_queue(pool, invocation, false);
+	while (pool->waiting && (recent = list_first(&pool->idle)))
+		pool_give(pool, list_entry(recent, struct environment, in_pool));
+	if (pool->waiting)
+		pool_start_more(pool);
 }
 
-void pool_on_free(struct environment *env) {
-  struct pool *pool = env->pool;
-  struct engine *engine = env->engine;
+void pool_on_free(struct environment *env)
+{
+	struct pool *pool = env->pool;
+	struct engine *engine = env->engine;
 
-  if (pool->waiting) {
-    pool_give(pool, env);
-    pool_start_more(pool);
-    return;
-  }
-  if (pool->is_draining || engine->on_drained) {
-    environment_kill(env);
-    return;
-  }
-  environment_enter(env, ENV_IDLE);
-  engine_make_room(engine); /* somebody else may be waiting for the place */
+	if (pool->waiting) {
+		pool_give(pool, env);
+		pool_start_more(pool);
+		return;
+	}
+	if (pool->is_draining || engine->on_drained) {
+		environment_kill(env);
+		return;
+	}
+	environment_enter(env, ENV_IDLE);
+	engine_make_room(engine); /* somebody else may be waiting for the place */
 }
 
-void pool_on_lost(struct pool *pool) {
-  pool_start_more(pool);
-  pool_reap(pool);
+void pool_on_lost(struct pool *pool)
+{
+	pool_start_more(pool);
+	pool_reap(pool);
 }
 
 /* --- the end --- */
 
-static void pool_kill_idle(struct pool *pool) {
-  list_each(link, &pool->idle)
-      environment_kill(list_entry(link, struct environment, in_pool));
+static void pool_kill_idle(struct pool *pool)
+{
+	list_each(link, &pool->idle)
+		environment_kill(list_entry(link, struct environment, in_pool));
 }
 
 /* Nobody waits for these any more. */
-static void pool_kill_surplus(struct pool *pool) {
-  list_each(link, &pool->others) {
-    struct environment *env = list_entry(link, struct environment, in_pool);
-    if (pool->starting <= pool->waiting)
-      return;
-    if (env->state == ENV_BOOTING || env->state == ENV_INIT)
-      environment_kill(env);
-  }
+static void pool_kill_surplus(struct pool *pool)
+{
+	list_each(link, &pool->others) {
+		struct environment *env = list_entry(link, struct environment, in_pool);
+		if (pool->starting <= pool->waiting)
+			return;
+		if (env->state == ENV_BOOTING || env->state == ENV_INIT)
+			environment_kill(env);
+	}
 }
 
-void pool_drain(struct pool *pool) {
-  pool->is_draining = true;
-  pool_kill_idle(pool);
-  pool_kill_surplus(pool);
+void pool_drain(struct pool *pool)
+{
+	pool->is_draining = true;
+	pool_kill_idle(pool);
+	pool_kill_surplus(pool);
 }
 
 /* Its invocation, if it runs one, ends here. */
-static void environment_remove(struct environment *env) {
-  struct invocation *invocation = env->invocation;
+static void environment_remove(struct environment *env)
+{
+	struct invocation *invocation = env->invocation;
 
-  if (invocation && invocation->is_ended)
-    invocation_conclude(invocation);
-  else if (invocation)
-    invocation_fail(invocation, "error", "Sandbox.Failure",
-                    "RequestId: %s Error: The function was removed",
-                    invocation->request_id);
-  environment_kill(env);
+	if (invocation && invocation->is_ended)
+		invocation_conclude(invocation);
+	else if (invocation)
+		invocation_fail(invocation, "error", "Sandbox.Failure",
+			"RequestId: %s Error: The function was removed", invocation->request_id);
+	environment_kill(env);
 }
 
-void pool_reset(struct pool *pool) {
-  struct invocation *invocation;
+void pool_reset(struct pool *pool)
+{
+	struct invocation *invocation;
 
-  while ((invocation = pool_take_waiter(pool)))
-    invocation_refuse(invocation, INVOKE_NO_FUNCTION, S(""));
-  pool_drain(pool);
-  /* A killed one goes to the end of the list and is met there again. */
-  list_each(link, &pool->others) {
-    struct environment *env = list_entry(link, struct environment, in_pool);
-    if (env->state != ENV_DEAD)
-      environment_remove(env);
-  }
+	while ((invocation = pool_take_waiter(pool)))
+		invocation_refuse(invocation, INVOKE_NO_FUNCTION, S(""));
+	pool_drain(pool);
+	/* A killed one goes to the end of the list and is met there again. */
+	list_each(link, &pool->others) {
+		struct environment *env = list_entry(link, struct environment, in_pool);
+		if (env->state != ENV_DEAD)
+			environment_remove(env);
+	}
 }

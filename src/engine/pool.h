@@ -12,26 +12,25 @@ struct function_version;
 struct invocation;
 
 struct pool {
-  struct engine *engine;
-  struct function_entry *function;
-  struct function_version *version;
-  struct list link;
-  struct list idle;    /* most recently used first */
-  struct list others;  /* in any other state */
-  struct list waiters; /* invocations, oldest first */
-  struct list starved; /* in engine->starved */
-  unsigned starting;   /* environments in BOOTING or INIT */
-  unsigned waiting;
-  unsigned environments;
-  unsigned invocations; /* admitted, not finished */
-  bool is_draining; /* replaced by another revision: its environments stop when
+	struct engine *engine;
+	struct function_entry *function;
+	struct function_version *version;
+	struct list link;
+	struct list idle;    /* most recently used first */
+	struct list others;  /* in any other state */
+	struct list waiters; /* invocations, oldest first */
+	struct list starved; /* in engine->starved */
+	unsigned starting;   /* environments in BOOTING or INIT */
+	unsigned waiting;
+	unsigned environments;
+	unsigned invocations; /* admitted, not finished */
+	bool is_draining;     /* replaced by another revision: its environments stop when
                        they are free */
 };
 
 /* The pool of this very revision of a version, made when missing; NULL when out
  * of memory. */
-struct pool *pool_find(struct function_entry *function,
-                       struct function_version *version);
+struct pool *pool_find(struct function_entry *function, struct function_version *version);
 /* Serve with an idle environment, or queue and start one. */
 void pool_serve(struct pool *pool, struct invocation *invocation);
 /* Take a waiter out of the queue it stands in. */

@@ -31,382 +31,384 @@
 #include <string.h>
 
 enum {
-  CONNS_MAX = 16,
-  HEAD_MAX = 8192, /* of an event: header values have limits of their own */
-  SMALL_BODY_MAX =
-      64 * 1024, /* of everything that is no answer: errors of initialisation */
-  LARGE_BODY_MAX = 4 * LIMIT_PAYLOAD_BYTES,
+	CONNS_MAX = 16,
+	HEAD_MAX = 8192,	    /* of an event: header values have limits of their own */
+	SMALL_BODY_MAX = 64 * 1024, /* of everything that is no answer: errors of initialisation */
+	LARGE_BODY_MAX = 4 * LIMIT_PAYLOAD_BYTES,
 };
 
-#define API "/2018-06-01/runtime/"
+#define API	   "/2018-06-01/runtime/"
 #define JSON_FIELD S("Content-Type: application/json\r\n")
-#define OK_BODY S("{\"status\":\"OK\"}\n")
+#define OK_BODY	   S("{\"status\":\"OK\"}\n")
 
 /* --- replies --- */
 
-static void put_error(struct buf *body, str type, str message) {
-  buf_put(body, S("{\"errorMessage\":"));
-  buf_put_json(body, message);
-  buf_put(body, S(",\"errorType\":"));
-  buf_put_json(body, type);
-  buf_put(body, S("}\n"));
+static void put_error(struct buf *body, str type, str message)
+{
+	buf_put(body, S("{\"errorMessage\":"));
+	buf_put_json(body, message);
+	buf_put(body, S(",\"errorType\":"));
+	buf_put_json(body, type);
+	buf_put(body, S("}\n"));
 }
 
-static void reply_error(struct http_conn *conn, int status, str type,
-                        str message) {
-  char text[1024];
-  struct buf body;
+static void reply_error(struct http_conn *conn, int status, str type, str message)
+{
+	char text[1024];
+	struct buf body;
 
-  buf_init_over(&body, text, sizeof(text));
-  put_error(&body, type, message);
-  assert(!body.err);
-  http_reply(conn, &(struct http_reply){.status = status,
-                                        .fields = JSON_FIELD,
-                                        .body = buf_str(&body)});
+	buf_init_over(&body, text, sizeof(text));
+	put_error(&body, type, message);
+	assert(!body.err);
+	http_reply(conn,
+		&(struct http_reply){
+			.status = status, .fields = JSON_FIELD, .body = buf_str(&body) });
 }
 
 /* The state of the runtime in the words of Lambda's own state machine. */
-static const char *runtime_state(const struct environment *env) {
-  switch (env->state) {
-  case ENV_BOOTING:
-  case ENV_INIT:
-    return env->init_error.len ? "InitError" : "Started";
-  case ENV_IDLE:
-    return "Ready";
-  case ENV_BUSY:
-  case ENV_DEAD:
-  case ENV_STATES:
-    break;
-  }
-  return env->invocation && !env->invocation->is_ended ? "Running"
-                                                       : "ResponseSent";
+static const char *runtime_state(const struct environment *env)
+{
+	switch (env->state) {
+	case ENV_BOOTING:
+	case ENV_INIT:
+		return env->init_error.len ? "InitError" : "Started";
+	case ENV_IDLE:
+		return "Ready";
+	case ENV_BUSY:
+	case ENV_DEAD:
+	case ENV_STATES:
+		break;
+	}
+	return env->invocation && !env->invocation->is_ended ? "Running" : "ResponseSent";
 }
 
-static void reply_wrong_state(const struct environment *env,
-                              struct http_conn *conn, const char *asked) {
-  char message[160];
-  int len = snprintf(message, sizeof(message),
-                     "State transition from %s to %s failed for runtime. "
-                     "Error: State transition is not "
-                     "allowed",
-                     runtime_state(env), asked);
+static void reply_wrong_state(
+	const struct environment *env, struct http_conn *conn, const char *asked)
+{
+	char message[160];
+	int len = snprintf(message, sizeof(message),
+		"State transition from %s to %s failed for runtime. "
+		"Error: State transition is not "
+		"allowed",
+		runtime_state(env), asked);
 
-  reply_error(conn, 403, S("InvalidStateTransition"),
-              (str){message, (size_t)len});
+	reply_error(conn, 403, S("InvalidStateTransition"), (str){ message, (size_t)len });
 }
 
-void runtime_api_accepted(struct http_conn *conn) {
-  http_conn_set_user(conn, NULL);
-  http_reply(conn, &(struct http_reply){.status = 202,
-                                        .fields = JSON_FIELD,
-                                        .body = OK_BODY,
-                                        .hold = true});
+void runtime_api_accepted(struct http_conn *conn)
+{
+	http_conn_set_user(conn, NULL);
+	http_reply(conn,
+		&(struct http_reply){
+			.status = 202, .fields = JSON_FIELD, .body = OK_BODY, .hold = true });
 }
 
 /* --- next --- */
 
 /* Header values come from clients and configuration: a CR or LF in one would
  * end the head. */
-static void put_field(struct buf *out, str name, str value) {
-  if (!value.len || str_find(value, '\r') >= 0 || str_find(value, '\n') >= 0)
-    return;
-  buf_put(out, name);
-  buf_put(out, S(": "));
-  buf_put(out, value);
-  buf_put(out, S("\r\n"));
+static void put_field(struct buf *out, str name, str value)
+{
+	if (!value.len || str_find(value, '\r') >= 0 || str_find(value, '\n') >= 0)
+		return;
+	buf_put(out, name);
+	buf_put(out, S(": "));
+	buf_put(out, value);
+	buf_put(out, S("\r\n"));
 }
 
 /* "Lambda-Runtime-Invoked-Function-Arn": with the qualifier that was asked for,
  * if any. */
-static void put_invoked_arn(struct buf *out,
-                            const struct invocation *invocation, str arn) {
-  buf_put(out, S("Lambda-Runtime-Invoked-Function-Arn: "));
-  buf_put(out, arn);
-  if (invocation->qualifier[0]) {
-    buf_put_char(out, ':');
-    buf_put(out, str_of(invocation->qualifier));
-  }
-  buf_put(out, S("\r\n"));
+static void put_invoked_arn(struct buf *out, const struct invocation *invocation, str arn)
+{
+	buf_put(out, S("Lambda-Runtime-Invoked-Function-Arn: "));
+	buf_put(out, arn);
+	if (invocation->qualifier[0]) {
+		buf_put_char(out, ':');
+		buf_put(out, str_of(invocation->qualifier));
+	}
+	buf_put(out, S("\r\n"));
 }
 
-bool runtime_api_send(struct environment *env,
-                      const struct invocation *invocation) {
-  struct http_conn *conn = env->next;
-  char text[HEAD_MAX];
-  struct buf fields;
+bool runtime_api_send(struct environment *env, const struct invocation *invocation)
+{
+	struct http_conn *conn = env->next;
+	char text[HEAD_MAX];
+	struct buf fields;
 
-  if (!conn || !http_conn_is_alive(conn))
-    return false;
-  buf_init_over(&fields, text, sizeof(text));
-  buf_put(
-      &fields,
-      S("Content-Type: application/json\r\nLambda-Runtime-Aws-Request-Id: "));
-  buf_put(&fields, str_of(invocation->request_id));
-  buf_put(&fields, S("\r\nLambda-Runtime-Deadline-Ms: "));
-  buf_put_u64(&fields, invocation->deadline_ms);
-  buf_put(&fields, S("\r\n"));
-  put_invoked_arn(&fields, invocation, env->pool->version->arn);
-  put_field(&fields, S("Lambda-Runtime-Trace-Id"), str_of(invocation->trace));
-  put_field(&fields, S("Lambda-Runtime-Client-Context"),
-            invocation->client_context);
-  assert(!fields.err);
-  env->next = NULL;
-  http_reply(conn, &(struct http_reply){.status = 200,
-                                        .fields = buf_str(&fields),
-                                        .body = invocation->payload});
-  /* The peer may have gone just now: then nobody has seen the event. */
-  return http_conn_is_alive(conn);
+	if (!conn || !http_conn_is_alive(conn))
+		return false;
+	buf_init_over(&fields, text, sizeof(text));
+	buf_put(&fields, S("Content-Type: application/json\r\nLambda-Runtime-Aws-Request-Id: "));
+	buf_put(&fields, str_of(invocation->request_id));
+	buf_put(&fields, S("\r\nLambda-Runtime-Deadline-Ms: "));
+	buf_put_u64(&fields, invocation->deadline_ms);
+	buf_put(&fields, S("\r\n"));
+	put_invoked_arn(&fields, invocation, env->pool->version->arn);
+	put_field(&fields, S("Lambda-Runtime-Trace-Id"), str_of(invocation->trace));
+	put_field(&fields, S("Lambda-Runtime-Client-Context"), invocation->client_context);
+	assert(!fields.err);
+	env->next = NULL;
+	http_reply(conn,
+		&(struct http_reply){
+			.status = 200, .fields = buf_str(&fields), .body = invocation->payload });
+	/* The peer may have gone just now: then nobody has seen the event. */
+	return http_conn_is_alive(conn);
 }
 
-static void on_next(struct environment *env, struct http_conn *conn) {
-  bool may_ask = (env->state == ENV_INIT && !env->init_error.len) ||
-                 (env->state == ENV_BUSY &&
-                  (!env->invocation || env->invocation->is_ended));
+static void on_next(struct environment *env, struct http_conn *conn)
+{
+	bool may_ask = (env->state == ENV_INIT && !env->init_error.len) ||
+		(env->state == ENV_BUSY && (!env->invocation || env->invocation->is_ended));
 
-  if (env->is_gone) /* its last words */
-    http_conn_abort(conn);
-  else if (may_ask)
-    environment_on_next(env, conn);
-  else
-    reply_wrong_state(env, conn, "Ready");
+	if (env->is_gone) /* its last words */
+		http_conn_abort(conn);
+	else if (may_ask)
+		environment_on_next(env, conn);
+	else
+		reply_wrong_state(env, conn, "Ready");
 }
 
 /* --- response and error --- */
 
 /* …/invocation/{id}/response or …/error: false when it is neither. */
-static bool parse_answer_path(const struct http_head *head, str *ret_id,
-                              bool *ret_is_error) {
-  str rest = head->path, id;
+static bool parse_answer_path(const struct http_head *head, str *ret_id, bool *ret_is_error)
+{
+	str rest = head->path, id;
 
-  if (head->verb != HTTP_POST || !str_starts(rest, S(API "invocation/")))
-    return false;
-  rest = str_from(rest, strlen(API "invocation/"));
-  if (!str_cut(&rest, '/', &id))
-    return false;
-  *ret_is_error = str_eq(rest, S("error"));
-  if (!*ret_is_error && !str_eq(rest, S("response")))
-    return false;
-  *ret_id = id;
-  return true;
+	if (head->verb != HTTP_POST || !str_starts(rest, S(API "invocation/")))
+		return false;
+	rest = str_from(rest, strlen(API "invocation/"));
+	if (!str_cut(&rest, '/', &id))
+		return false;
+	*ret_is_error = str_eq(rest, S("error"));
+	if (!*ret_is_error && !str_eq(rest, S("response")))
+		return false;
+	*ret_id = id;
+	return true;
 }
 
 /* The invocation that runs and has not been answered, or NULL. */
-static struct invocation *running(const struct environment *env) {
-  return env->invocation && !env->invocation->is_ended ? env->invocation : NULL;
+static struct invocation *running(const struct environment *env)
+{
+	return env->invocation && !env->invocation->is_ended ? env->invocation : NULL;
 }
 
-static void fail_too_large(struct invocation *invocation) {
-  invocation_fail(
-      invocation, "error", "Function.ResponseSizeTooLarge",
-      "Response payload size exceeded maximum allowed payload size (%d bytes).",
-      LIMIT_PAYLOAD_ERROR_BYTES);
+static void fail_too_large(struct invocation *invocation)
+{
+	invocation_fail(invocation, "error", "Function.ResponseSizeTooLarge",
+		"Response payload size exceeded maximum allowed payload size (%d bytes).",
+		LIMIT_PAYLOAD_ERROR_BYTES);
 }
 
 static const str too_large_type = S_INIT("RequestEntityTooLarge");
-static const str too_large_message =
-    S_INIT("Exceeded maximum allowed payload size (6291556 bytes).");
+static const str too_large_message = S_INIT(
+	"Exceeded maximum allowed payload size (6291556 bytes).");
 static_assert(LIMIT_PAYLOAD_ERROR_BYTES == 6291556);
 
 /* A streaming response ends with its error in trailers, when the function
  * failed midway. */
-static bool trailer_error(const struct http_request *request, str *ret_type) {
-  str rest = request->trailers, line, name;
+static bool trailer_error(const struct http_request *request, str *ret_type)
+{
+	str rest = request->trailers, line, name;
 
-  while (str_next(&rest, '\n', &line)) {
-    if (!str_cut(&line, ':', &name) ||
-        !str_eq_fold(str_trim(name), S("Lambda-Runtime-Function-Error-Type")))
-      continue;
-    if (str_ends(line, S("\r")))
-      line.len--;
-    *ret_type = str_trim(line);
-    return true;
-  }
-  return false;
+	while (str_next(&rest, '\n', &line)) {
+		if (!str_cut(&line, ':', &name) ||
+			!str_eq_fold(str_trim(name), S("Lambda-Runtime-Function-Error-Type")))
+			continue;
+		if (str_ends(line, S("\r")))
+			line.len--;
+		*ret_type = str_trim(line);
+		return true;
+	}
+	return false;
 }
 
-static bool is_streaming(const struct http_request *request) {
-  return str_eq_fold(
-      http_field(&request->head, S("Lambda-Runtime-Function-Response-Mode")),
-      S("streaming"));
+static bool is_streaming(const struct http_request *request)
+{
+	return str_eq_fold(http_field(&request->head, S("Lambda-Runtime-Function-Response-Mode")),
+		S("streaming"));
 }
 
 static void take_answer(struct invocation *invocation, struct http_conn *conn,
-                        const struct http_request *request, bool is_error) {
-  struct answer answer = {
-      .body = request->body,
-      .is_error = is_error,
-      .content_type =
-          is_error ? S("") : http_field(&request->head, S("Content-Type")),
-      .error_type =
-          http_field(&request->head, S("Lambda-Runtime-Function-Error-Type")),
-  };
-  str stream_error;
+	const struct http_request *request, bool is_error)
+{
+	struct answer answer = {
+		.body = request->body,
+		.is_error = is_error,
+		.content_type = is_error ? S("") : http_field(&request->head, S("Content-Type")),
+		.error_type = http_field(&request->head, S("Lambda-Runtime-Function-Error-Type")),
+	};
+	str stream_error;
 
-  if (request->body_len > LIMIT_PAYLOAD_ERROR_BYTES) {
-    fail_too_large(invocation);
-    reply_error(conn, 413, too_large_type, too_large_message);
-    return;
-  }
-  /* What has been streamed is half an answer: its invoker, who waits for the
+	if (request->body_len > LIMIT_PAYLOAD_ERROR_BYTES) {
+		fail_too_large(invocation);
+		reply_error(conn, 413, too_large_type, too_large_message);
+		return;
+	}
+	/* What has been streamed is half an answer: its invoker, who waits for the
    * whole, gets the error. */
-  if (!is_error && is_streaming(request) &&
-      trailer_error(request, &stream_error)) {
-    invocation_fail(invocation, "error", "Function.StreamError",
-                    "RequestId: %s Error: the function failed while it was "
-                    "streaming its response",
-                    invocation->request_id);
-    runtime_api_accepted(conn);
-    return;
-  }
-  http_conn_set_user(conn, invocation);
-  invocation_respond(invocation, conn, &answer);
+	if (!is_error && is_streaming(request) && trailer_error(request, &stream_error)) {
+		invocation_fail(invocation, "error", "Function.StreamError",
+			"RequestId: %s Error: the function failed while it was "
+			"streaming its response",
+			invocation->request_id);
+		runtime_api_accepted(conn);
+		return;
+	}
+	http_conn_set_user(conn, invocation);
+	invocation_respond(invocation, conn, &answer);
 }
 
 static void on_answer(struct environment *env, struct http_conn *conn,
-                      const struct http_request *request, str id,
-                      bool is_error) {
-  struct invocation *invocation = running(env);
+	const struct http_request *request, str id, bool is_error)
+{
+	struct invocation *invocation = running(env);
 
-  if (!env->request_id[0] || !str_eq(id, str_of(env->request_id)))
-    reply_error(conn, 400, S("InvalidRequestID"), S("Invalid request ID"));
-  else if (!invocation)
-    reply_wrong_state(
-        env, conn, is_error ? "InvocationErrorResponse" : "InvocationResponse");
-  else
-    take_answer(invocation, conn, request, is_error);
+	if (!env->request_id[0] || !str_eq(id, str_of(env->request_id)))
+		reply_error(conn, 400, S("InvalidRequestID"), S("Invalid request ID"));
+	else if (!invocation)
+		reply_wrong_state(
+			env, conn, is_error ? "InvocationErrorResponse" : "InvocationResponse");
+	else
+		take_answer(invocation, conn, request, is_error);
 }
 
-static void on_init_error(struct environment *env, struct http_conn *conn,
-                          const struct http_request *request) {
-  if (env->state != ENV_INIT || env->init_error.len) {
-    reply_wrong_state(env, conn, "InitError");
-    return;
-  }
-  environment_on_init_error(
-      env, request->body,
-      http_field(&request->head, S("Lambda-Runtime-Function-Error-Type")));
-  http_reply(conn, &(struct http_reply){
-                       .status = 202, .fields = JSON_FIELD, .body = OK_BODY});
+static void on_init_error(
+	struct environment *env, struct http_conn *conn, const struct http_request *request)
+{
+	if (env->state != ENV_INIT || env->init_error.len) {
+		reply_wrong_state(env, conn, "InitError");
+		return;
+	}
+	environment_on_init_error(env, request->body,
+		http_field(&request->head, S("Lambda-Runtime-Function-Error-Type")));
+	http_reply(
+		conn, &(struct http_reply){ .status = 202, .fields = JSON_FIELD, .body = OK_BODY });
 }
 
 /* --- the server --- */
 
-static int on_head(void *context, struct http_conn *conn,
-                   const struct http_head *head, uint64_t *ret_body_max,
-                   uint64_t *ret_memory_max) {
-  struct environment *env = context;
-  bool is_error;
-  str id;
+static int on_head(void *context, struct http_conn *conn, const struct http_head *head,
+	uint64_t *ret_body_max, uint64_t *ret_memory_max)
+{
+	struct environment *env = context;
+	bool is_error;
+	str id;
 
-  *ret_body_max = *ret_memory_max = SMALL_BODY_MAX;
-  if (!parse_answer_path(head, &id, &is_error) || !running(env) ||
-      env->answering || !str_eq(id, str_of(env->request_id)))
-    return 0;
-  env->answering = conn;
-  *ret_body_max = LARGE_BODY_MAX;
-  *ret_memory_max = LIMIT_PAYLOAD_ERROR_BYTES;
-  return 0;
+	*ret_body_max = *ret_memory_max = SMALL_BODY_MAX;
+	if (!parse_answer_path(head, &id, &is_error) || !running(env) || env->answering ||
+		!str_eq(id, str_of(env->request_id)))
+		return 0;
+	env->answering = conn;
+	*ret_body_max = LARGE_BODY_MAX;
+	*ret_memory_max = LIMIT_PAYLOAD_ERROR_BYTES;
+	return 0;
 }
 
 /* Too large even to be read: when it was the answer, there will be no other
  * one. */
-static void on_refuse(void *context, int status, struct buf *fields,
-                      struct buf *body) {
-  struct environment *env = context;
+static void on_refuse(void *context, int status, struct buf *fields, struct buf *body)
+{
+	struct environment *env = context;
 
-  if (status != 413)
-    return;
-  buf_put(fields, JSON_FIELD);
-  put_error(body, too_large_type, too_large_message);
-  if (env->answering && running(env))
-    fail_too_large(env->invocation);
+	if (status != 413)
+		return;
+	buf_put(fields, JSON_FIELD);
+	put_error(body, too_large_type, too_large_message);
+	if (env->answering && running(env))
+		fail_too_large(env->invocation);
 }
 
 /* What mayfly does not have yet says so. */
-static bool is_other_api(str path) {
-  return str_starts(path, S("/2020-01-01/extension")) ||
-         str_starts(path, S("/2022-07-01/telemetry")) ||
-         str_starts(path, S("/2020-08-15/logs"));
+static bool is_other_api(str path)
+{
+	return str_starts(path, S("/2020-01-01/extension")) ||
+		str_starts(path, S("/2022-07-01/telemetry")) ||
+		str_starts(path, S("/2020-08-15/logs"));
 }
 
-static void route(struct environment *env, struct http_conn *conn,
-                  struct http_request *request) {
-  const struct http_head *head = &request->head;
-  bool is_get = head->verb == HTTP_GET, is_error;
-  str path = head->path, id;
+static void route(struct environment *env, struct http_conn *conn, struct http_request *request)
+{
+	const struct http_head *head = &request->head;
+	bool is_get = head->verb == HTTP_GET, is_error;
+	str path = head->path, id;
 
-  if (is_get && str_eq(path, S(API "invocation/next")))
-    on_next(env, conn);
-  else if (parse_answer_path(head, &id, &is_error))
-    on_answer(env, conn, request, id, is_error);
-  else if (head->verb == HTTP_POST && str_eq(path, S(API "init/error")))
-    on_init_error(env, conn, request);
-  else if (is_get && str_eq(path, S("/2018-06-01/ping")))
-    http_reply(conn, &(struct http_reply){.status = 200, .body = S("pong")});
-  else if (is_other_api(path))
-    reply_error(conn, 501, S("Extension.NotAvailable"),
-                S("The Extensions, Telemetry and Logs APIs are not available "
-                  "in mayfly yet."));
-  else
-    reply_error(conn, 404, S("NotFound"),
-                S("The Runtime API has no such path."));
+	if (is_get && str_eq(path, S(API "invocation/next")))
+		on_next(env, conn);
+	else if (parse_answer_path(head, &id, &is_error))
+		on_answer(env, conn, request, id, is_error);
+	else if (head->verb == HTTP_POST && str_eq(path, S(API "init/error")))
+		on_init_error(env, conn, request);
+	else if (is_get && str_eq(path, S("/2018-06-01/ping")))
+		http_reply(conn, &(struct http_reply){ .status = 200, .body = S("pong") });
+	else if (is_other_api(path))
+		reply_error(conn, 501, S("Extension.NotAvailable"),
+			S("The Extensions, Telemetry and Logs APIs are not available "
+			  "in mayfly yet."));
+	else
+		reply_error(conn, 404, S("NotFound"), S("The Runtime API has no such path."));
 }
 
-static void on_request(void *context, struct http_conn *conn,
-                       struct http_request *request) {
-  struct environment *env = context;
+static void on_request(void *context, struct http_conn *conn, struct http_request *request)
+{
+	struct environment *env = context;
 
-  if (env->answering == conn)
-    env->answering = NULL;
-  if (env->state == ENV_DEAD)
-    http_conn_abort(conn);
-  else
-    route(env, conn, request);
+	if (env->answering == conn)
+		env->answering = NULL;
+	if (env->state == ENV_DEAD)
+		http_conn_abort(conn);
+	else
+		route(env, conn, request);
 }
 
-static void on_gone(void *context, struct http_conn *conn, bool request_open) {
-  struct environment *env = context;
-  struct invocation *answered = http_conn_user(conn);
+static void on_gone(void *context, struct http_conn *conn, bool request_open)
+{
+	struct environment *env = context;
+	struct invocation *answered = http_conn_user(conn);
 
-  (void)request_open;
-  if (answered)
-    invocation_keep_response(answered);
-  if (env->answering == conn)
-    env->answering = NULL;
-  if (env->next != conn)
-    return;
-  /* A runtime that closes the connection on which it waits cannot be given
+	(void)request_open;
+	if (answered)
+		invocation_keep_response(answered);
+	if (env->answering == conn)
+		env->answering = NULL;
+	if (env->next != conn)
+		return;
+	/* A runtime that closes the connection on which it waits cannot be given
    * anything any more. */
-  env->next = NULL;
-  if (env->state == ENV_IDLE)
-    environment_kill(env);
+	env->next = NULL;
+	if (env->state == ENV_IDLE)
+		environment_kill(env);
 }
 
 static const struct http_server_ops ops = {
-    .on_head = on_head,
-    .on_request = on_request,
-    .on_gone = on_gone,
-    .on_refuse = on_refuse,
+	.on_head = on_head,
+	.on_request = on_request,
+	.on_gone = on_gone,
+	.on_refuse = on_refuse,
 };
 
-int runtime_api_open(struct environment *env, int listener) {
-  return err_pass(http_server_new(
-      &(struct http_server_options){
-          .loop = env->engine->loop,
-          .listener = listener,
-          .ops = &ops,
-          .context = env,
-          .conns_max = CONNS_MAX,
-          .is_eager_close_detected = true,
-      },
-      &env->runtime_api));
+int runtime_api_open(struct environment *env, int listener)
+{
+	return err_pass(http_server_new(
+		&(struct http_server_options){
+			.loop = env->engine->loop,
+			.listener = listener,
+			.ops = &ops,
+			.context = env,
+			.conns_max = CONNS_MAX,
+			.is_eager_close_detected = true,
+		},
+		&env->runtime_api));
 }
 
-void runtime_api_close(struct environment *env) {
-  http_server_free(env->runtime_api);
-  env->runtime_api = NULL;
+void runtime_api_close(struct environment *env)
+{
+	http_server_free(env->runtime_api);
+	env->runtime_api = NULL;
 }
 
-bool runtime_api_is_heard(const struct environment *env) {
-  return env->runtime_api && http_server_conns(env->runtime_api) > 0;
+bool runtime_api_is_heard(const struct environment *env)
+{
+	return env->runtime_api && http_server_conns(env->runtime_api) > 0;
 }

@@ -14,8 +14,7 @@ void runtime_api_close(struct environment *env);
  * Answer the parked GET …/next with the invocation. False when nobody can
  * receive it any more: nothing was said.
  */
-[[nodiscard]] bool runtime_api_send(struct environment *env,
-                                    const struct invocation *invocation);
+[[nodiscard]] bool runtime_api_send(struct environment *env, const struct invocation *invocation);
 /* Answer a response or an error that was taken: 202, held back for the next
  * event. */
 void runtime_api_accepted(struct http_conn *conn);

@@ -11,33 +11,30 @@ struct runtimes;
 enum { RUNTIME_ENV_MAX = 16 };
 
 struct runtime_pack {
-  str name;     /* "python" */
-  str language; /* for people: "Python" */
-  str version;  /* "3.11.2", empty when it has none (provided) */
-  str names;    /* the AWS runtime names it serves, separated by spaces */
-  str env[RUNTIME_ENV_MAX]; /* "NAME=value" defaults of its environments */
-  uint32_t env_count;
-  uint32_t index;
+	str name;		  /* "python" */
+	str language;		  /* for people: "Python" */
+	str version;		  /* "3.11.2", empty when it has none (provided) */
+	str names;		  /* the AWS runtime names it serves, separated by spaces */
+	str env[RUNTIME_ENV_MAX]; /* "NAME=value" defaults of its environments */
+	uint32_t env_count;
+	uint32_t index;
 };
 
 /* Copies of all views are made. */
 [[nodiscard]] int runtimes_new(struct runtimes **ret_runtimes);
 void runtimes_free(struct runtimes *runtimes);
-[[nodiscard]] int runtimes_add(struct runtimes *runtimes,
-                               const struct runtime_pack *pack);
+[[nodiscard]] int runtimes_add(struct runtimes *runtimes, const struct runtime_pack *pack);
 
 /*
  * Which pack serves a runtime name: the same version (its digits are a prefix
  * of the pack's version at a dot), else the nearest version of the same pack
  * name (the smallest distance, the newer of two), else none.
  */
-[[nodiscard]] enum runtime_match
-runtimes_find(const struct runtimes *runtimes, str name,
-              const struct runtime_pack **ret_pack);
+[[nodiscard]] enum runtime_match runtimes_find(
+	const struct runtimes *runtimes, str name, const struct runtime_pack **ret_pack);
 
 /* The i-th pack, or NULL. */
-const struct runtime_pack *runtimes_at(const struct runtimes *runtimes,
-                                       size_t i);
+const struct runtime_pack *runtimes_at(const struct runtimes *runtimes, size_t i);
 
 /* "python3.12" → "3.12", "nodejs20.x" → "20", "provided.al2" → "". */
 [[nodiscard]] str runtime_name_version(str name);

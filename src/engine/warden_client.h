@@ -11,22 +11,20 @@ struct warden_client;
 
 /* What the warden tells. Called from the loop, never from inside a request. */
 struct warden_events {
-  /* `fds` are the receiver's to close: Runtime API listener, AWS endpoint
+	/* `fds` are the receiver's to close: Runtime API listener, AWS endpoint
    * listener, memory peak. */
-  void (*on_spawned)(void *context, const struct spawned_frame *frame,
-                     const int fds[static 3]);
-  void (*on_exited)(void *context, const struct exited_frame *frame);
-  void (*on_unpacked)(void *context, const struct unpacked_frame *frame);
-  void (*on_drain)(void *context);
-  /* The warden is gone: there is nothing to do but exit. */
-  void (*on_lost)(void *context);
+	void (*on_spawned)(
+		void *context, const struct spawned_frame *frame, const int fds[static 3]);
+	void (*on_exited)(void *context, const struct exited_frame *frame);
+	void (*on_unpacked)(void *context, const struct unpacked_frame *frame);
+	void (*on_drain)(void *context);
+	/* The warden is gone: there is nothing to do but exit. */
+	void (*on_lost)(void *context);
 };
 
 /* `socket` is taken (made non-blocking, closed by warden_client_free). */
 [[nodiscard]] int warden_client_new(struct loop *loop, int socket,
-                                    const struct warden_events *events,
-                                    void *context,
-                                    struct warden_client **ret_client);
+	const struct warden_events *events, void *context, struct warden_client **ret_client);
 void warden_client_free(struct warden_client *client);
 
 /*
@@ -34,8 +32,8 @@ void warden_client_free(struct warden_client *client);
  * socket cannot take now is queued in order. 0, or -ENOBUFS when too much is
  * queued already, or a fault.
  */
-[[nodiscard]] int warden_ask(struct warden_client *client, const void *frame,
-                             size_t size, const int *fds, size_t fd_count);
+[[nodiscard]] int warden_ask(struct warden_client *client, const void *frame, size_t size,
+	const int *fds, size_t fd_count);
 
 /* warden_ask() of the frames without a body: FRAME_READY, FRAME_DRAINED. */
 [[nodiscard]] int warden_say(struct warden_client *client, enum frame_op op);
