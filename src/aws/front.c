@@ -97,7 +97,9 @@ static bool answer_local(struct front *front, struct http_conn *conn, struct htt
 	bool is_look = request->head.verb == HTTP_GET || request->head.verb == HTTP_HEAD;
 	str path = request->head.path;
 
-	if (is_look && str_eq(path, S("/")) && !request->head.query.len) {
+	/* A signed look at the root is a call of S3's, not a person's or a load balancer's. */
+	if (is_look && str_eq(path, S("/")) && !request->head.query.len &&
+		!http_field(&request->head, S("Authorization")).at) {
 		reply_root(front, conn);
 		return true;
 	}

@@ -304,6 +304,7 @@ static void front_call_run(struct work *work)
 		answer_unknown(self);
 		return;
 	}
+	route.operation = operation;
 	const struct call_route *handler = handler_find(service, operation->name);
 	if (handler)
 		call_answer(self, operation, &route, handler->run);
