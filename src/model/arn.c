@@ -92,9 +92,11 @@ static bool arn_is_function_word(str s)
 	return str_eq(s, S("function"));
 }
 
+/* Inside a name: \$LATEST(\.PUBLISHED)?|[a-zA-Z0-9-_]+. (The parameter of its own has '$' anywhere.) */
 static bool arn_is_qualifier(str s)
 {
-	return arn_all(s, arn_is_qualifier_char) || str_eq(s, S("$LATEST.PUBLISHED"));
+	return arn_all(s, arn_is_word) || str_eq(s, S("$LATEST")) ||
+		str_eq(s, S("$LATEST.PUBLISHED"));
 }
 
 /* "arn:aws:lambda:" off the front, if that is what it begins with. */

@@ -68,6 +68,9 @@ static void test_what_is_no_name_is_refused(void)
 		"arn:aws:lambda:invalid-region:123456789012:function:fn",
 		"function:fn:$LATEST:extra",
 		"invalid-account:function:fn",
+		"fn:$latest",
+		"fn:$LATES",
+		"fn:a$b",
 	};
 	struct function_name untouched = { .name = S("x") };
 

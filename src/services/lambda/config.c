@@ -94,10 +94,8 @@ static int config_check_available(struct call *call)
 
 /* --- quotas that are not in the model --- */
 
-static int config_check_quota(struct call *call, const char *name, const char *shown, int64_t quota)
+static int config_check_quota(struct call *call, int64_t value, const char *shown, int64_t quota)
 {
-	int64_t value = call_int(call, name, 0);
-
 	if (value <= quota)
 		return 0;
 	return call_error(call, "ValidationException",
@@ -108,9 +106,17 @@ static int config_check_quota(struct call *call, const char *name, const char *s
 
 static int config_check_quotas(struct call *call)
 {
-	int r = config_check_quota(call, "Timeout", "timeout", LIMIT_TIMEOUT_S_MAX);
+	const json_t *tmp = json_object_get(call_get(call, "EphemeralStorage"), "Size");
+	int r = config_check_quota(
+		call, call_int(call, "Timeout", 0), "timeout", LIMIT_TIMEOUT_S_MAX);
 
-	return r ? r : config_check_quota(call, "MemorySize", "memorySize", LIMIT_MEMORY_MB_MAX);
+	if (r == 0)
+		r = config_check_quota(
+			call, call_int(call, "MemorySize", 0), "memorySize", LIMIT_MEMORY_MB_MAX);
+	if (r == 0)
+		r = config_check_quota(
+			call, json_integer_value(tmp), "ephemeralStorage.size", LIMIT_TMP_MB_MAX);
+	return r;
 }
 
 /* --- layers --- */

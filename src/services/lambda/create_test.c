@@ -93,7 +93,7 @@ static void test_names_in_other_forms(void)
 		"Functions from 'ap-southeast-1' are not reachable in this region ('us-east-1')");
 	got = create_with(
 		world, "arn:aws:lambda:us-east-1:210987654321:function:x", "Publish", json_false());
-	CHECK(got.result == CALL_ERROR && str_eq(got.code, S("AccessDeniedException")));
+	CHECK(got.status == 403 && str_eq(got.code, S("AccessDeniedException")));
 	got = create_with(world, "fn:1", "Publish", json_false());
 	CHECK(got.result == CALL_ERROR && got.status == 400);
 
@@ -277,6 +277,10 @@ static void test_quotas_that_the_model_does_not_know(void)
 	CHECK_ERROR(got, 400, "ValidationException",
 		"1 validation error detected: Value '10241' at 'memorySize' failed to satisfy constraint: "
 		"Member must have value less than or equal to 10240");
+	got = create_with(world, "fn", "EphemeralStorage", json_pack("{s:i}", "Size", 10241));
+	CHECK_ERROR(got, 400, "ValidationException",
+		"1 validation error detected: Value '10241' at 'ephemeralStorage.size' failed to satisfy "
+		"constraint: Member must have value less than or equal to 10240");
 	got = create_with(world, "fn", "Timeout", json_integer(900));
 	CHECK_OK(got);
 	world_free(world);

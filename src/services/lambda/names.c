@@ -38,12 +38,14 @@ static int lambda_refuse_elsewhere(struct call *call, const struct function_name
 			"Functions from '" STR_FMT "' are not reachable in this region ('" STR_FMT
 			"')",
 			STR_ARG(name->region), STR_ARG(call->region));
-	if (name->account.len && !str_eq(name->account, call->account))
+	if (name->account.len && !str_eq(name->account, call->account)) {
+		call->error_status = 403;
 		return call_error(call, "AccessDeniedException",
 			"User: arn:" STR_FMT ":iam::" STR_FMT ":root is not authorized to perform: "
 			"lambda:" STR_FMT " on functions of account " STR_FMT,
 			STR_ARG(arn_partition(call->region)), STR_ARG(call->account),
 			STR_ARG(call->operation->name), STR_ARG(name->account));
+	}
 	return 0;
 }
 

@@ -12,23 +12,14 @@
 
 #include <errno.h>
 
+/* The function, if it is the revision that the client means: 0, CALL_ERROR or a fault. */
 static int update_read(
-	struct call *call, const struct lambda_ref *ref, struct function_record *ret_function)
+	struct call *call, const struct lambda_ref *ref, struct function_record *function)
 {
-	struct function_record function;
+	int r = lambda_function_read(call, ref, S(""), function);
 
-	int r = lambda_function_read(call, ref, S(""), &function);
-	if (r)
-		return err_pass(r);
-	r = lambda_check_revision(call, json_get_str(function.latest, "RevisionId"));
-	if (r == 0)
-		r = lambda_refuse_busy(call, &function);
-	if (r) {
-		function_record_done(&function);
-		return err_pass(r);
-	}
-	*ret_function = function;
-	return 0;
+	return r ? err_pass(r)
+		 : lambda_check_revision(call, json_get_str(function->latest, "RevisionId"));
 }
 
 /* --- configuration --- */
@@ -42,6 +33,8 @@ static int update_configuration_once(struct call *call, const struct lambda_ref 
 	int r = update_read(call, ref, &function);
 	if (r == 0)
 		r = lambda_config_update(call, function.latest);
+	if (r == 0)
+		r = lambda_refuse_busy(call, &function);
 	if (r)
 		return err_pass(r);
 	struct tree latest = { .at = function.latest };
@@ -85,7 +78,11 @@ static int update_code_check(struct call *call, const struct lambda_ref *ref)
 			"Please don't provide ImageUri when updating a function with packageType Zip.");
 	if (call_has(call, "PublishTo"))
 		return lambda_refuse(call, INVALID, "PublishTo is not available in mayfly yet.");
-	return 0;
+	struct tree latest = { .at = function.latest };
+	r = lambda_architecture_set(call, &latest);
+	if (r == 0)
+		r = latest.err;
+	return r ? err_pass(r) : lambda_refuse_busy(call, &function);
 }
 
 /* The new code in $LATEST, and who uses which ZIP. */
@@ -149,6 +146,8 @@ static int update_code_once(struct call *call, const struct lambda_ref *ref, voi
 	r = lambda_architecture_set(call, &latest);
 	if (r == 0)
 		r = latest.err;
+	if (r == 0)
+		r = lambda_refuse_busy(call, &function);
 	if (r)
 		return err_pass(r);
 	update_code_put(&function, &batch, code);

@@ -62,6 +62,12 @@ static void test_an_update_is_in_progress_until_it_is_settled(void)
 		world, lambda_op_publish_version, "PublishVersion", "{s:s}", "FunctionName", "fn");
 	CHECK(got.result == CALL_ERROR && got.status == 409);
 
+	/* What is wrong in itself is told first. */
+	got = update(world, "Timeout", json_integer(901));
+	CHECK(got.result == CALL_ERROR && got.status == 400);
+	got = update_code(world, "two", "Architectures", json_pack("[s]", "riscv"));
+	CHECK(got.result == CALL_ERROR && got.status == 400);
+
 	world_settle(world, "fn");
 	got = get(world, NULL);
 	CHECK_STR(answer_text(&got, "LastUpdateStatus"), S("Successful"));
