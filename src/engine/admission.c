@@ -1,10 +1,10 @@
 /*
  * Admission: may this invocation run now, and which version does it run?
  *
- * The order is that of the answers a caller can act on: the function's state, a
- * runtime that this node lacks, then concurrency. A reservation is a function's
- * own: it is held against the reservation only. All others share what the
- * account has in its region ("Understanding Lambda function scaling").
+ * The order is that of the answers a caller can act on: the function's state, a runtime that this
+ * node lacks, then concurrency. A reservation is a function's own: it is held against the
+ * reservation only. All others share what the account has in its region ("Understanding Lambda
+ * function scaling").
  */
 #include "base/attr.h"
 #include "engine/core.h"

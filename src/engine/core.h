@@ -2,11 +2,11 @@
 /*
  * The engine itself, shared by its modules and by nobody else:
  *
- *	engine ──► directory ──► function_entry ──► pool (one a version) ──►
- *environment └──► waiting invocations
+ *	engine ──► directory ──► function_entry ──► pool (one a version) ──► environment
+ *	                                              └──► waiting invocations
  *
- * Each is owned by the one above. An invocation is owned by the engine from
- *engine_invoke() to its end. All of it belongs to the loop thread.
+ * Each is owned by the one above. An invocation is owned by the engine from engine_invoke() to its
+ * end. All of it belongs to the loop thread.
  */
 #include "base/attr.h"
 #include "base/list.h"

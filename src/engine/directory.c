@@ -1,15 +1,13 @@
 /*
  * The directory: what names lead to, as far as this node has been asked.
  *
- * A target (function and qualifier) is read from the store by a worker at its
- * first invoke and kept. Changes of a function drop its targets at once, so the
- * next invoke reads again; its pools are then checked against the store, and
- * those whose revision is no longer current drain. A target that is being read
- * while its function changes is read once more: the worker may have seen the
+ * A target (function and qualifier) is read from the store by a worker at its first invoke and
+ * kept. Changes of a function drop its targets at once, so the next invoke reads again; its pools
+ * are then checked against the store, and those whose revision is no longer current drain. A target
+ * that is being read while its function changes is read once more: the worker may have seen the
  * state before.
  *
- * Nothing is kept about names that lead nowhere, so a flood of them holds no
- * memory.
+ * Nothing is kept about names that lead nowhere, so a flood of them holds no memory.
  */
 #include "engine/directory.h"
 
@@ -59,8 +57,7 @@ static void target_entry_free(struct target_entry *entry)
 	mem_free(entry);
 }
 
-/* Drop what has been read; what is being read stays, to be read again. Needs no
- * memory. */
+/* Drop what has been read; what is being read stays, to be read again. Needs no memory. */
 static void function_forget_targets(struct function_entry *function)
 {
 	struct list forgotten = LIST_INIT(forgotten);
@@ -240,8 +237,7 @@ static void load_settle_target(struct load *load)
 	target_entry_free(entry);
 }
 
-/* Does the store still have this version in this revision? If not, its
- * environments drain. */
+/* Does the store still have this version in this revision? If not, its environments drain. */
 static void load_settle_check(struct load *load)
 {
 	const struct function_version *now = load->target ? load->target->version : NULL;

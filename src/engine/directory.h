@@ -32,13 +32,11 @@ struct function_entry {
 	char text[];
 };
 
-/* Find what the name leads to and go on with invocation_admit(), now or later,
- * or refuse. */
+/* Find what the name leads to and go on with invocation_admit(), now or later, or refuse. */
 void directory_resolve(struct engine *engine, struct invocation *invocation);
 /* Something about this function changed in the store. */
 void directory_changed(struct engine *engine, str account, str region, str name);
 /* Its targets must be read again. */
 void function_entry_forget(struct function_entry *function);
-/* Free its pools that nothing uses, and then the entry, if nothing uses that.
- */
+/* Free its pools that nothing uses, and then the entry, if nothing uses that. */
 void function_entry_reap(struct function_entry *function);

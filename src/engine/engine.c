@@ -1,6 +1,4 @@
-/*
- * The engine as a whole: made, fed with the warden's events, drained.
- */
+/* The engine as a whole: made, fed with the warden's events, drained. */
 #include "engine/core.h"
 
 #include "base/err.h"
@@ -86,8 +84,9 @@ void engine_on_spawned(
 {
 	struct environment *env = engine_environment(engine, frame->head.ticket);
 
-	/* An environment is kept until its exit was told, so the warden cannot name
-   * an unknown one. */
+	/*
+	 * An environment is kept until its exit was told, so the warden cannot name an unknown one.
+	 */
 	assert(env);
 	environment_on_spawned(env, frame, fds);
 }
@@ -125,8 +124,7 @@ void engine_reset(struct engine *engine)
 	void *value;
 
 	engine_each_function(engine, pool_reset);
-	/* Entries go with their last environment; what they have read must not be
-   * used again. */
+	/* Entries go with their last environment; what they have read must not be used again. */
 	while (map_next(&engine->functions, &at, &value))
 		function_entry_forget(value);
 }
@@ -166,8 +164,7 @@ static bool version_has_code(const struct function_version *version, const uint8
 	return memcmp(version->code, digest, sizeof(version->code)) == 0;
 }
 
-/* A pool is there as long as it has an environment, or an invocation that may
- * need one. */
+/* A pool is there as long as it has an environment, or an invocation that may need one. */
 bool engine_uses_code(const struct engine *engine, const uint8_t digest[static 32])
 {
 	size_t at = 0;

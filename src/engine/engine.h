@@ -1,7 +1,7 @@
 #pragma once
 /*
- * The engine: takes invocations, finds or starts an execution environment for
- * each, and answers. Everything here is for the loop thread only.
+ * The engine: takes invocations, finds or starts an execution environment for each, and answers.
+ * Everything here is for the loop thread only.
  */
 #include "engine/platform.h"
 
@@ -25,17 +25,18 @@ struct engine_options {
 	uint32_t account_concurrency;
 	uint32_t is_cpu_strict;
 	/*
-   * A new environment's listener on 127.0.0.1:4566: take it (and serve it until
-   * the matching on_endpoint_gone with the returned pointer), or return NULL to
-   * have it closed.
-   */
+	 * A new environment's listener on 127.0.0.1:4566: take it (and serve it until the matching
+	 * on_endpoint_gone with the returned pointer), or return NULL to have it closed.
+	 */
 	void *(*on_endpoint)(void *context, int listener, const struct function_version *version);
 	void (*on_endpoint_gone)(void *context, void *endpoint);
 	void *context;
 };
 
-/* An engine without functions: 0 and *ret_engine, or a fault. What the options
- * point at outlives it. */
+/*
+ * An engine without functions: 0 and *ret_engine, or a fault. What the options point at outlives
+ * it.
+ */
 [[nodiscard]] int engine_new(const struct engine_options *options, struct engine **ret_engine);
 /* All environments must be gone (engine_drain). */
 void engine_free(struct engine *engine);
@@ -81,17 +82,16 @@ struct invocation_ask {
 };
 
 /*
- * Begin an invocation. The views but the payload are copied. 0 and
- * *ret_invocation (borrowed: valid until `done` runs or invocation_abandon()),
- * or a fault (then `done` is never called).
+ * Begin an invocation. The views but the payload are copied. 0 and *ret_invocation (borrowed: valid
+ * until `done` runs or invocation_abandon()), or a fault (then `done` is never called).
  */
 [[nodiscard]] int engine_invoke(struct engine *engine, const struct invocation_ask *ask,
 	struct invocation **ret_invocation);
 
 /*
- * The caller has gone: `done` will not be called and the payload is no longer
- * borrowed. What a function is already working on goes on and is logged and
- * metered; what was still waiting is dropped.
+ * The caller has gone: `done` will not be called and the payload is no longer borrowed. What a
+ * function is already working on goes on and is logged and metered; what was still waiting is
+ * dropped.
  */
 void invocation_abandon(struct invocation *invocation);
 
@@ -105,9 +105,8 @@ void engine_function_changed(struct engine *engine, str account, str region, str
 void engine_reset(struct engine *engine);
 
 /*
- * Take no new invocation (they answer INVOKE_FAULT), let the others finish,
- * then stop all environments; `done` is called once, when the last one has
- * gone.
+ * Take no new invocation (they answer INVOKE_FAULT), let the others finish, then stop all
+ * environments; `done` is called once, when the last one has gone.
  */
 void engine_drain(struct engine *engine, void (*done)(void *context), void *context);
 

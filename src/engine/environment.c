@@ -2,15 +2,14 @@
  * Execution environments: one sandbox each, one invocation at a time.
  *
  *	            spawned            next                next, none waiting
- *	BOOTING ───────────► INIT ───────────► IDLE ◄────────────────────────
- *BUSY │                  │  └──(waiter)──► BUSY ◄──────(assign)── IDLE ──► │
- *	   └── exited ──► DEAD ◄── deadline, crash, kill
- *───────────────────────┘
+ *	BOOTING ───────────► INIT ───────────► IDLE ◄──────────────────────── BUSY
+ *	   │                  │  └──(waiter)──► BUSY ◄──────(assign)── IDLE ──► │
+ *	   └── exited ──► DEAD ◄── deadline, crash, kill ───────────────────────┘
  *
- * environment_enter() is the only place that writes the state, and where the
- *deadline of the new state is armed. DEAD means "asked to be killed, or known
- *to be gone": the object stays until the warden has said that the sandbox is
- *gone, because until then its slot, its memory and its address belong to it.
+ * environment_enter() is the only place that writes the state, and where the deadline of the new
+ * state is armed. DEAD means "asked to be killed, or known to be gone": the object stays until the
+ * warden has said that the sandbox is gone, because until then its slot, its memory and its address
+ * belong to it.
  */
 #include "engine/environment.h"
 
@@ -31,8 +30,7 @@
 #include <assert.h>
 #include <string.h>
 
-/* How long a sandbox may take from the request to its first instruction before
- * it is given up. */
+/* How long a sandbox may take from the request to its first instruction before it is given up. */
 enum { BOOT_MS_MAX = 30'000 };
 
 static const unsigned may_follow[ENV_STATES] = {
@@ -65,8 +63,10 @@ static uint64_t state_ms_max(const struct environment *env, enum environment_sta
 	case ENV_BOOTING:
 		return BOOT_MS_MAX;
 	case ENV_INIT:
-		/* "The Init phase is limited to 10 seconds"; beyond it the invocation's own
-     * time runs. */
+		/*
+		 * "The Init phase is limited to 10 seconds"; beyond it the invocation's own time
+		 * runs.
+		 */
 		return LIMIT_INIT_MS + (uint64_t)timeout_ms;
 	case ENV_IDLE:
 		return env->engine->options.idle_ms;
@@ -169,8 +169,7 @@ bool environment_assign(struct environment *env, struct invocation *invocation)
 	return true;
 }
 
-/* Initialisation is over. In JSON its end is an event; in text only a failure
- * is. */
+/* Initialisation is over. In JSON its end is an event; in text only a failure is. */
 static void environment_init_done(struct environment *env)
 {
 	env->init_us = engine_now_us() - env->spawned_us;
@@ -222,8 +221,7 @@ void environment_kill(struct environment *env)
 	assert(!env->invocation);
 	if (env->state != ENV_DEAD)
 		environment_enter(env, ENV_DEAD);
-	if (env->is_gone) { /* it may have waited for last words, with the timer that
-                         is off now */
+	if (env->is_gone) { /* it may have waited for last words, with the timer that is off now */
 		loop_defer(env->engine->loop, &env->exit);
 		return;
 	}

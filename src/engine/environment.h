@@ -1,9 +1,8 @@
 #pragma once
 /*
- * An execution environment: a sandbox with a runtime in it. environment.c has
- * its states, environment_start.c its birth, environment_end.c how it goes
- * wrong, environment_log.c what it prints, environment_block.c its environment
- * variables.
+ * An execution environment: a sandbox with a runtime in it. environment.c has its states,
+ * environment_start.c its birth, environment_end.c how it goes wrong, environment_log.c what it
+ * prints, environment_block.c its environment variables.
  */
 #include "base/buf.h"
 #include "base/list.h"
@@ -21,8 +20,7 @@ struct runtime_pack;
 
 /*
  *	BOOTING ─► INIT ─► IDLE ⇄ BUSY
- *	   └────────┴───────┴──────┴────► DEAD ─► (freed when the warden says it
- *is gone)
+ *	   └────────┴───────┴──────┴────► DEAD ─► (freed when the warden says it is gone)
  */
 enum environment_state { ENV_BOOTING, ENV_INIT, ENV_IDLE, ENV_BUSY, ENV_DEAD, ENV_STATES };
 
@@ -70,21 +68,18 @@ struct environment {
 
 /* A new one becomes its pool's, BOOTING. */
 void environment_join(struct environment *env);
-/* The only writer of env->state after that: lists, counters and the state's
- * deadline follow it. */
+/* The only writer of env->state after that: lists, counters and the state's deadline follow it. */
 void environment_enter(struct environment *env, enum environment_state next);
 /* "busy". */
 const char *environment_state_name(enum environment_state state);
 /*
- * Give it an invocation: → BUSY. False when its runtime can no longer receive
- * one: the invocation is untouched, and the environment should be killed.
+ * Give it an invocation: → BUSY. False when its runtime can no longer receive one: the invocation
+ * is untouched, and the environment should be killed.
  */
 [[nodiscard]] bool environment_assign(struct environment *env, struct invocation *invocation);
-/* The runtime asked for its next invocation: INIT or BUSY → IDLE, or → BUSY
- * when one waits. */
+/* The runtime asked for its next invocation: INIT or BUSY → IDLE, or → BUSY when one waits. */
 void environment_on_next(struct environment *env, struct http_conn *conn);
-/* Stop it, whatever it does. Its invocation must have ended and be concluded.
- */
+/* Stop it, whatever it does. Its invocation must have ended and be concluded. */
 void environment_kill(struct environment *env);
 /* Nothing of it is left on the machine: free it. */
 void environment_free(struct environment *env);
@@ -97,8 +92,9 @@ void environment_stream_name(const struct environment *env, struct buf *out);
 [[nodiscard]] int environment_start(struct pool *pool);
 /* Free what a new one has, and the object: nobody else knows it. */
 void environment_discard(struct environment *env);
-/* Its sandbox is there: Runtime API listener, AWS endpoint listener, memory
- * peak file (all taken). */
+/*
+ * Its sandbox is there: Runtime API listener, AWS endpoint listener, memory peak file (all taken).
+ */
 void environment_on_spawned(
 	struct environment *env, const struct spawned_frame *frame, const int fds[static 3]);
 
@@ -110,8 +106,10 @@ void environment_on_deadline(void *env);
 void environment_on_init_error(struct environment *env, str body, str error_type);
 /* The warden's word that it is gone. Freed later. */
 void environment_on_exited(struct environment *env, const struct exited_frame *frame);
-/* It cannot be used and that is not the function's fault: whoever waits longest
- * is told, and it is killed. */
+/*
+ * It cannot be used and that is not the function's fault: whoever waits longest is told, and it is
+ * killed.
+ */
 void environment_give_up(struct environment *env);
 
 /* --- environment_log.c --- */
@@ -128,8 +126,7 @@ void environment_log_end_line(struct environment *env);
 void environment_log_finish(struct environment *env);
 /* Stop watching. Twice is once. */
 void environment_log_close(struct environment *env);
-/* A line of the platform's own, into the log and the running invocation's tail.
- */
+/* A line of the platform's own, into the log and the running invocation's tail. */
 [[gnu::format(printf, 2, 3)]] void environment_log_putf(
 	struct environment *env, const char *format, ...);
 /* The same, as it is. */
@@ -139,6 +136,5 @@ void environment_log_init(struct environment *env, const char *status, const cha
 
 /* --- environment_block.c --- */
 
-/* NUL-separated "NAME=value" in a sealed memfd: 0 and *ret_fd, or -E2BIG, or a
- * fault. */
+/* NUL-separated "NAME=value" in a sealed memfd: 0 and *ret_fd, or -E2BIG, or a fault. */
 [[nodiscard]] int environment_block(const struct environment *env, int *ret_fd);

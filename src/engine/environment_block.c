@@ -1,9 +1,8 @@
 /*
- * The environment variables of an execution environment, in the order of their
- * precedence: the runtime pack's defaults, the function's own, and those that
- * Lambda reserves (which the API does not let a function set). Source: "Using
- * Lambda environment variables", the lists of reserved and unreserved
- * variables.
+ * The environment variables of an execution environment, in the order of their precedence: the
+ * runtime pack's defaults, the function's own, and those that Lambda reserves (which the API does
+ * not let a function set). Source: "Using Lambda environment variables", the lists of reserved and
+ * unreserved variables.
  */
 #include "base/err.h"
 #include "engine/environment.h"
@@ -36,8 +35,7 @@ static void put_assignment(struct buf *block, str assignment)
 	buf_put_char(block, '\0');
 }
 
-/* A default of the node: only when neither the pack nor the function sets it.
- */
+/* A default of the node: only when neither the pack nor the function sets it. */
 static void put_default(struct buf *block, const struct environment *env, str assignment)
 {
 	const struct function_version *version = env->pool->version;

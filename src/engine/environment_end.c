@@ -1,16 +1,14 @@
 /*
- * How environments go wrong: they exit, are killed, cannot start, or take too
- * long. Somebody has to be told: the *victim*, the invocation that runs there
- * or, before there is one, the oldest that waits for an environment of this
- * version.
+ * How environments go wrong: they exit, are killed, cannot start, or take too long. Somebody has to
+ * be told: the *victim*, the invocation that runs there or, before there is one, the oldest that
+ * waits for an environment of this version.
  *
- * The warden's word that a sandbox is gone is handled at the end of the turn of
- * the loop in which it came: the runtime may have answered its last invocation
- * and exited at once, and then the answer is in a socket that became readable
- * in the same turn. It may even be in a connection that was accepted in this
- * turn, or be too long for one read: when an answer could still come, the end
- * waits until all connections have been read to their ends (all their peers are
- * dead, so they have ends), for a bounded time.
+ * The warden's word that a sandbox is gone is handled at the end of the turn of the loop in which
+ * it came: the runtime may have answered its last invocation and exited at once, and then the
+ * answer is in a socket that became readable in the same turn. It may even be in a connection that
+ * was accepted in this turn, or be too long for one read: when an answer could still come, the end
+ * waits until all connections have been read to their ends (all their peers are dead, so they have
+ * ends), for a bounded time.
  */
 #include "base/attr.h"
 #include "base/err.h"
@@ -95,8 +93,7 @@ static void describe_signal(int number, char *to, size_t size)
 	(void)snprintf(to, size, "Runtime exited with error: signal: signal %d", number);
 }
 
-/* "Runtime exited with error: exit status 127", as Lambda's own init words it
- * (Go's os/exec). */
+/* "Runtime exited with error: exit status 127", as Lambda's own init words it (Go's os/exec). */
 static void describe_exit(const struct exited_frame *frame, char *to, size_t size)
 {
 	if (frame->kind == EXIT_STATUS && frame->value == 0)
@@ -110,9 +107,9 @@ static void describe_exit(const struct exited_frame *frame, char *to, size_t siz
 /* --- it did not start --- */
 
 /*
- * Lambda's init names what it could not execute ("Runtime.InvalidEntrypoint").
- * That is the function's fault only where the entry point is the function's: a
- * pack that brings an interpreter has a version.
+ * Lambda's init names what it could not execute ("Runtime.InvalidEntrypoint"). That is the
+ * function's fault only where the entry point is the function's: a pack that brings an interpreter
+ * has a version.
  */
 static bool blame_entry_point(
 	struct environment *env, struct invocation *victim, const struct exited_frame *frame)
@@ -166,8 +163,7 @@ static void invocation_crash(
 		invocation->request_id, words);
 }
 
-/* The invocation that waited for this environment fails as if it had been given
- * to it. */
+/* The invocation that waited for this environment fails as if it had been given to it. */
 static void invocation_start_failed(struct invocation *invocation, struct environment *env)
 {
 	invocation_prepare(invocation);

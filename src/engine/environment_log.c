@@ -1,17 +1,16 @@
 /*
- * What a function prints: one pipe for standard output and standard error, read
- * on the loop thread, cut at newlines, one log event a line.
+ * What a function prints: one pipe for standard output and standard error, read on the loop thread,
+ * cut at newlines, one log event a line.
  *
- * A runtime that was told of it (_LAMBDA_TELEMETRY_LOG_FD) writes records of
- * several lines as frames of Lambda's own format into the same pipe: a head
- * with a magic number and a length, then the text. 0xa5 never begins a
- * character of UTF-8, so at the start of a line it tells a frame from text.
+ * A runtime that was told of it (_LAMBDA_TELEMETRY_LOG_FD) writes records of several lines as
+ * frames of Lambda's own format into the same pipe: a head with a magic number and a length, then
+ * the text. 0xa5 never begins a character of UTF-8, so at the start of a line it tells a frame from
+ * text.
  *
- * The pipe of an environment that prints is read to its end (for the moment)
- * before an invocation ends, so that what was printed before the answer stands
- * before END; see invocation_conclude(). A line longer than an event may be is
- * cut. When the log store cannot keep up the pipe is not read, and the function
- * waits in write(2).
+ * The pipe of an environment that prints is read to its end (for the moment) before an invocation
+ * ends, so that what was printed before the answer stands before END; see invocation_conclude(). A
+ * line longer than an event may be is cut. When the log store cannot keep up the pipe is not read,
+ * and the function waits in write(2).
  */
 #include "base/attr.h"
 #include "base/err.h"
@@ -105,8 +104,7 @@ static int64_t frame_text_len(str head)
 	return is_frame && len <= LOG_LINE_MAX ? (int64_t)len : -1;
 }
 
-/* Move up to `count` bytes from *bytes to the line that is being put together.
- */
+/* Move up to `count` bytes from *bytes to the line that is being put together. */
 static void line_take(struct environment *env, str *bytes, size_t count)
 {
 	count = MIN(count, bytes->len);

@@ -1,10 +1,9 @@
 /*
- * How an environment begins: an object, a log pipe, a request to the warden;
- * later its answer with the listeners.
+ * How an environment begins: an object, a log pipe, a request to the warden; later its answer with
+ * the listeners.
  *
- * Everything that can fail here fails before the warden is asked, and then
- * nothing has happened. From the request on the object lives until the warden
- * says that the sandbox is gone.
+ * Everything that can fail here fails before the warden is asked, and then nothing has happened.
+ * From the request on the object lives until the warden says that the sandbox is gone.
  */
 #include "base/attr.h"
 #include "base/err.h"

@@ -1,20 +1,17 @@
 /*
  * Function logs: from the loop thread to the store in batches.
  *
- *	log_stream_put ──► open batch ──(FLUSH_MS or FLUSH_BYTES)──► worker:
- *logs_append ──► freed
+ *	log_stream_put ──► open batch ──(FLUSH_MS or FLUSH_BYTES)──► worker: logs_append ──► freed
  *
- * The loop thread only appends to memory. A batch is closed a moment after its
- *first line, so one transaction carries the lines of many invocations, and a
- *client that asks for its logs right after an invoke finds them a moment later,
- *as on AWS. At most BATCHES_MAX batches are with the workers; when the store
- * cannot keep up the open batch grows to BATCH_CEILING and then the writer is
- **full*: environments stop reading their pipes, and a function that floods its
- *log waits in write(2) like with any slow terminal.
+ * The loop thread only appends to memory. A batch is closed a moment after its first line, so one
+ * transaction carries the lines of many invocations, and a client that asks for its logs right
+ * after an invoke finds them a moment later, as on AWS. At most BATCHES_MAX batches are with the
+ * workers; when the store cannot keep up the open batch grows to BATCH_CEILING and then the writer
+ * is *full*: environments stop reading their pipes, and a function that floods its log waits in
+ * write(2) like with any slow terminal.
  *
- * REPORT lines carry the memory peak, one read of a cgroup file. It is read
- *when the batch is closed, once an environment, so that the invoke path does
- *not pay a system call for it.
+ * REPORT lines carry the memory peak, one read of a cgroup file. It is read when the batch is
+ * closed, once an environment, so that the invoke path does not pay a system call for it.
  */
 #include "engine/function_log.h"
 
@@ -35,8 +32,7 @@
 enum {
 	FLUSH_MS = 40,
 	BATCHES_MAX = 2,
-	LINE_COST = 128, /* bytes that a line costs beside its text, here and with the
-                      worker */
+	LINE_COST = 128, /* bytes that a line costs beside its text, here and with the worker */
 };
 #define FLUSH_BYTES   (1 * MIB)
 #define BATCH_CEILING (16 * MIB)
@@ -85,8 +81,10 @@ struct function_log_writer {
 
 static void writer_close_batch(struct function_log_writer *writer);
 
-/* Lines are lost when memory or the store fails. Told now and then: a full disk
- * would fill our own log. */
+/*
+ * Lines are lost when memory or the store fails. Told now and then: a full disk would fill our own
+ * log.
+ */
 static void writer_lose(struct function_log_writer *writer, uint64_t lines)
 {
 	uint64_t before = writer->lost_lines / 1000;
@@ -175,8 +173,7 @@ static bool scope_same(const struct log_stream *a, const struct log_stream *b)
 		str_eq(a->names.region, b->names.region);
 }
 
-/* Store all records of the scope that record `first` has, and mark them done
- * (len 0). */
+/* Store all records of the scope that record `first` has, and mark them done (len 0). */
 static int batch_store_scope(struct log_batch *batch, size_t first, struct logs_event *events)
 {
 	struct log_stream *stream = batch->records[first].stream;
@@ -278,8 +275,8 @@ static void writer_on_flushed(struct deferred *self)
 	if (!on_flushed || writer->with_workers || writer->open)
 		return;
 	writer->on_flushed = NULL;
-	on_flushed(writer->on_flushed_context); /* the last use of the writer: it may
-                                             be freed in there */
+	on_flushed(
+		writer->on_flushed_context); /* the last use of the writer: it may be freed in there */
 }
 
 static void writer_on_time(void *context)
@@ -409,8 +406,7 @@ uint64_t log_stream_memory_peak(struct log_stream *stream)
 		return stream->memory_peak;
 	stream->memory_read_at = stream->writer->flushes;
 	ssize_t n = pread(stream->memory_fd, text, sizeof(text), 0);
-	/* The file goes away with the sandbox's cgroup: the last known figure stays.
-   */
+	/* The file goes away with the sandbox's cgroup: the last known figure stays. */
 	if (n > 0 && text[n - 1] == '\n' &&
 		str_to_u64((str){ text, (size_t)n - 1 }, UINT64_MAX, &bytes) == 0)
 		log_stream_set_memory_peak(stream, bytes);

@@ -1,7 +1,7 @@
 #pragma once
 /*
- * Function output and platform lines on their way to the log store: collected
- * on the loop thread, written in batches by a worker. Loop thread only.
+ * Function output and platform lines on their way to the log store: collected on the loop thread,
+ * written in batches by a worker. Loop thread only.
  */
 #include "base/str.h"
 
@@ -17,8 +17,8 @@ struct logs;
 /* Nothing may be pending: see function_log_flush(). */
 void function_log_writer_free(struct function_log_writer *writer);
 /*
- * Write what waits now; `done` (may be NULL) is called from the loop, once,
- * when nothing waits any more. One flush with a `done` at a time.
+ * Write what waits now; `done` (may be NULL) is called from the loop, once, when nothing waits any
+ * more. One flush with a `done` at a time.
  */
 void function_log_flush(
 	struct function_log_writer *writer, void (*done)(void *context), void *context);
@@ -36,9 +36,8 @@ struct log_stream_names {
 };
 
 /*
- * One stream: an environment's. `memory_fd` is the sandbox's memory peak file
- * (taken; -1: unknown). Counted: lines that wait hold it beyond its
- * environment. NULL when out of memory.
+ * One stream: an environment's. `memory_fd` is the sandbox's memory peak file (taken; -1: unknown).
+ * Counted: lines that wait hold it beyond its environment. NULL when out of memory.
  */
 struct log_stream *log_stream_new(
 	struct function_log_writer *writer, const struct log_stream_names *names);
@@ -50,8 +49,7 @@ uint64_t log_stream_memory_peak(struct log_stream *stream);
 /* Remember what the warden said at the end. */
 void log_stream_set_memory_peak(struct log_stream *stream, uint64_t bytes);
 
-/* Append one event; `line` is copied. When memory is short the line is lost and
- * counted. */
+/* Append one event; `line` is copied. When memory is short the line is lost and counted. */
 void log_stream_put(struct log_stream *stream, uint64_t timestamp_ms, str line);
 
 /* Append a REPORT line; the memory figure is read when the batch is written. */

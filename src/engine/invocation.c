@@ -1,21 +1,18 @@
 /*
  * Invocations, from the ask to the answer.
  *
- *	engine_invoke ─► directory ─► admission ─► pool ─► environment ─►
- *respond | fail ─► conclude ─► end └────────────┴── refuse
- *───────────────────────────────────────────────────┘
+ *	engine_invoke ─► directory ─► admission ─► pool ─► environment ─► respond | fail ─► end
+ *	                     └────────────┴── refuse ─────────────────────────────────────┘
  *
- * An answer of the runtime is *respond*ed in the middle of reading sockets;
- *what the function printed before it may still be in the log pipe, ready in the
- *same turn of the loop. So the rest happens at the end of the turn: the pipe
- *has been read, END and REPORT are written (conclude), the caller gets the
- *answer straight from the buffer of the runtime's connection, and only then
- *that connection gets its 202, held back to travel with the next event. A
- *function that times out or crashes has no such answer: it is concluded at
- *once.
+ * An answer of the runtime is *respond*ed in the middle of reading sockets; what the function
+ * printed before it may still be in the log pipe, ready in the same turn of the loop. So the rest
+ * happens at the end of the turn: the pipe has been read, END and REPORT are written (conclude),
+ * the caller gets the answer straight from the buffer of the runtime's connection, and only then
+ * that connection gets its 202, held back to travel with the next event. A function that times out
+ * or crashes has no such answer: it is concluded at once.
  *
- * Nothing here allocates for the payload or the answer on the warm path: both
- *stay in the buffers of the connections that they came by.
+ * Nothing here allocates for the payload or the answer on the warm path: both stay in the buffers
+ * of the connections that they came by.
  */
 #include "engine/invocation.h"
 
@@ -47,8 +44,7 @@ enum {
 
 /* --- begin --- */
 
-/* X-Ray's header: the caller's when it sends one, else a new root, not sampled
- * for now. */
+/* X-Ray's header: the caller's when it sends one, else a new root, not sampled for now. */
 static void trace_make(struct invocation *invocation, str received)
 {
 	uint64_t random[3];
@@ -63,8 +59,7 @@ static void trace_make(struct invocation *invocation, str received)
 		(unsigned)(clock_real_ms() / 1000), (unsigned)random[0], random[1], random[2]);
 }
 
-/* The short views lie behind the struct: account, region, name, client context.
- */
+/* The short views lie behind the struct: account, region, name, client context. */
 static void texts_copy(struct invocation *invocation, const str parts[4])
 {
 	str *const views[] = { &invocation->account, &invocation->region, &invocation->name,
@@ -176,8 +171,7 @@ void invocation_start(struct invocation *invocation, struct environment *env)
 
 /* --- its log's tail --- */
 
-/* Lambda: "the last 4 KB of the execution log". Its events stand on lines of
- * their own. */
+/* Lambda: "the last 4 KB of the execution log". Its events stand on lines of their own. */
 void invocation_tail_put(struct invocation *invocation, str line)
 {
 	struct buf *tail = &invocation->tail;
@@ -196,8 +190,7 @@ void invocation_tail_put(struct invocation *invocation, str line)
 
 /* --- the end --- */
 
-/* The header's "Root=…" and "Parent=…": the trace and the function's segment in
- * it. */
+/* The header's "Root=…" and "Parent=…": the trace and the function's segment in it. */
 static void report_trace(struct log_report *report, str trace)
 {
 	str item;
@@ -251,8 +244,7 @@ static void put_end(struct invocation *invocation, const struct log_report *repo
 	environment_log_put(env, buf_str(&line));
 }
 
-/* The stream's copy gets its memory figure later, the tail's has to read it
- * now. */
+/* The stream's copy gets its memory figure later, the tail's has to read it now. */
 static void put_report(struct invocation *invocation, const struct log_report *report)
 {
 	struct environment *env = invocation->env;
@@ -279,12 +271,11 @@ void invocation_conclude(struct invocation *invocation)
 		return;
 	assert(invocation->is_ended && env->invocation == invocation);
 	/*
-   * What a function printed before it answered is ready before the answer, so
-   * this turn of the loop has read it; only when both fall into the very moment
-   * of one epoll_wait(2) may the pipe come a turn later. Who prints, or asks
-   * for the log, gets a look at the pipe; who does not is spared the system
-   * call.
-   */
+	 * What a function printed before it answered is ready before the answer, so this turn of
+	 * the loop has read it; only when both fall into the very moment of one epoll_wait(2) may
+	 * the pipe come a turn later. Who prints, or asks for the log, gets a look at the pipe; who
+	 * does not is spared the system call.
+	 */
 	if (env->has_printed || env->is_talker || invocation->wants_tail)
 		environment_log_drain(env);
 	environment_log_end_line(env);
@@ -332,8 +323,7 @@ static void invocation_leave(
 	engine_check_drained(engine);
 }
 
-/* Tell the caller, answer the runtime, and go. Runs at the end of the turn of
- * the loop. */
+/* Tell the caller, answer the runtime, and go. Runs at the end of the turn of the loop. */
 static void invocation_finish(struct deferred *self)
 {
 	struct invocation *invocation = list_entry(self, struct invocation, end);

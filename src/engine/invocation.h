@@ -40,8 +40,7 @@ struct invocation {
 	bool is_error;
 	const char *status; /* of the REPORT line; NULL: success */
 	char error_type[64];
-	str result; /* the answer: into the runtime's connection, or into `own_result`
-               */
+	str result; /* the answer: into the runtime's connection, or into `own_result` */
 	struct buf own_result;
 	struct http_conn *response; /* the runtime's POST that is not answered yet */
 	char content_type[96];
@@ -49,8 +48,7 @@ struct invocation {
 	char text[];
 };
 
-/* Its time begins: deadline, and the decision about tracing. It is not the
- * environment's yet. */
+/* Its time begins: deadline, and the decision about tracing. It is not the environment's yet. */
 void invocation_prepare(struct invocation *invocation);
 /* The environment has it (each points at the other from now on): START. */
 void invocation_start(struct invocation *invocation, struct environment *env);
@@ -64,17 +62,16 @@ struct answer {
 };
 
 /*
- * The runtime answered: the body stays in `conn`, which is answered too when
- * the caller has its result, at the end of this turn of the loop.
+ * The runtime answered: the body stays in `conn`, which is answered too when the caller has its
+ * result, at the end of this turn of the loop.
  */
 void invocation_respond(
 	struct invocation *invocation, struct http_conn *conn, const struct answer *answer);
 /* That connection is going away before then: keep a copy of the answer. */
 void invocation_keep_response(struct invocation *invocation);
 /*
- * It ended without an answer of the runtime: an error object of this type and
- * message. Takes leave of its environment at once; the caller hears of it at
- * the end of this turn.
+ * It ended without an answer of the runtime: an error object of this type and message. Takes leave
+ * of its environment at once; the caller hears of it at the end of this turn.
  */
 [[gnu::format(printf, 4, 5)]] void invocation_fail(struct invocation *invocation,
 	const char *status, const char *type, const char *format, ...);
@@ -82,8 +79,10 @@ void invocation_keep_response(struct invocation *invocation);
 void invocation_fail_with(struct invocation *invocation, str error_object, str error_type);
 /* It never ran: an outcome other than INVOKE_DONE. */
 void invocation_refuse(struct invocation *invocation, enum invoke_outcome outcome, str detail);
-/* Write END and REPORT and take leave of the environment. Once it has ended;
- * doing it twice is doing it once. */
+/*
+ * Write END and REPORT and take leave of the environment. Once it has ended; doing it twice is
+ * doing it once.
+ */
 void invocation_conclude(struct invocation *invocation);
 
 /* A line of its log, for the caller who wants the tail. */
@@ -93,6 +92,8 @@ void invocation_tail_put(struct invocation *invocation, str line);
 
 struct function_target;
 
-/* What it names is known: choose a version, hold it against the limits, go on
- * in its pool or refuse. */
+/*
+ * What it names is known: choose a version, hold it against the limits, go on in its pool or
+ * refuse.
+ */
 void invocation_admit(struct invocation *invocation, const struct function_target *target);

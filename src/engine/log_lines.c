@@ -1,10 +1,10 @@
 /*
  * The platform's lines, as pure functions: numbers in, one event out.
  *
- * Text is what Lambda has always written. JSON are the events of the Telemetry
- * API; which of them reach the log is decided by SystemLogLevel and the table
- * "Lambda system log level event mapping": start, initStart and a successful
- * report are INFO, the "done" events are DEBUG, and all that failed is WARN.
+ * Text is what Lambda has always written. JSON are the events of the Telemetry API; which of them
+ * reach the log is decided by SystemLogLevel and the table "Lambda system log level event mapping":
+ * start, initStart and a successful report are INFO, the "done" events are DEBUG, and all that
+ * failed is WARN.
  */
 #include "engine/log_lines.h"
 
@@ -42,8 +42,7 @@ static void open_event(struct buf *out, const char *type, uint64_t now_ms)
 
 /* --- initialisation --- */
 
-/* "python3.12" → "python:3.12", "nodejs20.x" → "nodejs:20", "provided.al2" →
- * "provided:al2". */
+/* "python3.12" → "python:3.12", "nodejs20.x" → "nodejs:20", "provided.al2" → "provided:al2". */
 static void put_runtime(struct buf *out, str runtime)
 {
 	size_t len = 0;
@@ -61,8 +60,7 @@ static void put_runtime(struct buf *out, str runtime)
 	buf_put(out, version);
 }
 
-/* The version that AWS gives to its build of a runtime is here the
- * interpreter's own. */
+/* The version that AWS gives to its build of a runtime is here the interpreter's own. */
 static void put_runtime_version(struct buf *out, str runtime, const struct runtime_pack *pack)
 {
 	put_runtime(out, runtime);
@@ -179,8 +177,7 @@ void log_put_runtime_done(struct buf *out, const struct log_report *report, uint
 	buf_putf(out, ",\"producedBytes\":%" PRIu64 "}}}\n", report->produced_bytes);
 }
 
-/* Lambda's announcement of August 2025: "the INIT phase will be billed for all"
- * configurations. */
+/* Lambda's announcement of August 2025: "the INIT phase will be billed for all" configurations. */
 uint64_t log_report_billed_ms(const struct log_report *report)
 {
 	uint64_t us = report->duration_us + report->init_us;

@@ -1,9 +1,7 @@
 #pragma once
 /*
- * The platform's own lines in a function's log, in both of Lambda's formats:
- * text, and JSON
- * ("Working with Lambda function logs", "Lambda Telemetry API Event schema
- * reference").
+ * The platform's own lines in a function's log, in both of Lambda's formats: text, and JSON
+ * ("Working with Lambda function logs", "Lambda Telemetry API Event schema reference").
  */
 #include "base/buf.h"
 #include "engine/platform.h"
@@ -11,8 +9,9 @@
 
 struct runtime_pack;
 
-/* How much a line matters; what is below the function's system log level is not
- * written. JSON only. */
+/*
+ * How much a line matters; what is below the function's system log level is not written. JSON only.
+ */
 enum log_weight { LOG_WEIGHT_DEBUG, LOG_WEIGHT_INFO, LOG_WEIGHT_WARN };
 [[nodiscard]] bool log_lines_want(const struct function_version *version, enum log_weight weight);
 
@@ -20,8 +19,10 @@ enum log_weight { LOG_WEIGHT_DEBUG, LOG_WEIGHT_INFO, LOG_WEIGHT_WARN };
 void log_put_init_start(struct buf *out, const struct function_version *version,
 	const struct runtime_pack *pack, enum runtime_match match, uint64_t now_ms);
 
-/* How the initialisation went: `status` is NULL (success), "error" or
- * "timeout"; `error_type` with "error". */
+/*
+ * How the initialisation went: `status` is NULL (success), "error" or "timeout"; `error_type` with
+ * "error".
+ */
 struct log_init {
 	const struct function_version *version;
 	uint64_t duration_us;

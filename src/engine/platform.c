@@ -1,6 +1,5 @@
 /*
- * Where worker threads ask the loop thread for something and wait: a message
- * there, a promise back.
+ * Where worker threads ask the loop thread for something and wait: a message there, a promise back.
  */
 #include "engine/platform_loop.h"
 
@@ -16,8 +15,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* On the waiting worker's stack: it outlives the message because the worker
- * waits. */
+/* On the waiting worker's stack: it outlives the message because the worker waits. */
 struct request {
 	struct message message;
 	struct promise promise;
@@ -72,8 +70,7 @@ void platform_reset(struct platform *platform)
 	request_wait(&request, request_run_reset);
 }
 
-/* The address of the waiting request is the ticket: it is alive until the
- * answer is there. */
+/* The address of the waiting request is the ticket: it is alive until the answer is there. */
 static void request_run_unpack(struct message *message)
 {
 	struct request *request = list_entry(message, struct request, message);
@@ -99,15 +96,12 @@ int platform_unpack(struct platform *platform, const uint8_t digest[static 32], 
 	uint64_t bytes_max, uint32_t *ret_answer, uint64_t *ret_bytes)
 {
 	struct request request = {
-      .platform = platform,
-      .zip_fd = zip_fd,
-      .frame =
-          {
-              .head = {.op = FRAME_UNPACK},
-              .bytes_max = bytes_max,
-              .entries_max = LIMIT_UNZIPPED_ENTRIES,
-          },
-  };
+		.platform = platform,
+		.zip_fd = zip_fd,
+		.frame = { .head = { .op = FRAME_UNPACK },
+			.bytes_max = bytes_max,
+			.entries_max = LIMIT_UNZIPPED_ENTRIES },
+	};
 
 	memcpy(request.frame.digest, digest, DIGEST_LEN);
 	request_wait(&request, request_run_unpack);
@@ -120,8 +114,10 @@ int platform_unpack(struct platform *platform, const uint8_t digest[static 32], 
 	return 0;
 }
 
-/* To forget what a sandbox uses would be a crime in the warden's eyes; the
- * engine knows all that are not gone. */
+/*
+ * To forget what a sandbox uses would be a crime in the warden's eyes; the engine knows all that
+ * are not gone.
+ */
 static void request_run_forget(struct message *message)
 {
 	struct request *request = list_entry(message, struct request, message);

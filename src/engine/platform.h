@@ -1,10 +1,10 @@
 #pragma once
 /*
- * What a node is made of, as API handlers see it: stores, the engine, the
- * settings that services need. Made once by the router; constant afterwards.
+ * What a node is made of, as API handlers see it: stores, the engine, the settings that services
+ * need. Made once by the router; constant afterwards.
  *
- * Functions here that say "worker" block and are for worker threads; none of
- * them may be called on the loop thread.
+ * Functions here that say "worker" block and are for worker threads; none of them may be called on
+ * the loop thread.
  */
 #include "base/str.h"
 #include "model/function.h"
@@ -43,35 +43,33 @@ struct platform {
 };
 
 /*
- * Worker: unpack a ZIP by the jailed unpacker into the code directory; waits
- * for it. Returns 0 and *ret_answer (enum unpack_answer) with *ret_bytes, the
- * unpacked size; or a fault.
+ * Worker: unpack a ZIP by the jailed unpacker into the code directory; waits for it. Returns 0 and
+ * *ret_answer (enum unpack_answer) with *ret_bytes, the unpacked size; or a fault.
  */
 [[nodiscard]] int platform_unpack(struct platform *platform, const uint8_t digest[static 32],
 	int zip_fd, uint64_t bytes_max, uint32_t *ret_answer, uint64_t *ret_bytes);
 
 /*
- * Worker: remove the unpacked code of a digest, unless an environment of this
- * node still has it. The caller has made sure that no version of any function
- * does. Waits until it is asked for.
+ * Worker: remove the unpacked code of a digest, unless an environment of this node still has it.
+ * The caller has made sure that no version of any function does. Waits until it is asked for.
  */
 void platform_forget_code(struct platform *platform, const uint8_t digest[static 32]);
 
 /*
- * Worker: something about this function changed in the store (created, updated,
- * alias moved, deleted…): the engine forgets what it has cached, drains
- * environments of versions that changed, and reads again at the next invoke.
- * Waits until the loop has done it, so that a client that saw the answer of the
- * change never sees the old state.
+ * Worker: something about this function changed in the store (created, updated, alias moved,
+ * deleted…): the engine forgets what it has cached, drains environments of versions that changed,
+ * and reads again at the next invoke. Waits until the loop has done it, so that a client that saw
+ * the answer of the change never sees the old state.
  */
 void platform_function_changed(struct platform *platform, str account, str region, str name);
 
-/* Worker: forget everything and kill all environments (test controls); waits.
- */
+/* Worker: forget everything and kill all environments (test controls); waits. */
 void platform_reset(struct platform *platform);
 
-/* How a runtime name ("python3.12") is served here; *ret_runtime is written
- * unless RUNTIME_NONE. Any thread. */
+/*
+ * How a runtime name ("python3.12") is served here; *ret_runtime is written unless RUNTIME_NONE.
+ * Any thread.
+ */
 [[nodiscard]] enum runtime_match platform_runtime(
 	const struct platform *platform, str name, struct installed_runtime *ret_runtime);
 
@@ -83,9 +81,8 @@ enum load_answer {
 };
 
 /*
- * Implemented by the Lambda service, given to the engine at start; worker: read
- * a function's version or alias
- * ("" = $LATEST) from the store. load_answer or a fault; *ret_target (the
+ * Implemented by the Lambda service, given to the engine at start; worker: read a function's
+ * version or alias ("" = $LATEST) from the store. load_answer or a fault; *ret_target (the
  * caller's) on LOAD_DONE.
  */
 typedef int load_target_fn(struct platform *platform, str account, str region, str name,

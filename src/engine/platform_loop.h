@@ -1,6 +1,5 @@
 #pragma once
-/* The loop's side of platform.h: what the router gives on to waiting workers.
- */
+/* The loop's side of platform.h: what the router gives on to waiting workers. */
 #include "engine/platform.h"
 
 /* The warden has answered a platform_unpack(). Loop thread. */

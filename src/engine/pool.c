@@ -1,17 +1,14 @@
 /*
- * Pools: the environments of one version, and the invocations that wait for
- * one.
+ * Pools: the environments of one version, and the invocations that wait for one.
  *
- * Late binding: an invocation that finds no idle environment waits, and a start
- * is asked for; whichever environment is free first, new or old, takes the
- * oldest waiter. So a start that is overtaken by a returning environment costs
- * nothing but an idle environment more.
+ * Late binding: an invocation that finds no idle environment waits, and a start is asked for;
+ * whichever environment is free first, new or old, takes the oldest waiter. So a start that is
+ * overtaken by a returning environment costs nothing but an idle environment more.
  *
- * The most recently used idle environment goes first: its caches are warm, and
- * the others age towards their end. When the node has as many environments as
- * it may, those that have been idle longest anywhere are stopped, as many as
- * waiters lack a place and no more; when none is idle the pool is *starved*:
- * its waiters wait for room, for a bounded time, and starved pools get the
+ * The most recently used idle environment goes first: its caches are warm, and the others age
+ * towards their end. When the node has as many environments as it may, those that have been idle
+ * longest anywhere are stopped, as many as waiters lack a place and no more; when none is idle the
+ * pool is *starved*: its waiters wait for room, for a bounded time, and starved pools get the
  * places that become free in turn.
  */
 #include "engine/pool.h"
@@ -28,8 +25,7 @@
 #include <assert.h>
 #include <errno.h>
 
-/* A replaced revision has another pool; the same revision, read again, has this
- * one. */
+/* A replaced revision has another pool; the same revision, read again, has this one. */
 struct pool *pool_find(struct function_entry *function, struct function_version *version)
 {
 	list_each(link, &function->pools) {
@@ -109,8 +105,7 @@ static bool engine_is_full(const struct engine *engine)
 	return engine->counters.environments >= engine->options.environments_max;
 }
 
-/* Those that have been idle longest make room, as many as are missing and not
- * dying already. */
+/* Those that have been idle longest make room, as many as are missing and not dying already. */
 static void engine_make_room(struct engine *engine)
 {
 	unsigned missing = 0;
@@ -124,8 +119,7 @@ static void engine_make_room(struct engine *engine)
 	}
 }
 
-/* When one could not even be asked for, the newest waiter is told: no
- * environment comes for it. */
+/* When one could not even be asked for, the newest waiter is told: no environment comes for it. */
 static void pool_start_one(struct pool *pool)
 {
 	int r = environment_start(pool);
@@ -142,8 +136,9 @@ static void pool_start_one(struct pool *pool)
 			    : S("The execution environment could not be started."));
 }
 
-/* One for each starved pool in turn, while there is room. What is still missing
- * then has to wait. */
+/*
+ * One for each starved pool in turn, while there is room. What is still missing then has to wait.
+ */
 static void engine_start_missing(struct engine *engine)
 {
 	struct list *first;
@@ -172,8 +167,10 @@ static void pool_start_more(struct pool *pool)
 
 /* --- waiting too long --- */
 
-/* The oldest waiters are those that the starting environments will serve; the
- * others go when it is time. */
+/*
+ * The oldest waiters are those that the starting environments will serve; the others go when it is
+ * time.
+ */
 static void pool_give_up(struct pool *pool, uint64_t now_ms)
 {
 	struct engine *engine = pool->engine;
@@ -210,8 +207,7 @@ void pools_on_starved(void *context)
 
 /* --- serving --- */
 
-/* The oldest waiter gets this environment; when that has just died, the waiter
- * gets another one. */
+/* The oldest waiter gets this environment; when that has just died, the waiter gets another one. */
 static void pool_give(struct pool *pool, struct environment *env)
 {
 	struct invocation *invocation = pool_take_waiter(pool);

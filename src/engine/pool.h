@@ -1,6 +1,7 @@
 #pragma once
-/* The environments of one version of a function, and the invocations that wait
- * for one: see pool.c. */
+/*
+ * The environments of one version of a function, and the invocations that wait for one: see pool.c.
+ */
 #include "base/list.h"
 
 #include <stdbool.h>
@@ -24,12 +25,10 @@ struct pool {
 	unsigned waiting;
 	unsigned environments;
 	unsigned invocations; /* admitted, not finished */
-	bool is_draining;     /* replaced by another revision: its environments stop when
-                       they are free */
+	bool is_draining;     /* replaced by another revision */
 };
 
-/* The pool of this very revision of a version, made when missing; NULL when out
- * of memory. */
+/* The pool of this very revision of a version, made when missing; NULL when out of memory. */
 struct pool *pool_find(struct function_entry *function, struct function_version *version);
 /* Serve with an idle environment, or queue and start one. */
 void pool_serve(struct pool *pool, struct invocation *invocation);
@@ -37,11 +36,15 @@ void pool_serve(struct pool *pool, struct invocation *invocation);
 void pool_unqueue(struct invocation *invocation);
 /* The oldest waiter, out of the queue; NULL when none waits. */
 struct invocation *pool_take_waiter(struct pool *pool);
-/* An environment became free: the oldest waiter gets it, else it is kept idle
- * (or stopped when draining). */
+/*
+ * An environment became free: the oldest waiter gets it, else it is kept idle (or stopped when
+ * draining).
+ */
 void pool_on_free(struct environment *env);
-/* An environment is gone, and its place free: for waiters of this pool or
- * others. The pool may be freed. */
+/*
+ * An environment is gone, and its place free: for waiters of this pool or others. The pool may be
+ * freed.
+ */
 void pool_on_lost(struct pool *pool);
 /* A newer revision exists. */
 void pool_drain(struct pool *pool);
@@ -50,6 +53,5 @@ void pool_reap(struct pool *pool);
 /* Kill all environments and fail all invocations. */
 void pool_reset(struct pool *pool);
 
-/* Waiters that found no place for too long are throttled. The timer of
- * engine->starved. */
+/* Waiters that found no place for too long are throttled. The timer of engine->starved. */
 void pools_on_starved(void *engine);

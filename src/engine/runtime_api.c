@@ -1,19 +1,16 @@
 /*
- * The Lambda Runtime API, version 2018-06-01, one server an environment on the
- * listener that the warden made inside the sandbox ("Using the Lambda runtime
- * API for custom runtimes"; the statuses and bodies of errors as Lambda's own
- * runtime interface emulator answers them).
+ * The Lambda Runtime API, version 2018-06-01, one server an environment on the listener that the
+ * warden made inside the sandbox ("Using the Lambda runtime API for custom runtimes"; the statuses
+ * and bodies of errors as Lambda's own runtime interface emulator answers them).
  *
- * GET …/next parks its connection until there is an event. POST …/response ends
- * the invocation; its 202 is held back and travels with the next event when the
- * runtime has already asked for it (see http_reply): a runtime that pipelines
- * the two costs one read and one write an invocation.
+ * GET …/next parks its connection until there is an event. POST …/response ends the invocation; its
+ * 202 is held back and travels with the next event when the runtime has already asked for it (see
+ * http_reply): a runtime that pipelines the two costs one read and one write an invocation.
  *
- * What is on the other end is a function: it may say anything, at any time, on
- * any number of connections. Only the answer to the running invocation may be
- * large, and only one at a time, so that a sandbox cannot make the router hold
- * more than that. An answer above the limit is taken to disk and refused in the
- * words of Lambda; one that is far above it ends its connection.
+ * What is on the other end is a function: it may say anything, at any time, on any number of
+ * connections. Only the answer to the running invocation may be large, and only one at a time, so
+ * that a sandbox cannot make the router hold more than that. An answer above the limit is taken to
+ * disk and refused in the words of Lambda; one that is far above it ends its connection.
  */
 #include "engine/runtime_api.h"
 
@@ -105,8 +102,7 @@ void runtime_api_accepted(struct http_conn *conn)
 
 /* --- next --- */
 
-/* Header values come from clients and configuration: a CR or LF in one would
- * end the head. */
+/* Header values come from clients and configuration: a CR or LF in one would end the head. */
 static void put_field(struct buf *out, str name, str value)
 {
 	if (!value.len || str_find(value, '\r') >= 0 || str_find(value, '\n') >= 0)
@@ -117,8 +113,7 @@ static void put_field(struct buf *out, str name, str value)
 	buf_put(out, S("\r\n"));
 }
 
-/* "Lambda-Runtime-Invoked-Function-Arn": with the qualifier that was asked for,
- * if any. */
+/* "Lambda-Runtime-Invoked-Function-Arn": with the qualifier that was asked for, if any. */
 static void put_invoked_arn(struct buf *out, const struct invocation *invocation, str arn)
 {
 	buf_put(out, S("Lambda-Runtime-Invoked-Function-Arn: "));
@@ -206,8 +201,7 @@ static const str too_large_message = S_INIT(
 	"Exceeded maximum allowed payload size (6291556 bytes).");
 static_assert(LIMIT_PAYLOAD_ERROR_BYTES == 6291556);
 
-/* A streaming response ends with its error in trailers, when the function
- * failed midway. */
+/* A streaming response ends with its error in trailers, when the function failed midway. */
 static bool trailer_error(const struct http_request *request, str *ret_type)
 {
 	str rest = request->trailers, line, name;
@@ -246,8 +240,10 @@ static void take_answer(struct invocation *invocation, struct http_conn *conn,
 		reply_error(conn, 413, too_large_type, too_large_message);
 		return;
 	}
-	/* What has been streamed is half an answer: its invoker, who waits for the
-   * whole, gets the error. */
+	/*
+	 * What has been streamed is half an answer: its invoker, who waits for the whole, gets the
+	 * error.
+	 */
 	if (!is_error && is_streaming(request) && trailer_error(request, &stream_error)) {
 		invocation_fail(invocation, "error", "Function.StreamError",
 			"RequestId: %s Error: the function failed while it was "
@@ -306,8 +302,7 @@ static int on_head(void *context, struct http_conn *conn, const struct http_head
 	return 0;
 }
 
-/* Too large even to be read: when it was the answer, there will be no other
- * one. */
+/* Too large even to be read: when it was the answer, there will be no other one. */
 static void on_refuse(void *context, int status, struct buf *fields, struct buf *body)
 {
 	struct environment *env = context;
@@ -374,8 +369,9 @@ static void on_gone(void *context, struct http_conn *conn, bool request_open)
 		env->answering = NULL;
 	if (env->next != conn)
 		return;
-	/* A runtime that closes the connection on which it waits cannot be given
-   * anything any more. */
+	/*
+	 * A runtime that closes the connection on which it waits cannot be given anything any more.
+	 */
 	env->next = NULL;
 	if (env->state == ENV_IDLE)
 		environment_kill(env);

@@ -11,13 +11,14 @@ struct invocation;
 /* Close all its connections. Not from inside its callbacks; twice is once. */
 void runtime_api_close(struct environment *env);
 /*
- * Answer the parked GET …/next with the invocation. False when nobody can
- * receive it any more: nothing was said.
+ * Answer the parked GET …/next with the invocation. False when nobody can receive it any more:
+ * nothing was said.
  */
 [[nodiscard]] bool runtime_api_send(struct environment *env, const struct invocation *invocation);
-/* Answer a response or an error that was taken: 202, held back for the next
- * event. */
+/* Answer a response or an error that was taken: 202, held back for the next event. */
 void runtime_api_accepted(struct http_conn *conn);
-/* Could a request of the runtime still be on its way? After its death: not when
- * all connections are read. */
+/*
+ * Could a request of the runtime still be on its way? After its death: not when all connections are
+ * read.
+ */
 [[nodiscard]] bool runtime_api_is_heard(const struct environment *env);

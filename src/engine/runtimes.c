@@ -1,11 +1,10 @@
 /*
  * Installed runtimes.
  *
- * AWS names a runtime by language and version ("python3.12", "nodejs20.x",
- * "provided.al2023"). The version here is the name's digits and dots; a pack
- * serves it exactly when its own version begins with them at a dot. Otherwise
- * the nearest version stands in: same language, smallest step of the major
- * version, then of the minor, the newer one of two equally near.
+ * AWS names a runtime by language and version ("python3.12", "nodejs20.x", "provided.al2023"). The
+ * version here is the name's digits and dots; a pack serves it exactly when its own version begins
+ * with them at a dot. Otherwise the nearest version stands in: same language, smallest step of the
+ * major version, then of the minor, the newer one of two equally near.
  */
 #include "engine/runtimes.h"
 

@@ -1,8 +1,7 @@
 #pragma once
 /*
- * The runtimes installed on this node, as `mayfly serve` found them, and the
- * match from an AWS runtime name
- * ("python3.12") to one of them.
+ * The runtimes installed on this node, as `mayfly serve` found them, and the match from an AWS
+ * runtime name ("python3.12") to one of them.
  */
 #include "engine/platform.h"
 
@@ -26,9 +25,9 @@ void runtimes_free(struct runtimes *runtimes);
 [[nodiscard]] int runtimes_add(struct runtimes *runtimes, const struct runtime_pack *pack);
 
 /*
- * Which pack serves a runtime name: the same version (its digits are a prefix
- * of the pack's version at a dot), else the nearest version of the same pack
- * name (the smallest distance, the newer of two), else none.
+ * Which pack serves a runtime name: the same version (its digits are a prefix of the pack's version
+ * at a dot), else the nearest version of the same pack name (the smallest distance, the newer of
+ * two), else none.
  */
 [[nodiscard]] enum runtime_match runtimes_find(
 	const struct runtimes *runtimes, str name, const struct runtime_pack **ret_pack);

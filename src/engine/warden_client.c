@@ -1,15 +1,13 @@
 /*
  * The warden's socket, from the router's side.
  *
- * A SOCK_SEQPACKET socket keeps message borders, so a frame is one send and one
- * receive and there is no buffer to parse. The warden drains its end quickly;
- * when its queue is full all the same, frames wait here in order with their
- * descriptors duplicated, because a request that is dropped would leave its
- * asker waiting for ever.
+ * A SOCK_SEQPACKET socket keeps message borders, so a frame is one send and one receive and there
+ * is no buffer to parse. The warden drains its end quickly; when its queue is full all the same,
+ * frames wait here in order with their descriptors duplicated, because a request that is dropped
+ * would leave its asker waiting for ever.
  *
- * What comes from the warden is trusted for its meaning (it is root) but not
- * for its shape: an event of the wrong size can only be a mixed installation,
- * and the router stops rather than guess.
+ * What comes from the warden is trusted for its meaning (it is root) but not for its shape: an
+ * event of the wrong size can only be a mixed installation, and the router stops rather than guess.
  */
 #include "engine/warden_client.h"
 

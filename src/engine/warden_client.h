@@ -1,7 +1,5 @@
 #pragma once
-/*
- * The router's end of the warden's socket. Loop thread only.
- */
+/* The router's end of the warden's socket. Loop thread only. */
 #include "wire/frames.h"
 
 #include <stddef.h>
@@ -11,8 +9,10 @@ struct warden_client;
 
 /* What the warden tells. Called from the loop, never from inside a request. */
 struct warden_events {
-	/* `fds` are the receiver's to close: Runtime API listener, AWS endpoint
-   * listener, memory peak. */
+	/*
+	 * `fds` are the receiver's to close: Runtime API listener, AWS endpoint listener, memory
+	 * peak.
+	 */
 	void (*on_spawned)(
 		void *context, const struct spawned_frame *frame, const int fds[static 3]);
 	void (*on_exited)(void *context, const struct exited_frame *frame);
@@ -28,9 +28,8 @@ struct warden_events {
 void warden_client_free(struct warden_client *client);
 
 /*
- * Ask something: the frame is copied, the descriptors are borrowed. What the
- * socket cannot take now is queued in order. 0, or -ENOBUFS when too much is
- * queued already, or a fault.
+ * Ask something: the frame is copied, the descriptors are borrowed. What the socket cannot take now
+ * is queued in order. 0, or -ENOBUFS when too much is queued already, or a fault.
  */
 [[nodiscard]] int warden_ask(struct warden_client *client, const void *frame, size_t size,
 	const int *fds, size_t fd_count);
