@@ -56,6 +56,7 @@ struct front_options {
 	void *context;
 };
 
+/* The options' views are copied, but for `services` and `context`. */
 [[nodiscard]] int front_new(const struct front_options *options, struct front **ret_front);
 /* All listeners are closed; calls must have ended (front_drain). */
 void front_free(struct front *front);

@@ -93,6 +93,7 @@ enum settings_answer { SETTINGS_DONE = 0, SETTINGS_BAD };
 [[nodiscard]] int settings_from_flags(
 	struct settings *settings, int *argc, char **argv, struct buf *error);
 
+/* What a setting is: as text, as a number (of SETTING_NUMBER rows), or whether it is this text. */
 str settings_text(const struct settings *settings, enum setting setting);
 uint64_t settings_number(const struct settings *settings, enum setting setting);
 bool settings_is(const struct settings *settings, enum setting setting, str value);
