@@ -12,6 +12,8 @@
 
 #include "aws/encode.h"
 #include "aws/front_call.h"
+#include "aws/request_id.h"
+#include "aws/signature.h"
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/mem.h"
@@ -182,20 +184,29 @@ static int on_head(void *context, struct http_conn *conn, const struct http_head
 static bool fast_is_signed(struct front_listener *listener, struct http_conn *conn,
 	const struct http_request *request, const struct identity *identity, str request_id)
 {
-	str code, message;
+	const struct front *front = listener->front;
+	struct signature_refusal refusal;
 
 	if (!listener->must_sign)
 		return true;
-	int r = front_check_signature(
-		listener->front, &request->head, identity, request->body, 0, &code, &message);
-	if (r == 0)
-		return true;
-	if (r < 0)
+	int r = signature_check(front->keys, front->options.key_count, &request->head, identity,
+		request->body, 0, &refusal);
+	if (r == SIGNATURE_REFUSED)
+		reply_error(
+			conn, identity, request_id, refusal.status, refusal.code, refusal.message);
+	if (r < 0) {
+		err_log(r, "check a signature");
 		reply_error(conn, identity, request_id, 500, S("InternalFailure"),
 			S("The signature could not be checked."));
-	else
-		reply_error(conn, identity, request_id, 403, code, message);
-	return false;
+	}
+	return r == SIGNATURE_VALID;
+}
+
+static bool is_invocation(const struct http_request *request, const struct identity *identity)
+{
+	return request->head.verb == HTTP_POST && request->body_fd < 0 && identity->service &&
+		path_is_invocations(request->head.path) &&
+		str_eq(identity->service->model->name, S("lambda"));
 }
 
 static void on_request(void *context, struct http_conn *conn, struct http_request *request)
@@ -208,7 +219,7 @@ static void on_request(void *context, struct http_conn *conn, struct http_reques
 	http_conn_set_user(conn, NULL);
 	if (answer_local(front, conn, request))
 		return;
-	random_uuid(request_id);
+	request_id_next(request_id);
 	identify(&front->options, &request->head, request->body, &identity);
 	struct front_caller caller = {
 		.service = identity.service ? identity.service->model : NULL,
@@ -218,8 +229,7 @@ static void on_request(void *context, struct http_conn *conn, struct http_reques
 		.access_key = identity.claim.access_key,
 		.request_id = { request_id, UUID_LEN },
 	};
-	if (request->head.verb == HTTP_POST && request->body_fd < 0 &&
-		path_is_invocations(request->head.path) && front->options.fast) {
+	if (front->options.fast && is_invocation(request, &identity)) {
 		if (!fast_is_signed(listener, conn, request, &identity, caller.request_id) ||
 			front->options.fast(front->options.context, conn, request, &caller))
 			return;

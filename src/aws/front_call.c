@@ -6,93 +6,18 @@
 
 #include "aws/constraints.h"
 #include "aws/decode.h"
+#include "aws/signature.h"
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "os/clock.h"
-#include "wire/digest.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { ARENA_MAX = 16 * 1024 * 1024, MESSAGE_MAX = 64 * 1024 };
-
-/* --- signatures --- */
-
-static int payload_hash(str body, int body_fd, struct buf *ret_hex)
-{
-	uint8_t digest[32];
-	uint64_t size;
-
-	if (body_fd > 0) {
-		int r = digest_sha256_file(body_fd, digest, &size);
-		if (r < 0)
-			return err_pass(r);
-	} else {
-		digest_sha256(body, digest);
-	}
-	hex_put(ret_hex, (str){ (const char *)digest, sizeof(digest) });
-	return ret_hex->err;
-}
-
-static int refuse(str *ret_code, str *ret_message, const char *code, const char *message)
-{
-	*ret_code = str_of(code);
-	*ret_message = str_of(message);
-	return CALL_ERROR;
-}
-
-static const struct front_key *key_find(const struct front *front, str access_key)
-{
-	for (size_t i = 0; i < front->options.key_count; i++) {
-		if (str_eq(front->keys[i].access_key, access_key))
-			return &front->keys[i];
-	}
-	return NULL;
-}
-
-int front_check_signature(const struct front *front, const struct http_head *head,
-	const struct identity *identity, str body, int body_fd, str *ret_code, str *ret_message)
-{
-	struct buf hash;
-
-	if (identity->is_claim_malformed)
-		return refuse(ret_code, ret_message, "IncompleteSignatureException",
-			"The request signature does not conform to AWS standards.");
-	if (!identity->claim.present)
-		return refuse(ret_code, ret_message, "MissingAuthenticationTokenException",
-			"Missing Authentication Token");
-	const struct front_key *key = key_find(front, identity->claim.access_key);
-	if (!key)
-		return refuse(ret_code, ret_message, "UnrecognizedClientException",
-			"The security token included in the request is invalid.");
-	buf_init(&hash, 128);
-	int r = payload_hash(body, body_fd, &hash);
-	if (r == 0)
-		r = sigv4_verify(head, &identity->claim, key->secret, buf_str(&hash),
-			clock_real_ms() / 1000);
-	buf_done(&hash);
-	switch (r) {
-	case SIGV4_OK:
-		return 0;
-	case SIGV4_MALFORMED:
-		return refuse(ret_code, ret_message, "IncompleteSignatureException",
-			"The request signature does not conform to AWS standards.");
-	case SIGV4_MISMATCH:
-		return refuse(ret_code, ret_message, "InvalidSignatureException",
-			"The request signature we calculated does not match the signature you provided. Check "
-			"your AWS Secret Access Key and signing method. Consult the service documentation for "
-			"details.");
-	case SIGV4_EXPIRED:
-		return refuse(ret_code, ret_message, "InvalidSignatureException",
-			"Signature expired: the time of the request is too far from this server's clock.");
-	default:
-		return err_pass(r);
-	}
-}
+enum { ARENA_MAX = 64 * 1024 * 1024, MESSAGE_MAX = 64 * 1024 };
 
 /* --- answers that need no model --- */
 
@@ -115,19 +40,46 @@ static void answer_plain(struct front_call *self, int status, str code, str mess
 }
 
 /* What AWS has and mayfly has not (yet): said by name. */
-static void answer_unavailable(struct front_call *self, const char *what, str name)
+static void answer_no_service(struct front_call *self, str name)
 {
-	str text = arena_strf(&self->arena, "The %s '" STR_FMT "' is not available in mayfly yet.",
-		what, STR_ARG(name));
+	str text = arena_strf(&self->arena,
+		"The service '" STR_FMT "' is not available in mayfly yet.", STR_ARG(name));
 
-	answer_plain(self, 501, S("NotImplementedException"), text.at ? text : S("Not available."));
+	answer_plain(self, 501, S("NotImplementedException"), text);
 }
 
+static void answer_no_handler(struct front_call *self, const struct aws_operation *operation)
+{
+	str text = arena_strf(&self->arena,
+		"The operation " STR_FMT " of the service '" STR_FMT
+		"' is not available in mayfly yet.",
+		STR_ARG(operation->name), STR_ARG(self->identity.service->model->name));
+
+	answer_plain(self, 501, S("NotImplementedException"), text);
+}
+
+/* No operation of AWS's: each protocol has its own words for it. */
 static void answer_unknown(struct front_call *self)
 {
-	answer_plain(self, 404, S("UnknownOperationException"),
-		S("The request names no operation of an AWS service: its path, X-Amz-Target or Action was not "
-		  "recognised."));
+	const struct call_service *service = self->identity.service;
+	str text;
+
+	switch (self->identity.protocol) {
+	case AWS_QUERY:
+	case AWS_EC2:
+		text = arena_strf(&self->arena,
+			"Could not find operation " STR_FMT " for version " STR_FMT,
+			STR_ARG(identify_action(&self->head, self->body)),
+			STR_ARG(service ? service->model->api_version : S("")));
+		answer_plain(self, 400, S("InvalidAction"), text);
+		return;
+	case AWS_JSON:
+		answer_plain(self, 400, S("UnknownOperationException"), (str){});
+		return;
+	default:
+		answer_plain(self, 404, S("UnknownOperationException"),
+			S("The request names no operation of a service that is known here."));
+	}
 }
 
 /* --- the call --- */
@@ -141,19 +93,23 @@ static const struct call_route *handler_find(const struct call_service *service,
 	return NULL;
 }
 
-static const struct aws_operation *operation_find(struct front_call *self, struct route *ret_route)
+/* Which operation is asked for: true and *ret_route, when the service has it. */
+static bool operation_find(struct front_call *self, struct route *ret_route)
 {
 	const struct aws_service *model = self->identity.service->model;
 
+	*ret_route = (struct route){};
 	switch (model->protocol) {
 	case AWS_JSON:
-		return aws_operation_find(model, identify_target(&self->head));
+		ret_route->operation = aws_operation_find(model, identify_target(&self->head));
+		return ret_route->operation;
 	case AWS_QUERY:
 	case AWS_EC2:
-		return aws_operation_find(model, identify_action(&self->head, self->body));
+		ret_route->operation = aws_operation_find(
+			model, identify_action(&self->head, self->body));
+		return ret_route->operation;
 	default:
-		return route_find(model, &self->head, ret_route, NULL) ? ret_route->operation
-								       : NULL;
+		return route_find(model, &self->head, ret_route, NULL);
 	}
 }
 
@@ -259,12 +215,11 @@ static int call_run(
 	return err_pass(r);
 }
 
-static void call_answer(struct front_call *self, const struct aws_operation *operation,
-	const struct route *route, call_fn *run)
+static void call_answer(struct front_call *self, const struct route *route, call_fn *run)
 {
 	struct call call;
 
-	call_fill(self, &call, operation);
+	call_fill(self, &call, route->operation);
 	int r = call_run(self, &call, route, run);
 	if (r == 0) {
 		r = encode_output(&call, &self->answer);
@@ -279,39 +234,45 @@ static void call_answer(struct front_call *self, const struct aws_operation *ope
 	buf_done(&call.fields);
 }
 
+/* False when it was refused. */
+static bool call_is_signed(struct front_call *self)
+{
+	const struct front *front = self->front;
+	struct signature_refusal refusal;
+
+	int r = signature_check(front->keys, front->options.key_count, &self->head, &self->identity,
+		self->body, self->body_fd, &refusal);
+	if (r == SIGNATURE_REFUSED)
+		answer_plain(self, refusal.status, refusal.code, refusal.message);
+	if (r < 0) {
+		err_log(r, "check a signature");
+		answer_plain(
+			self, 500, S("InternalFailure"), S("The signature could not be checked."));
+	}
+	return r == SIGNATURE_VALID;
+}
+
 static void front_call_run(struct work *work)
 {
 	struct front_call *self = list_entry(work, struct front_call, work);
 	const struct call_service *service = self->identity.service;
 	struct route route = {};
-	str code, message;
 
-	if (self->must_sign) {
-		int r = front_check_signature(self->front, &self->head, &self->identity, self->body,
-			self->body_fd, &code, &message);
-		if (r) {
-			answer_plain(self, r < 0 ? 500 : 403, r < 0 ? S("InternalFailure") : code,
-				r < 0 ? S("The signature could not be checked.") : message);
-			return;
-		}
-	}
+	if (self->must_sign && !call_is_signed(self))
+		return;
 	if (!service && self->identity.row) {
-		answer_unavailable(self, "service", self->identity.row->name);
+		answer_no_service(self, self->identity.row->name);
 		return;
 	}
-	const struct aws_operation *operation = service ? operation_find(self, &route) : NULL;
-	if (!operation) {
+	if (!service || !operation_find(self, &route)) {
 		answer_unknown(self);
 		return;
 	}
-	route.operation = operation;
-	const struct call_route *handler = handler_find(service, operation->name);
+	const struct call_route *handler = handler_find(service, route.operation->name);
 	if (handler)
-		call_answer(self, operation, &route, handler->run);
+		call_answer(self, &route, handler->run);
 	else
-		answer_unavailable(self, "operation",
-			arena_strf(&self->arena, STR_FMT " of " STR_FMT, STR_ARG(operation->name),
-				STR_ARG(service->model->service_id)));
+		answer_no_handler(self, route.operation);
 }
 
 /* --- from and to the loop --- */

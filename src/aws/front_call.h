@@ -53,12 +53,5 @@ struct front_call {
 bool front_call_start(struct front_listener *listener, struct http_conn *conn,
 	const struct http_request *request, const struct front_caller *caller);
 
-/*
- * Is the request signed as it must be? 0, or the code and message of the refusal in *ret_code and *ret_message.
- * `body` or `body_fd` is what was signed.
- */
-[[nodiscard]] int front_check_signature(const struct front *front, const struct http_head *head,
-	const struct identity *identity, str body, int body_fd, str *ret_code, str *ret_message);
-
 /* The account whose requests these are: a key of twelve digits names it. */
 str front_account(const struct front_listener *listener, str access_key);

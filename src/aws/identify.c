@@ -1,29 +1,51 @@
 /*
- * Telling services apart. One endpoint serves them all, so each request has to say whom it is for; clients
- * do, in one of five ways. A request for a service that AWS has and mayfly has not is recognised too: its error names it.
+ * Telling services apart. One endpoint serves them all, so each request has to say whom it is for;
+ * clients do, in one of five ways. X-Amz-Target comes first because it is the most precise: several services
+ * may share the name in a signature's scope. A request for a service that AWS has and mayfly has
+ * not is recognised too: its error names it.
  */
 #include "aws/identify.h"
+
+static void take_service(const struct call_service *service, struct identity *identity)
+{
+	identity->service = service;
+	identity->protocol = service->model->protocol;
+}
+
+/*
+ * How well a row of the catalog fits a name: services share names in scopes, and then the one whose
+ * own name it is comes first. 0: not at all.
+ */
+static int row_fits(const struct aws_catalog_row *row, str name)
+{
+	if (str_eq(row->name, name))
+		return 3;
+	if (str_eq(row->signing_name, name))
+		return 2;
+	return str_eq(row->endpoint_prefix, name);
+}
 
 /* "lambda" as scopes, hosts and folders write it. */
 static bool find_by_name(const struct front_options *options, str name, struct identity *identity)
 {
+	int best = 0;
+
 	for (size_t i = 0; i < options->service_count; i++) {
 		const struct aws_service *model = options->services[i]->model;
 		if (str_eq(model->signing_name, name) || str_eq(model->endpoint_prefix, name)) {
-			identity->service = options->services[i];
-			identity->protocol = model->protocol;
+			take_service(options->services[i], identity);
 			return true;
 		}
 	}
 	for (size_t i = 0; i < aws_catalog_count; i++) {
-		const struct aws_catalog_row *row = &aws_catalog[i];
-		if (str_eq(row->signing_name, name) || str_eq(row->endpoint_prefix, name)) {
-			identity->row = row;
-			identity->protocol = row->protocol;
-			return true;
-		}
+		int fits = row_fits(&aws_catalog[i], name);
+		if (fits <= best)
+			continue;
+		best = fits;
+		identity->row = &aws_catalog[i];
+		identity->protocol = aws_catalog[i].protocol;
 	}
-	return false;
+	return best > 0;
 }
 
 /* "Logs_20140328.FilterLogEvents" */
@@ -37,8 +59,7 @@ static bool find_by_target(
 	for (size_t i = 0; i < options->service_count; i++) {
 		const struct aws_service *model = options->services[i]->model;
 		if (model->target_prefix.len && str_eq(model->target_prefix, prefix)) {
-			identity->service = options->services[i];
-			identity->protocol = model->protocol;
+			take_service(options->services[i], identity);
 			return true;
 		}
 	}
@@ -100,8 +121,7 @@ static bool find_by_action(const struct front_options *options, const struct htt
 		const struct aws_service *model = options->services[i]->model;
 		if (model->protocol == AWS_QUERY && str_eq(model->api_version, version) &&
 			aws_operation_find(model, action)) {
-			identity->service = options->services[i];
-			identity->protocol = AWS_QUERY;
+			take_service(options->services[i], identity);
 			return true;
 		}
 	}
@@ -154,10 +174,11 @@ void identify(const struct front_options *options, const struct http_head *head,
 
 	*identity = (struct identity){ .protocol = AWS_REST_JSON };
 	identity->is_claim_malformed = sigv4_claim(head, &identity->claim) != 0;
+	if (find_by_target(options, http_field(head, S("X-Amz-Target")), identity))
+		return;
 	if (identity->claim.present && find_by_name(options, identity->claim.service, identity))
 		return;
-	if (find_by_target(options, http_field(head, S("X-Amz-Target")), identity) ||
-		find_by_action(options, head, body, identity))
+	if (find_by_action(options, head, body, identity))
 		return;
 	if (path_is_lambda(head->path) && find_by_name(options, S("lambda"), identity))
 		return;

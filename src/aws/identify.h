@@ -13,8 +13,8 @@ struct identity {
 };
 
 /*
- * Told by, in this order: the signature's scope, X-Amz-Target, the Action of a form or query, the host, the path. `body`
- * is looked at for an Action only. Cheap: no allocation.
+ * Told by, in this order: X-Amz-Target, the signature's scope, the Action of a form or query, a path of Lambda's, the
+ * host. `body` is looked at for an Action only. Cheap: no allocation.
  */
 void identify(const struct front_options *options, const struct http_head *head, str body,
 	struct identity *ret_identity);
