@@ -27,11 +27,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum {
+	CODE_SWEEP_MS = 60'000, /* between two sweeps that calls cause */
 	CODE_GARBAGE_MS = 2 * LIMIT_TIMEOUT_S_MAX * 1000,
 	CODE_SWEEP_MAX = 16,
 	CODE_ARENA_MAX = 256 * 1024
@@ -299,6 +301,17 @@ static int code_drop_one(const struct lambda_scope *scope, str hex)
 		return err_pass(r);
 	batch_delete(&batch, KIND_GARBAGE, hex, DOCS_ANY);
 	return err_pass(batch_commit(&batch));
+}
+
+void lambda_code_sweep_sometimes(struct platform *platform)
+{
+	static _Atomic uint64_t last_ms;
+	uint64_t now_ms = clock_mono_ms(), last = atomic_load(&last_ms);
+
+	if (now_ms - last < CODE_SWEEP_MS ||
+		!atomic_compare_exchange_strong(&last_ms, &last, now_ms))
+		return;
+	lambda_code_sweep(platform);
 }
 
 void lambda_code_sweep(struct platform *platform)

@@ -33,8 +33,10 @@ void lambda_code_use(struct batch *batch, const struct function_record *function
 void lambda_code_leave(struct batch *batch, const struct function_record *function,
 	const json_t *config, str version);
 
-/* Drop ZIPs that have had no user for so long that nothing can still run them. Cheap when there are none. Worker. */
+/* Drop ZIPs that have had no user for so long that nothing can still run them. Worker; blocks. */
 void lambda_code_sweep(struct platform *platform);
+/* The same, unless it was done in the last minute: for calls that have changed who uses what. */
+void lambda_code_sweep_sometimes(struct platform *platform);
 
 /*
  * The address to download a version's ZIP from, in the call's arena, good for ten minutes: 0 or a fault.

@@ -194,12 +194,7 @@ static int usage_version(void *context, str key, str value, uint64_t revision)
 
 int lambda_op_get_account_settings(struct call *call)
 {
-	struct lambda_scope scope = {
-		.platform = call->platform,
-		.arena = call->arena,
-		.account = call->account,
-		.region = call->region,
-	};
+	struct lambda_scope scope = lambda_scope_of(call);
 	struct account_usage usage = {};
 	json_auto_t *doc = NULL;
 	uint64_t revision;

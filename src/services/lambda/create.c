@@ -103,6 +103,6 @@ int lambda_op_create_function(struct call *call)
 	r = tree.err ? err_pass(tree.err) : create_write(call, &ref, config);
 	code.is_used = r == 0;
 	lambda_code_done(&code);
-	lambda_code_sweep(call->platform);
+	lambda_code_sweep_sometimes(call->platform);
 	return err_pass(r);
 }

@@ -254,6 +254,6 @@ int lambda_op_delete_function(struct call *call)
 	if (r)
 		return err_pass(r);
 	call->status = 204;
-	lambda_code_sweep(call->platform);
+	lambda_code_sweep_sometimes(call->platform);
 	return 0;
 }

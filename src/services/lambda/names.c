@@ -15,6 +15,16 @@
 
 enum { LAMBDA_TRIES_MAX = 16 };
 
+struct lambda_scope lambda_scope_of(const struct call *call)
+{
+	return (struct lambda_scope){
+		.platform = call->platform,
+		.arena = call->arena,
+		.account = call->account,
+		.region = call->region,
+	};
+}
+
 str lambda_arn(const struct lambda_scope *scope, str name, str qualifier)
 {
 	return arena_strf(scope->arena,
@@ -65,12 +75,7 @@ int lambda_ref_read(struct call *call, struct lambda_ref *ret_ref)
 			"The derived qualifier from the function name does not match the specified qualifier.");
 
 	*ret_ref = (struct lambda_ref){
-		.scope = {
-			.platform = call->platform,
-			.arena = call->arena,
-			.account = call->account,
-			.region = call->region,
-		},
+		.scope = lambda_scope_of(call),
 		.name = name.name,
 		.qualifier = name.qualifier.len ? name.qualifier : qualifier,
 	};

@@ -22,6 +22,9 @@
 /* A once-function's answer: what it has read is old by now, begin again. See lambda_retry(). */
 enum { LAMBDA_AGAIN = 2 };
 
+/* The world of the caller: its account and region. */
+struct lambda_scope lambda_scope_of(const struct call *call);
+
 struct lambda_ref {
 	struct lambda_scope scope; /* of the caller; the function is never elsewhere */
 	str name;

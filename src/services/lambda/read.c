@@ -254,12 +254,7 @@ static int list_check_master(struct call *call, bool *ret_is_none)
 
 int lambda_op_list_functions(struct call *call)
 {
-	struct lambda_scope scope = {
-		.platform = call->platform,
-		.arena = call->arena,
-		.account = call->account,
-		.region = call->region,
-	};
+	struct lambda_scope scope = lambda_scope_of(call);
 	struct tree out = { .at = call->out };
 	struct listing listing = { .scope = &scope };
 	bool is_all = call_has(call, "FunctionVersion"), is_none = false;

@@ -100,12 +100,7 @@ static int tag_ref_read(struct call *call, struct lambda_ref *ret_ref)
 			"Tags on function aliases and versions are not supported. Please specify a "
 			"function ARN.");
 	*ret_ref = (struct lambda_ref){
-		.scope = {
-			.platform = call->platform,
-			.arena = call->arena,
-			.account = call->account,
-			.region = call->region,
-		},
+		.scope = lambda_scope_of(call),
 		.name = name.name,
 	};
 	return 0;

@@ -180,6 +180,6 @@ int lambda_op_update_function_code(struct call *call)
 	if (code.is_used)
 		lambda_settle_later(&ref.scope, ref.name);
 	lambda_code_done(&code);
-	lambda_code_sweep(call->platform);
+	lambda_code_sweep_sometimes(call->platform);
 	return 0;
 }
