@@ -10,6 +10,7 @@
 #include "os/fd.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 enum { LINES_MAX = 1024 * 1024 };
 
@@ -82,7 +83,8 @@ int router_settings_read(int fd, struct settings *settings, struct runtimes *run
 	if (!text)
 		return err_raise(-ENOMEM);
 	buf_init(&reader.error, 4096);
-	int r = fd_read_all(fd, text, LINES_MAX, &len);
+	/* All routers that the warden starts, one after the other, share this file and its position. */
+	int r = lseek(fd, 0, SEEK_SET) < 0 ? err_raise(-errno) : fd_read_all(fd, text, LINES_MAX, &len);
 	str rest = { text, len }, line;
 	while (r == 0 && str_cut(&rest, '\n', &line))
 		r = reader_line(&reader, line);
