@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <unistd.h>
+#include <unistd.h>
 
 enum { LINES_MAX = 1024 * 1024 };
 
