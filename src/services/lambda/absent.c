@@ -46,19 +46,19 @@ static int absent_put_list(struct call *call, const char *name)
 
 /* --- code signing: a function without it answers with nothing at all --- */
 
-int lambda_op_get_function_code_signing_config(struct call *call)
+int lambda_get_function_code_signing_config(struct call *call)
 {
 	return absent_check_function(call);
 }
 
-int lambda_op_delete_function_code_signing_config(struct call *call)
+int lambda_delete_function_code_signing_config(struct call *call)
 {
 	return absent_check_function(call);
 }
 
 /* --- runtime updates: what is installed on the node runs, so they are automatic --- */
 
-int lambda_op_get_runtime_management_config(struct call *call)
+int lambda_get_runtime_management_config(struct call *call)
 {
 	scoped_found found = {};
 	struct tree out = { .at = call->out };
@@ -77,7 +77,7 @@ int lambda_op_get_runtime_management_config(struct call *call)
 
 /* --- recursive loops: nothing looks for them, which AWS calls Allow --- */
 
-int lambda_op_get_function_recursion_config(struct call *call)
+int lambda_get_function_recursion_config(struct call *call)
 {
 	struct tree out = { .at = call->out };
 
@@ -88,9 +88,9 @@ int lambda_op_get_function_recursion_config(struct call *call)
 	return err_pass(out.err);
 }
 
-int lambda_op_put_function_recursion_config(struct call *call)
+int lambda_put_function_recursion_config(struct call *call)
 {
-	int r = lambda_op_get_function_recursion_config(call);
+	int r = lambda_get_function_recursion_config(call);
 
 	if (r)
 		return err_pass(r);
@@ -115,17 +115,17 @@ static int absent_event_invoke(struct call *call)
 		"The function " STR_FMT " doesn't have an EventInvokeConfig", STR_ARG(arn));
 }
 
-int lambda_op_get_function_event_invoke_config(struct call *call)
+int lambda_get_function_event_invoke_config(struct call *call)
 {
 	return absent_event_invoke(call);
 }
 
-int lambda_op_delete_function_event_invoke_config(struct call *call)
+int lambda_delete_function_event_invoke_config(struct call *call)
 {
 	return absent_event_invoke(call);
 }
 
-int lambda_op_list_function_event_invoke_configs(struct call *call)
+int lambda_list_function_event_invoke_configs(struct call *call)
 {
 	int r = absent_check_function_saying(call, "The function doesn't exist.");
 
@@ -143,17 +143,17 @@ static int absent_url(struct call *call)
 		 : lambda_refuse(call, NOT_FOUND, "The resource you requested does not exist.");
 }
 
-int lambda_op_get_function_url_config(struct call *call)
+int lambda_get_function_url_config(struct call *call)
 {
 	return absent_url(call);
 }
 
-int lambda_op_delete_function_url_config(struct call *call)
+int lambda_delete_function_url_config(struct call *call)
 {
 	return absent_url(call);
 }
 
-int lambda_op_list_function_url_configs(struct call *call)
+int lambda_list_function_url_configs(struct call *call)
 {
 	int r = absent_check_function_saying(call, "Function does not exist");
 
@@ -190,7 +190,7 @@ static int absent_check_provisionable(struct call *call)
 	return lambda_refuse(call, NOT_FOUND, "Cannot find alias arn: " STR_FMT, STR_ARG(arn));
 }
 
-int lambda_op_get_provisioned_concurrency_config(struct call *call)
+int lambda_get_provisioned_concurrency_config(struct call *call)
 {
 	int r = absent_check_provisionable(call);
 
@@ -200,12 +200,12 @@ int lambda_op_get_provisioned_concurrency_config(struct call *call)
 		"No Provisioned Concurrency Config found for this function");
 }
 
-int lambda_op_delete_provisioned_concurrency_config(struct call *call)
+int lambda_delete_provisioned_concurrency_config(struct call *call)
 {
 	return absent_check_provisionable(call);
 }
 
-int lambda_op_list_provisioned_concurrency_configs(struct call *call)
+int lambda_list_provisioned_concurrency_configs(struct call *call)
 {
 	int r = absent_check_function(call);
 

@@ -16,10 +16,10 @@ static void test_a_function_without_code_signing_answers_nothing(void)
 	struct world *world = world_new();
 
 	world_create(world, "fn");
-	struct answer got = ask(world, lambda_op_get_function_code_signing_config,
+	struct answer got = ask(world, lambda_get_function_code_signing_config,
 		"GetFunctionCodeSigningConfig", "fn", NULL);
 	CHECK(got.result == 0 && json_object_size(got.out) == 0);
-	got = ask(world, lambda_op_get_function_code_signing_config, "GetFunctionCodeSigningConfig",
+	got = ask(world, lambda_get_function_code_signing_config, "GetFunctionCodeSigningConfig",
 		"none", NULL);
 	CHECK_ERROR(got, 404, "ResourceNotFoundException", "Function not found: " ARN "none");
 	world_free(world);
@@ -30,7 +30,7 @@ static void test_runtimes_are_updated_automatically(void)
 	struct world *world = world_new();
 
 	world_create(world, "fn");
-	struct answer got = ask(world, lambda_op_get_runtime_management_config,
+	struct answer got = ask(world, lambda_get_runtime_management_config,
 		"GetRuntimeManagementConfig", "fn", NULL);
 	CHECK_STR(answer_text(&got, "UpdateRuntimeOn"), S("Auto"));
 	CHECK_STR(answer_text(&got, "FunctionArn"), S(ARN "fn:$LATEST"));
@@ -42,16 +42,14 @@ static void test_recursive_loops_are_allowed(void)
 	struct world *world = world_new();
 
 	world_create(world, "fn");
-	struct answer got = ask(world, lambda_op_get_function_recursion_config,
+	struct answer got = ask(world, lambda_get_function_recursion_config,
 		"GetFunctionRecursionConfig", "fn", NULL);
 	CHECK_STR(answer_text(&got, "RecursiveLoop"), S("Allow"));
-	got = world_call(world, lambda_op_put_function_recursion_config,
-		"PutFunctionRecursionConfig", "{s:s,s:s}", "FunctionName", "fn", "RecursiveLoop",
-		"Allow");
+	got = world_call(world, lambda_put_function_recursion_config, "PutFunctionRecursionConfig",
+		"{s:s,s:s}", "FunctionName", "fn", "RecursiveLoop", "Allow");
 	CHECK_STR(answer_text(&got, "RecursiveLoop"), S("Allow"));
-	got = world_call(world, lambda_op_put_function_recursion_config,
-		"PutFunctionRecursionConfig", "{s:s,s:s}", "FunctionName", "fn", "RecursiveLoop",
-		"Terminate");
+	got = world_call(world, lambda_put_function_recursion_config, "PutFunctionRecursionConfig",
+		"{s:s,s:s}", "FunctionName", "fn", "RecursiveLoop", "Terminate");
 	CHECK(got.result == CALL_ERROR && str_find_str(got.message, S("not available")) > 0);
 	world_free(world);
 }
@@ -61,18 +59,18 @@ static void test_there_is_no_event_invoke_config(void)
 	struct world *world = world_new();
 
 	world_create(world, "fn");
-	struct answer got = ask(world, lambda_op_get_function_event_invoke_config,
+	struct answer got = ask(world, lambda_get_function_event_invoke_config,
 		"GetFunctionEventInvokeConfig", "fn", NULL);
 	CHECK_ERROR(got, 404, "ResourceNotFoundException",
 		"The function " ARN "fn:$LATEST doesn't have an EventInvokeConfig");
-	got = ask(world, lambda_op_get_function_event_invoke_config, "GetFunctionEventInvokeConfig",
+	got = ask(world, lambda_get_function_event_invoke_config, "GetFunctionEventInvokeConfig",
 		"none", "live");
 	CHECK_ERROR(got, 404, "ResourceNotFoundException",
 		"The function " ARN "none:live doesn't have an EventInvokeConfig");
-	got = ask(world, lambda_op_list_function_event_invoke_configs,
+	got = ask(world, lambda_list_function_event_invoke_configs,
 		"ListFunctionEventInvokeConfigs", "fn", NULL);
 	CHECK(json_is_array(answer_at(&got, "FunctionEventInvokeConfigs")));
-	got = ask(world, lambda_op_list_function_event_invoke_configs,
+	got = ask(world, lambda_list_function_event_invoke_configs,
 		"ListFunctionEventInvokeConfigs", "none", NULL);
 	CHECK_ERROR(got, 404, "ResourceNotFoundException", "The function doesn't exist.");
 	world_free(world);
@@ -84,15 +82,14 @@ static void test_there_is_no_url(void)
 
 	world_create(world, "fn");
 	struct answer got = ask(
-		world, lambda_op_get_function_url_config, "GetFunctionUrlConfig", "fn", NULL);
+		world, lambda_get_function_url_config, "GetFunctionUrlConfig", "fn", NULL);
 	CHECK_ERROR(got, 404, "ResourceNotFoundException",
 		"The resource you requested does not exist.");
-	got = ask(world, lambda_op_list_function_url_configs, "ListFunctionUrlConfigs", "fn", NULL);
+	got = ask(world, lambda_list_function_url_configs, "ListFunctionUrlConfigs", "fn", NULL);
 	CHECK(json_array_size(answer_at(&got, "FunctionUrlConfigs")) == 0 && got.result == 0);
-	got = ask(
-		world, lambda_op_list_function_url_configs, "ListFunctionUrlConfigs", "none", NULL);
+	got = ask(world, lambda_list_function_url_configs, "ListFunctionUrlConfigs", "none", NULL);
 	CHECK_ERROR(got, 404, "ResourceNotFoundException", "Function does not exist");
-	got = ask(world, lambda_op_get_function_url_config, "GetFunctionUrlConfig",
+	got = ask(world, lambda_get_function_url_config, "GetFunctionUrlConfig",
 		"arn:aws:lambda:eu-west-1:123456789012:function:fn", NULL);
 	CHECK_ERROR(got, 404, "ResourceNotFoundException",
 		"Functions from 'eu-west-1' are not reachable in this region ('us-east-1')");
@@ -102,12 +99,12 @@ static void test_there_is_no_url(void)
 static void test_there_is_no_provisioned_concurrency(void)
 {
 	struct world *world = world_new();
-	call_fn *get = lambda_op_get_provisioned_concurrency_config;
+	call_fn *get = lambda_get_provisioned_concurrency_config;
 	const char *operation = "GetProvisionedConcurrencyConfig";
 
 	world_create(world, "fn");
 	CHECK_OK(world_call(
-		world, lambda_op_publish_version, "PublishVersion", "{s:s}", "FunctionName", "fn"));
+		world, lambda_publish_version, "PublishVersion", "{s:s}", "FunctionName", "fn"));
 	CHECK_ERROR(ask(world, get, operation, "fn", "1"), 404,
 		"ProvisionedConcurrencyConfigNotFoundException",
 		"No Provisioned Concurrency Config found for this function");
@@ -118,9 +115,9 @@ static void test_there_is_no_provisioned_concurrency(void)
 		"Function not found: " ARN "fn:10");
 	CHECK_ERROR(ask(world, get, operation, "none", "noalias"), 404, "ResourceNotFoundException",
 		"Cannot find alias arn: " ARN "none:noalias");
-	CHECK_OK(ask(world, lambda_op_delete_provisioned_concurrency_config,
+	CHECK_OK(ask(world, lambda_delete_provisioned_concurrency_config,
 		"DeleteProvisionedConcurrencyConfig", "fn", "1"));
-	struct answer got = ask(world, lambda_op_list_provisioned_concurrency_configs,
+	struct answer got = ask(world, lambda_list_provisioned_concurrency_configs,
 		"ListProvisionedConcurrencyConfigs", "fn", NULL);
 	CHECK(json_is_array(answer_at(&got, "ProvisionedConcurrencyConfigs")));
 	world_free(world);

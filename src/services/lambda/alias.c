@@ -137,7 +137,7 @@ static int alias_create_once(struct call *call, const struct lambda_ref *ref, vo
 	return r ? err_pass(r) : err_pass(alias_show(call, call->out, ref, alias.at));
 }
 
-int lambda_op_create_alias(struct call *call)
+int lambda_create_alias(struct call *call)
 {
 	struct lambda_ref ref;
 
@@ -158,7 +158,7 @@ static int alias_read(const struct lambda_ref *ref, str name, struct function_re
 	return err_pass(alias_record_get(ret_function, name, ret_doc, ret_revision));
 }
 
-int lambda_op_get_alias(struct call *call)
+int lambda_get_alias(struct call *call)
 {
 	scoped_function function = {};
 	json_auto_t *doc = NULL;
@@ -202,7 +202,7 @@ static int alias_update_once(struct call *call, const struct lambda_ref *ref, vo
 	return r ? err_pass(r) : err_pass(alias_show(call, call->out, ref, alias.at));
 }
 
-int lambda_op_update_alias(struct call *call)
+int lambda_update_alias(struct call *call)
 {
 	struct lambda_ref ref;
 
@@ -228,7 +228,7 @@ static int alias_delete_once(struct call *call, const struct lambda_ref *ref, vo
 	return err_pass(lambda_commit(&batch, ref->name));
 }
 
-int lambda_op_delete_alias(struct call *call)
+int lambda_delete_alias(struct call *call)
 {
 	struct lambda_ref ref;
 
@@ -267,7 +267,7 @@ static int alias_list(struct call *call, const struct lambda_ref *ref, const jso
 	return err_pass(out->err);
 }
 
-int lambda_op_list_aliases(struct call *call)
+int lambda_list_aliases(struct call *call)
 {
 	scoped_function function = {};
 	json_auto_t *docs = json_array();

@@ -13,12 +13,12 @@ static struct world *world_with_two(void)
 
 	world_create(world, "fn");
 	CHECK_OK(world_call(
-		world, lambda_op_publish_version, "PublishVersion", "{s:s}", "FunctionName", "fn"));
-	CHECK_OK(world_call(world, lambda_op_update_function_configuration,
+		world, lambda_publish_version, "PublishVersion", "{s:s}", "FunctionName", "fn"));
+	CHECK_OK(world_call(world, lambda_update_function_configuration,
 		"UpdateFunctionConfiguration", "{s:s,s:i}", "FunctionName", "fn", "Timeout", 9));
 	world_settle(world, "fn");
 	CHECK_OK(world_call(
-		world, lambda_op_publish_version, "PublishVersion", "{s:s}", "FunctionName", "fn"));
+		world, lambda_publish_version, "PublishVersion", "{s:s}", "FunctionName", "fn"));
 	return world;
 }
 
@@ -36,18 +36,18 @@ static struct answer alias(struct world *world, call_fn *run, const char *operat
 static struct answer create(
 	struct world *world, const char *name, const char *version, const char *weights)
 {
-	return alias(world, lambda_op_create_alias, "CreateAlias", name, version, weights);
+	return alias(world, lambda_create_alias, "CreateAlias", name, version, weights);
 }
 
 static struct answer update(
 	struct world *world, const char *name, const char *version, const char *weights)
 {
-	return alias(world, lambda_op_update_alias, "UpdateAlias", name, version, weights);
+	return alias(world, lambda_update_alias, "UpdateAlias", name, version, weights);
 }
 
 static struct answer get(struct world *world, const char *function, const char *name)
 {
-	return world_call(world, lambda_op_get_alias, "GetAlias", "{s:s,s:s}", "FunctionName",
+	return world_call(world, lambda_get_alias, "GetAlias", "{s:s,s:s}", "FunctionName",
 		function, "Name", name);
 }
 
@@ -67,7 +67,7 @@ static void test_the_life_of_an_alias(void)
 	got = get(world, "fn", "live");
 	CHECK_STR(answer_text(&got, "RevisionId"), str_of(revision));
 
-	got = world_call(world, lambda_op_get_function_configuration, "GetFunctionConfiguration",
+	got = world_call(world, lambda_get_function_configuration, "GetFunctionConfiguration",
 		"{s:s}", "FunctionName", "fn:live");
 	CHECK_STR(answer_text(&got, "FunctionArn"), S(ARN "fn:live"));
 	CHECK_STR(answer_text(&got, "Version"), S("1"));
@@ -77,8 +77,8 @@ static void test_the_life_of_an_alias(void)
 	CHECK_STR(answer_text(&got, "FunctionVersion"), S("2"));
 	CHECK(!str_eq(answer_text(&got, "RevisionId"), str_of(revision)));
 	CHECK(world->changes == changes + 1);
-	CHECK_OK(world_call(world, lambda_op_delete_alias, "DeleteAlias", "{s:s,s:s}",
-		"FunctionName", "fn", "Name", "live"));
+	CHECK_OK(world_call(world, lambda_delete_alias, "DeleteAlias", "{s:s,s:s}", "FunctionName",
+		"fn", "Name", "live"));
 	CHECK_ERROR(get(world, "fn", "live"), 404, "ResourceNotFoundException",
 		"Cannot find alias arn: " ARN "fn:live");
 	world_free(world);
@@ -94,12 +94,12 @@ static void test_each_operation_misses_an_alias_in_its_own_words(void)
 		"Cannot find alias arn: " ARN "fn:none");
 	CHECK_ERROR(get(world, "nofn", "none"), 404, "ResourceNotFoundException",
 		"Cannot find alias arn: " ARN "nofn:none");
-	CHECK_OK(world_call(world, lambda_op_delete_alias, "DeleteAlias", "{s:s,s:s}",
-		"FunctionName", "fn", "Name", "none"));
-	CHECK_OK(world_call(world, lambda_op_delete_alias, "DeleteAlias", "{s:s,s:s}",
-		"FunctionName", "nofn", "Name", "none"));
-	struct answer got = world_call(world, lambda_op_create_alias, "CreateAlias",
-		"{s:s,s:s,s:s}", "FunctionName", "nofn", "Name", "a", "FunctionVersion", "1");
+	CHECK_OK(world_call(world, lambda_delete_alias, "DeleteAlias", "{s:s,s:s}", "FunctionName",
+		"fn", "Name", "none"));
+	CHECK_OK(world_call(world, lambda_delete_alias, "DeleteAlias", "{s:s,s:s}", "FunctionName",
+		"nofn", "Name", "none"));
+	struct answer got = world_call(world, lambda_create_alias, "CreateAlias", "{s:s,s:s,s:s}",
+		"FunctionName", "nofn", "Name", "a", "FunctionVersion", "1");
 	CHECK_ERROR(got, 404, "ResourceNotFoundException", "Function not found: " ARN "nofn:1");
 	CHECK_ERROR(create(world, "a", "10", ""), 404, "ResourceNotFoundException",
 		"Function not found: " ARN "fn:10");
@@ -147,8 +147,8 @@ static void test_revisions_guard_aliases(void)
 	struct world *world = world_with_two();
 
 	CHECK_OK(create(world, "a", "1", ""));
-	struct answer got = world_call(world, lambda_op_update_alias, "UpdateAlias",
-		"{s:s,s:s,s:s}", "FunctionName", "fn", "Name", "a", "RevisionId", "wrong");
+	struct answer got = world_call(world, lambda_update_alias, "UpdateAlias", "{s:s,s:s,s:s}",
+		"FunctionName", "fn", "Name", "a", "RevisionId", "wrong");
 	CHECK_ERROR(got, 412, "PreconditionFailedException",
 		"The Revision Id provided does not match the latest Revision Id. Call the "
 		"GetFunction/GetAlias API to retrieve the latest Revision Id");
@@ -157,7 +157,7 @@ static void test_revisions_guard_aliases(void)
 
 static struct answer list(struct world *world, const char *version, int most, const char *marker)
 {
-	return world_call(world, lambda_op_list_aliases, "ListAliases", "{s:s,s:s*,s:i,s:s*}",
+	return world_call(world, lambda_list_aliases, "ListAliases", "{s:s,s:s*,s:i,s:s*}",
 		"FunctionName", "fn", "FunctionVersion", version, "MaxItems", most, "Marker",
 		marker);
 }
@@ -192,7 +192,7 @@ static void test_lists_are_sorted_paged_and_filtered(void)
 	got = list(world, NULL, 5, "bogus");
 	CHECK(got.result == CALL_ERROR && got.status == 400);
 	got = world_call(
-		world, lambda_op_list_aliases, "ListAliases", "{s:s}", "FunctionName", "none");
+		world, lambda_list_aliases, "ListAliases", "{s:s}", "FunctionName", "none");
 	CHECK_ERROR(got, 404, "ResourceNotFoundException", "Function not found: " ARN "none");
 	world_free(world);
 }

@@ -15,7 +15,7 @@
 /* The address of the code of `fn` (of a version), without scheme and host. */
 static void address_of(struct world *world, const char *qualifier, char *to, size_t size)
 {
-	struct answer got = world_call(world, lambda_op_get_function, "GetFunction", "{s:s,s:s*}",
+	struct answer got = world_call(world, lambda_get_function, "GetFunction", "{s:s,s:s*}",
 		"FunctionName", "fn", "Qualifier", qualifier);
 	str location = answer_text(&got, "Code.Location");
 	str origin = S("http://localhost:4566");
@@ -45,9 +45,9 @@ static void test_an_address_gives_the_zip_of_its_version(void)
 
 	world_create(world, "fn");
 	CHECK_OK(world_call(
-		world, lambda_op_publish_version, "PublishVersion", "{s:s}", "FunctionName", "fn"));
-	CHECK_OK(world_call(world, lambda_op_update_function_code, "UpdateFunctionCode",
-		"{s:s,s:o}", "FunctionName", "fn", "ZipFile", world_zip("two")));
+		world, lambda_publish_version, "PublishVersion", "{s:s}", "FunctionName", "fn"));
+	CHECK_OK(world_call(world, lambda_update_function_code, "UpdateFunctionCode", "{s:s,s:o}",
+		"FunctionName", "fn", "ZipFile", world_zip("two")));
 	address_of(world, NULL, latest, sizeof(latest));
 	CHECK(strstr(latest, "/_mayfly/code/123456789012/us-east-1/fn/$LATEST?expires="));
 	CHECK(download(world, latest, bytes) == CODE_GIVEN && strcmp(bytes, "PK\3\4two") == 0);
@@ -55,7 +55,7 @@ static void test_an_address_gives_the_zip_of_its_version(void)
 	CHECK(download(world, first, bytes) == CODE_GIVEN && strcmp(bytes, "PK\3\4one") == 0);
 
 	CHECK_OK(world_call(
-		world, lambda_op_delete_function, "DeleteFunction", "{s:s}", "FunctionName", "fn"));
+		world, lambda_delete_function, "DeleteFunction", "{s:s}", "FunctionName", "fn"));
 	CHECK(download(world, first, bytes) == CODE_ABSENT);
 	world_free(world);
 }
@@ -158,14 +158,14 @@ static void test_code_is_dropped_when_nobody_has_it_for_long(void)
 	world_create(world, "same");
 	CHECK(garbage(world) == 0);
 	CHECK_OK(world_call(
-		world, lambda_op_delete_function, "DeleteFunction", "{s:s}", "FunctionName", "fn"));
+		world, lambda_delete_function, "DeleteFunction", "{s:s}", "FunctionName", "fn"));
 	CHECK(garbage(world) == 1);
 	age_garbage(world, "one");
 	lambda_code_sweep(world->platform);
 	CHECK(is_kept(world, "one") && garbage(world) == 0); /* "same" has it */
 
-	CHECK_OK(world_call(world, lambda_op_update_function_code, "UpdateFunctionCode",
-		"{s:s,s:o}", "FunctionName", "same", "ZipFile", world_zip("two")));
+	CHECK_OK(world_call(world, lambda_update_function_code, "UpdateFunctionCode", "{s:s,s:o}",
+		"FunctionName", "same", "ZipFile", world_zip("two")));
 	lambda_code_sweep(world->platform);
 	CHECK(is_kept(world, "one")); /* an environment may still run it */
 	age_garbage(world, "one");
@@ -181,13 +181,13 @@ static void test_published_versions_keep_their_code(void)
 
 	world_create(world, "fn");
 	CHECK_OK(world_call(
-		world, lambda_op_publish_version, "PublishVersion", "{s:s}", "FunctionName", "fn"));
-	CHECK_OK(world_call(world, lambda_op_update_function_code, "UpdateFunctionCode",
-		"{s:s,s:o}", "FunctionName", "fn", "ZipFile", world_zip("two")));
+		world, lambda_publish_version, "PublishVersion", "{s:s}", "FunctionName", "fn"));
+	CHECK_OK(world_call(world, lambda_update_function_code, "UpdateFunctionCode", "{s:s,s:o}",
+		"FunctionName", "fn", "ZipFile", world_zip("two")));
 	age_garbage(world, "one");
 	lambda_code_sweep(world->platform);
 	CHECK(is_kept(world, "one"));
-	CHECK_OK(world_call(world, lambda_op_delete_function, "DeleteFunction", "{s:s,s:s}",
+	CHECK_OK(world_call(world, lambda_delete_function, "DeleteFunction", "{s:s,s:s}",
 		"FunctionName", "fn", "Qualifier", "1"));
 	age_garbage(world, "one");
 	lambda_code_sweep(world->platform);
@@ -200,13 +200,13 @@ static void test_a_dry_run_leaves_garbage_and_a_refused_zip_nothing(void)
 	struct world *world = world_new();
 
 	world_create(world, "fn");
-	CHECK_OK(world_call(world, lambda_op_update_function_code, "UpdateFunctionCode",
+	CHECK_OK(world_call(world, lambda_update_function_code, "UpdateFunctionCode",
 		"{s:s,s:o,s:b}", "FunctionName", "fn", "ZipFile", world_zip("dry"), "DryRun", 1));
 	CHECK(garbage(world) == 1 && is_kept(world, "dry"));
 	age_garbage(world, "dry");
 	lambda_code_sweep(world->platform);
 	CHECK(!is_kept(world, "dry") && is_kept(world, "one"));
-	CHECK(world_call(world, lambda_op_update_function_code, "UpdateFunctionCode", "{s:s,s:o}",
+	CHECK(world_call(world, lambda_update_function_code, "UpdateFunctionCode", "{s:s,s:o}",
 		      "FunctionName", "fn", "ZipFile", world_zip("LARGE"))
 			.result == CALL_ERROR);
 	CHECK(!is_kept(world, "LARGE") && garbage(world) == 0);

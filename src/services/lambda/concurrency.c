@@ -112,7 +112,7 @@ static int concurrency_once(struct call *call, const struct lambda_ref *ref, voi
 	return err_pass(lambda_commit(&batch, ref->name));
 }
 
-int lambda_op_put_function_concurrency(struct call *call)
+int lambda_put_function_concurrency(struct call *call)
 {
 	struct tree out = { .at = call->out };
 	int64_t wanted = call_int(call, "ReservedConcurrentExecutions", 0);
@@ -127,7 +127,7 @@ int lambda_op_put_function_concurrency(struct call *call)
 	return err_pass(out.err);
 }
 
-int lambda_op_delete_function_concurrency(struct call *call)
+int lambda_delete_function_concurrency(struct call *call)
 {
 	int64_t none = -1;
 	struct lambda_ref ref;
@@ -136,7 +136,7 @@ int lambda_op_delete_function_concurrency(struct call *call)
 	return r ? err_pass(r) : err_pass(lambda_retry(call, &ref, concurrency_once, &none));
 }
 
-int lambda_op_get_function_concurrency(struct call *call)
+int lambda_get_function_concurrency(struct call *call)
 {
 	scoped_function function = {};
 	json_auto_t *doc = NULL;
@@ -192,7 +192,7 @@ static int usage_version(void *context, str key, str value, uint64_t revision)
 	return 0;
 }
 
-int lambda_op_get_account_settings(struct call *call)
+int lambda_get_account_settings(struct call *call)
 {
 	struct lambda_scope scope = lambda_scope_of(call);
 	struct account_usage usage = {};

@@ -10,19 +10,19 @@
 
 static struct answer put(struct world *world, const char *name, int amount)
 {
-	return world_call(world, lambda_op_put_function_concurrency, "PutFunctionConcurrency",
+	return world_call(world, lambda_put_function_concurrency, "PutFunctionConcurrency",
 		"{s:s,s:i}", "FunctionName", name, "ReservedConcurrentExecutions", amount);
 }
 
 static struct answer get(struct world *world, const char *name)
 {
-	return world_call(world, lambda_op_get_function_concurrency, "GetFunctionConcurrency",
-		"{s:s}", "FunctionName", name);
+	return world_call(world, lambda_get_function_concurrency, "GetFunctionConcurrency", "{s:s}",
+		"FunctionName", name);
 }
 
 static struct answer delete (struct world *world, const char *name)
 {
-	return world_call(world, lambda_op_delete_function_concurrency, "DeleteFunctionConcurrency",
+	return world_call(world, lambda_delete_function_concurrency, "DeleteFunctionConcurrency",
 		"{s:s}", "FunctionName", name);
 }
 
@@ -43,8 +43,7 @@ static void test_put_get_delete(void)
 		CHECK(json_integer_value(answer_at(&got, "ReservedConcurrentExecutions")) ==
 			amount);
 	}
-	got = world_call(
-		world, lambda_op_get_function, "GetFunction", "{s:s}", "FunctionName", "fn");
+	got = world_call(world, lambda_get_function, "GetFunction", "{s:s}", "FunctionName", "fn");
 	CHECK(json_is_integer(answer_at(&got, "Concurrency.ReservedConcurrentExecutions")));
 	CHECK_OK(delete (world, "fn"));
 	CHECK_OK(delete (world, "fn"));
@@ -106,7 +105,7 @@ static void test_a_small_account_keeps_what_it_has(void)
 static int64_t setting(struct world *world, const char *path)
 {
 	struct answer got = world_call(
-		world, lambda_op_get_account_settings, "GetAccountSettings", "{}");
+		world, lambda_get_account_settings, "GetAccountSettings", "{}");
 
 	CHECK_OK(got);
 	return json_integer_value(answer_at(&got, path));
@@ -126,8 +125,8 @@ static void test_account_settings_count(void)
 	world_create(world, "two");
 	CHECK(setting(world, "AccountUsage.FunctionCount") == 2);
 	CHECK(setting(world, "AccountUsage.TotalCodeSize") == 14);
-	CHECK_OK(world_call(world, lambda_op_publish_version, "PublishVersion", "{s:s}",
-		"FunctionName", "one"));
+	CHECK_OK(world_call(
+		world, lambda_publish_version, "PublishVersion", "{s:s}", "FunctionName", "one"));
 	CHECK(setting(world, "AccountUsage.TotalCodeSize") == 21);
 	CHECK_OK(put(world, "one", 7));
 	CHECK(setting(world, "AccountLimit.UnreservedConcurrentExecutions") == 993);

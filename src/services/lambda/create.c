@@ -79,7 +79,7 @@ static int create_write(struct call *call, const struct lambda_ref *ref, json_t 
 		call->out, published ? published : function.latest, ref->name, arn, CONFIG_WHOLE));
 }
 
-int lambda_op_create_function(struct call *call)
+int lambda_create_function(struct call *call)
 {
 	struct lambda_ref ref;
 	scoped_code code = {};

@@ -23,7 +23,7 @@ static struct answer create_with(
 		json_decref(code);
 		code = json_incref(value);
 	}
-	answer = world_call(world, lambda_op_create_function, "CreateFunction",
+	answer = world_call(world, lambda_create_function, "CreateFunction",
 		"{s:s,s:s,s:s,s:s,s:o,s:o*}", "FunctionName", name, "Runtime", "python3.12",
 		"Handler", "index.handler", "Role", ROLE, "Code", code, member, value);
 	return answer;
@@ -131,8 +131,7 @@ static void test_code_that_is_none_is_refused_and_leaves_nothing(void)
 	got = create_with(
 		world, "fn", "Code", json_pack("{s:s,s:s}", "S3Bucket", "b", "S3Key", "k"));
 	CHECK(got.result == CALL_ERROR && str_find_str(got.message, S("S3")) >= 0);
-	got = world_call(
-		world, lambda_op_get_function, "GetFunction", "{s:s}", "FunctionName", "fn");
+	got = world_call(world, lambda_get_function, "GetFunction", "{s:s}", "FunctionName", "fn");
 	CHECK_ERROR(got, 404, "ResourceNotFoundException", "Function not found: " ARN "fn");
 	world_free(world);
 }
@@ -215,7 +214,7 @@ static void test_what_asks_for_nothing_is_accepted(void)
 
 static struct answer create_runtime(struct world *world, const char *name, const char *runtime)
 {
-	return world_call(world, lambda_op_create_function, "CreateFunction",
+	return world_call(world, lambda_create_function, "CreateFunction",
 		"{s:s,s:s,s:s,s:s,s:{s:o}}", "FunctionName", name, "Runtime", runtime, "Handler",
 		"a.b", "Role", ROLE, "Code", "ZipFile", world_zip("one"));
 }
@@ -240,9 +239,9 @@ static void test_runtimes_current_retired_and_unknown(void)
 		"functions. We recommend you use a supported runtime while creating or updating functions.");
 	CHECK(create_runtime(world, "x", "provided").result == CALL_ERROR);
 	CHECK(create_runtime(world, "x", "python3.7").result == CALL_ERROR);
-	got = world_call(world, lambda_op_create_function, "CreateFunction",
-		"{s:s,s:s,s:s,s:{s:o}}", "FunctionName", "x", "Handler", "a.b", "Role", ROLE,
-		"Code", "ZipFile", world_zip("one"));
+	got = world_call(world, lambda_create_function, "CreateFunction", "{s:s,s:s,s:s,s:{s:o}}",
+		"FunctionName", "x", "Handler", "a.b", "Role", ROLE, "Code", "ZipFile",
+		world_zip("one"));
 	CHECK_ERROR(got, 400, "InvalidParameterValueException",
 		"Runtime and Handler are mandatory parameters for functions created with deployment "
 		"packages.");
@@ -391,7 +390,7 @@ static void test_publish_answers_version_1_under_the_function_s_arn(void)
 	CHECK_STR(answer_text(&got, "FunctionArn"), S(ARN "fn"));
 	CHECK_STR(answer_text(&got, "State"), S("Pending"));
 	world_settle(world, "fn");
-	got = world_call(world, lambda_op_get_function_configuration, "GetFunctionConfiguration",
+	got = world_call(world, lambda_get_function_configuration, "GetFunctionConfiguration",
 		"{s:s,s:s}", "FunctionName", "fn", "Qualifier", "1");
 	CHECK_STR(answer_text(&got, "State"), S("Active"));
 	CHECK_STR(answer_text(&got, "LastUpdateStatus"), S("Successful"));
@@ -405,14 +404,14 @@ static void test_a_zip_may_be_a_spooled_file_and_has_50_mb(void)
 	int file = memfd_create("zip", MFD_CLOEXEC);
 
 	CHECK(write(file, "PK\3\4spooled", 11) == 11);
-	struct answer got = world_call_with_blob(world, file, lambda_op_create_function,
+	struct answer got = world_call_with_blob(world, file, lambda_create_function,
 		"CreateFunction", "{s:s,s:s,s:s,s:s,s:{}}", "FunctionName", "fn", "Runtime",
 		"python3.12", "Handler", "a.b", "Role", ROLE, "Code");
 	CHECK_OK(got);
 	CHECK(json_integer_value(answer_at(&got, "CodeSize")) == 11);
 
 	CHECK(ftruncate(file, 52428801) == 0);
-	got = world_call_with_blob(world, file, lambda_op_create_function, "CreateFunction",
+	got = world_call_with_blob(world, file, lambda_create_function, "CreateFunction",
 		"{s:s,s:s,s:s,s:s,s:{}}", "FunctionName", "large", "Runtime", "python3.12",
 		"Handler", "a.b", "Role", ROLE, "Code");
 	CHECK_ERROR(got, 413, "RequestEntityTooLargeException",

@@ -234,7 +234,7 @@ static int delete_nothing(struct call *call, const struct lambda_ref *ref)
 	return lambda_not_found(call, ref, ref->qualifier);
 }
 
-int lambda_op_delete_function(struct call *call)
+int lambda_delete_function(struct call *call)
 {
 	struct lambda_ref ref;
 

@@ -9,18 +9,18 @@
 
 static struct answer list(struct world *world, const char *version, int most, const char *marker)
 {
-	return world_call(world, lambda_op_list_functions, "ListFunctions", "{s:s*,s:i,s:s*}",
+	return world_call(world, lambda_list_functions, "ListFunctions", "{s:s*,s:i,s:s*}",
 		"FunctionVersion", version, "MaxItems", most, "Marker", marker);
 }
 
 static void publish(struct world *world, const char *name, int count)
 {
 	for (int i = 0; i < count; i++) {
-		CHECK_OK(world_call(world, lambda_op_update_function_configuration,
+		CHECK_OK(world_call(world, lambda_update_function_configuration,
 			"UpdateFunctionConfiguration", "{s:s,s:i}", "FunctionName", name, "Timeout",
 			10 + i));
 		world_settle(world, name);
-		CHECK_OK(world_call(world, lambda_op_publish_version, "PublishVersion", "{s:s}",
+		CHECK_OK(world_call(world, lambda_publish_version, "PublishVersion", "{s:s}",
 			"FunctionName", name));
 	}
 }
@@ -108,7 +108,7 @@ static void test_pages_go_on_behind_what_was_deleted(void)
 	struct answer got = list(world, NULL, 2, NULL);
 	CHECK(str_to_array(answer_text(&got, "NextMarker"), marker, sizeof(marker)) == 0);
 	CHECK_OK(world_call(
-		world, lambda_op_delete_function, "DeleteFunction", "{s:s}", "FunctionName", "b"));
+		world, lambda_delete_function, "DeleteFunction", "{s:s}", "FunctionName", "b"));
 	got = list(world, NULL, 2, marker);
 	CHECK_STR(answer_text(&got, "Functions.0.FunctionName"), S("c"));
 	world_free(world);
@@ -127,7 +127,7 @@ static void test_markers_of_nobody_and_of_other_lists_are_refused(void)
 	struct answer got = list(world, "ALL", 1, NULL);
 	CHECK(str_to_array(answer_text(&got, "NextMarker"), marker, sizeof(marker)) == 0);
 	CHECK(list(world, NULL, 1, marker).result == CALL_ERROR);
-	got = world_call(world, lambda_op_list_versions_by_function, "ListVersionsByFunction",
+	got = world_call(world, lambda_list_versions_by_function, "ListVersionsByFunction",
 		"{s:s,s:s}", "FunctionName", "a", "Marker", marker);
 	CHECK(got.result == CALL_ERROR);
 	CHECK_OK(list(world, "ALL", 1, marker));
@@ -140,16 +140,16 @@ static void test_master_regions_have_no_replicas(void)
 	struct world *world = world_new();
 
 	world_create(world, "a");
-	struct answer got = world_call(world, lambda_op_list_functions, "ListFunctions", "{s:s}",
+	struct answer got = world_call(world, lambda_list_functions, "ListFunctions", "{s:s}",
 		"MasterRegion", "eu-west-1");
 	CHECK_ERROR(got, 400, "InvalidParameterValueException",
 		"The combination MasterArn=eu-west-1 and FunctionVersion=NULL is not supported. Please see "
 		"our documentation for valid combinations of ListFunctions options.");
-	got = world_call(world, lambda_op_list_functions, "ListFunctions", "{s:s,s:s}",
-		"MasterRegion", "eu-west-1", "FunctionVersion", "ALL");
+	got = world_call(world, lambda_list_functions, "ListFunctions", "{s:s,s:s}", "MasterRegion",
+		"eu-west-1", "FunctionVersion", "ALL");
 	CHECK(got.result == 0 && json_array_size(answer_at(&got, "Functions")) == 0);
-	got = world_call(world, lambda_op_list_functions, "ListFunctions", "{s:s,s:s}",
-		"MasterRegion", "ALL", "FunctionVersion", "ALL");
+	got = world_call(world, lambda_list_functions, "ListFunctions", "{s:s,s:s}", "MasterRegion",
+		"ALL", "FunctionVersion", "ALL");
 	CHECK(json_array_size(answer_at(&got, "Functions")) == 1);
 	world_free(world);
 }
@@ -164,7 +164,7 @@ static void test_versions_are_paged_in_the_order_of_numbers(void)
 	publish(world, "fn", 12);
 	buf_init(&seen, 1024);
 	for (int pages = 0; pages < 10; pages++) {
-		struct answer got = world_call(world, lambda_op_list_versions_by_function,
+		struct answer got = world_call(world, lambda_list_versions_by_function,
 			"ListVersionsByFunction", "{s:s,s:i,s:s*}", "FunctionName", "fn",
 			"MaxItems", 5, "Marker", *marker ? marker : NULL);
 		json_t *items = answer_at(&got, "Versions"), *item;

@@ -17,7 +17,7 @@ static int load(struct world *world, const char *name, const char *qualifier,
 
 static void change(struct world *world, const char *member, json_t *value)
 {
-	CHECK_OK(world_call(world, lambda_op_update_function_configuration,
+	CHECK_OK(world_call(world, lambda_update_function_configuration,
 		"UpdateFunctionConfiguration", "{s:s,s:o}", "FunctionName", "fn", member, value));
 	world_settle(world, "fn");
 }
@@ -25,7 +25,7 @@ static void change(struct world *world, const char *member, json_t *value)
 static void publish(struct world *world)
 {
 	CHECK_OK(world_call(
-		world, lambda_op_publish_version, "PublishVersion", "{s:s}", "FunctionName", "fn"));
+		world, lambda_publish_version, "PublishVersion", "{s:s}", "FunctionName", "fn"));
 }
 
 static void test_a_snapshot_has_all_that_the_engine_needs(void)
@@ -97,9 +97,9 @@ static void test_versions_and_aliases_with_their_weights(void)
 	publish(world);
 	change(world, "Timeout", json_integer(9));
 	publish(world);
-	CHECK_OK(world_call(world, lambda_op_create_alias, "CreateAlias",
-		"{s:s,s:s,s:s,s:{s:{s:f}}}", "FunctionName", "fn", "Name", "live",
-		"FunctionVersion", "1", "RoutingConfig", "AdditionalVersionWeights", "2", 0.25));
+	CHECK_OK(world_call(world, lambda_create_alias, "CreateAlias", "{s:s,s:s,s:s,s:{s:{s:f}}}",
+		"FunctionName", "fn", "Name", "live", "FunctionVersion", "1", "RoutingConfig",
+		"AdditionalVersionWeights", "2", 0.25));
 	CHECK(load(world, "fn", "2", &target) == LOAD_DONE);
 	CHECK_STR(target->version->version, S("2"));
 	CHECK(target->version->timeout_ms == 9000);
@@ -111,7 +111,7 @@ static void test_versions_and_aliases_with_their_weights(void)
 	CHECK_STR(target->other->version, S("2"));
 	CHECK(target->other_per_million == 250000);
 	function_target_free(target);
-	CHECK_OK(world_call(world, lambda_op_update_alias, "UpdateAlias", "{s:s,s:s,s:{s:{s:i}}}",
+	CHECK_OK(world_call(world, lambda_update_alias, "UpdateAlias", "{s:s,s:s,s:{s:{s:i}}}",
 		"FunctionName", "fn", "Name", "live", "RoutingConfig", "AdditionalVersionWeights",
 		"2", 1));
 	CHECK(load(world, "fn", "live", &target) == LOAD_DONE &&
@@ -126,7 +126,7 @@ static void test_reserved_concurrency_goes_with_the_target(void)
 	struct function_target *target = NULL;
 
 	world_create(world, "fn");
-	CHECK_OK(world_call(world, lambda_op_put_function_concurrency, "PutFunctionConcurrency",
+	CHECK_OK(world_call(world, lambda_put_function_concurrency, "PutFunctionConcurrency",
 		"{s:s,s:i}", "FunctionName", "fn", "ReservedConcurrentExecutions", 0));
 	CHECK(load(world, "fn", "", &target) == LOAD_DONE && target->reserved_concurrency == 0);
 	function_target_free(target);
@@ -150,16 +150,16 @@ static void test_the_revision_changes_with_code_and_configuration_only(void)
 
 	world_create(world, "fn");
 	build_of(world, build);
-	CHECK_OK(world_call(world, lambda_op_tag_resource, "TagResource", "{s:s,s:{s:s}}",
-		"Resource", ARN "fn", "Tags", "a", "b"));
+	CHECK_OK(world_call(world, lambda_tag_resource, "TagResource", "{s:s,s:{s:s}}", "Resource",
+		ARN "fn", "Tags", "a", "b"));
 	publish(world);
 	build_of(world, next);
 	CHECK(strcmp(build, next) == 0);
 	change(world, "Timeout", json_integer(4));
 	build_of(world, next);
 	CHECK(strcmp(build, next) != 0);
-	CHECK_OK(world_call(world, lambda_op_update_function_code, "UpdateFunctionCode",
-		"{s:s,s:o}", "FunctionName", "fn", "ZipFile", world_zip("one")));
+	CHECK_OK(world_call(world, lambda_update_function_code, "UpdateFunctionCode", "{s:s,s:o}",
+		"FunctionName", "fn", "ZipFile", world_zip("one")));
 	build_of(world, build);
 	CHECK(strcmp(build, next) != 0); /* the same ZIP once more is an update too */
 	world_settle(world, "fn");
@@ -173,7 +173,7 @@ static void test_a_pending_function_says_so(void)
 	struct world *world = world_new();
 	struct function_target *target = NULL;
 
-	CHECK_OK(world_call(world, lambda_op_create_function, "CreateFunction",
+	CHECK_OK(world_call(world, lambda_create_function, "CreateFunction",
 		"{s:s,s:s,s:s,s:s,s:{s:o}}", "FunctionName", "fn", "Runtime", "python3.12",
 		"Handler", "a.b", "Role", "r", "Code", "ZipFile", world_zip("one")));
 	CHECK(load(world, "fn", "", &target) == LOAD_DONE &&

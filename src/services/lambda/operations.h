@@ -6,51 +6,51 @@
 struct call;
 
 /* create.c, update.c, delete.c, read.c, publish.c: functions and their versions */
-int lambda_op_create_function(struct call *call);
-int lambda_op_update_function_code(struct call *call);
-int lambda_op_update_function_configuration(struct call *call);
-int lambda_op_delete_function(struct call *call);
-int lambda_op_get_function(struct call *call);
-int lambda_op_get_function_configuration(struct call *call);
-int lambda_op_list_functions(struct call *call);
-int lambda_op_list_versions_by_function(struct call *call);
-int lambda_op_publish_version(struct call *call);
+int lambda_create_function(struct call *call);
+int lambda_update_function_code(struct call *call);
+int lambda_update_function_configuration(struct call *call);
+int lambda_delete_function(struct call *call);
+int lambda_get_function(struct call *call);
+int lambda_get_function_configuration(struct call *call);
+int lambda_list_functions(struct call *call);
+int lambda_list_versions_by_function(struct call *call);
+int lambda_publish_version(struct call *call);
 
 /* alias.c */
-int lambda_op_create_alias(struct call *call);
-int lambda_op_get_alias(struct call *call);
-int lambda_op_update_alias(struct call *call);
-int lambda_op_delete_alias(struct call *call);
-int lambda_op_list_aliases(struct call *call);
+int lambda_create_alias(struct call *call);
+int lambda_get_alias(struct call *call);
+int lambda_update_alias(struct call *call);
+int lambda_delete_alias(struct call *call);
+int lambda_list_aliases(struct call *call);
 
 /* policy.c */
-int lambda_op_add_permission(struct call *call);
-int lambda_op_remove_permission(struct call *call);
-int lambda_op_get_policy(struct call *call);
+int lambda_add_permission(struct call *call);
+int lambda_remove_permission(struct call *call);
+int lambda_get_policy(struct call *call);
 
 /* tags.c */
-int lambda_op_tag_resource(struct call *call);
-int lambda_op_untag_resource(struct call *call);
-int lambda_op_list_tags(struct call *call);
+int lambda_tag_resource(struct call *call);
+int lambda_untag_resource(struct call *call);
+int lambda_list_tags(struct call *call);
 
 /* concurrency.c */
-int lambda_op_put_function_concurrency(struct call *call);
-int lambda_op_get_function_concurrency(struct call *call);
-int lambda_op_delete_function_concurrency(struct call *call);
-int lambda_op_get_account_settings(struct call *call);
+int lambda_put_function_concurrency(struct call *call);
+int lambda_get_function_concurrency(struct call *call);
+int lambda_delete_function_concurrency(struct call *call);
+int lambda_get_account_settings(struct call *call);
 
 /* absent.c: what a function has none of, told truthfully */
-int lambda_op_get_function_code_signing_config(struct call *call);
-int lambda_op_delete_function_code_signing_config(struct call *call);
-int lambda_op_get_runtime_management_config(struct call *call);
-int lambda_op_get_function_recursion_config(struct call *call);
-int lambda_op_put_function_recursion_config(struct call *call);
-int lambda_op_get_function_event_invoke_config(struct call *call);
-int lambda_op_delete_function_event_invoke_config(struct call *call);
-int lambda_op_list_function_event_invoke_configs(struct call *call);
-int lambda_op_get_function_url_config(struct call *call);
-int lambda_op_delete_function_url_config(struct call *call);
-int lambda_op_list_function_url_configs(struct call *call);
-int lambda_op_get_provisioned_concurrency_config(struct call *call);
-int lambda_op_delete_provisioned_concurrency_config(struct call *call);
-int lambda_op_list_provisioned_concurrency_configs(struct call *call);
+int lambda_get_function_code_signing_config(struct call *call);
+int lambda_delete_function_code_signing_config(struct call *call);
+int lambda_get_runtime_management_config(struct call *call);
+int lambda_get_function_recursion_config(struct call *call);
+int lambda_put_function_recursion_config(struct call *call);
+int lambda_get_function_event_invoke_config(struct call *call);
+int lambda_delete_function_event_invoke_config(struct call *call);
+int lambda_list_function_event_invoke_configs(struct call *call);
+int lambda_get_function_url_config(struct call *call);
+int lambda_delete_function_url_config(struct call *call);
+int lambda_list_function_url_configs(struct call *call);
+int lambda_get_provisioned_concurrency_config(struct call *call);
+int lambda_delete_provisioned_concurrency_config(struct call *call);
+int lambda_list_provisioned_concurrency_configs(struct call *call);

@@ -253,7 +253,7 @@ static int add_once(struct call *call, const struct lambda_ref *ref, void *conte
 	return err_pass(out.err);
 }
 
-int lambda_op_add_permission(struct call *call)
+int lambda_add_permission(struct call *call)
 {
 	struct lambda_ref ref;
 
@@ -330,7 +330,7 @@ static int remove_once(struct call *call, const struct lambda_ref *ref, void *co
 	return err_pass(lambda_commit(&batch, ref->name));
 }
 
-int lambda_op_remove_permission(struct call *call)
+int lambda_remove_permission(struct call *call)
 {
 	struct lambda_ref ref;
 
@@ -340,7 +340,7 @@ int lambda_op_remove_permission(struct call *call)
 
 /* --- GetPolicy --- */
 
-int lambda_op_get_policy(struct call *call)
+int lambda_get_policy(struct call *call)
 {
 	scoped_function function = {};
 	json_auto_t *doc = NULL;

@@ -12,7 +12,7 @@
 static struct answer add(struct world *world, const char *name, const char *qualifier,
 	const char *sid, const char *principal, const char *member, const char *value)
 {
-	return world_call(world, lambda_op_add_permission, "AddPermission",
+	return world_call(world, lambda_add_permission, "AddPermission",
 		"{s:s,s:s*,s:s,s:s,s:s,s:s*}", "FunctionName", name, "Qualifier", qualifier,
 		"StatementId", sid, "Action",
 		member && strcmp(member, "FunctionUrlAuthType") == 0 ? "lambda:InvokeFunctionUrl"
@@ -22,14 +22,14 @@ static struct answer add(struct world *world, const char *name, const char *qual
 
 static struct answer get(struct world *world, const char *name, const char *qualifier)
 {
-	return world_call(world, lambda_op_get_policy, "GetPolicy", "{s:s,s:s*}", "FunctionName",
-		name, "Qualifier", qualifier);
+	return world_call(world, lambda_get_policy, "GetPolicy", "{s:s,s:s*}", "FunctionName", name,
+		"Qualifier", qualifier);
 }
 
 static struct answer take(struct world *world, const char *name, const char *qualifier,
 	const char *sid, const char *revision)
 {
-	return world_call(world, lambda_op_remove_permission, "RemovePermission",
+	return world_call(world, lambda_remove_permission, "RemovePermission",
 		"{s:s,s:s*,s:s,s:s*}", "FunctionName", name, "Qualifier", qualifier, "StatementId",
 		sid, "RevisionId", revision);
 }
@@ -85,7 +85,7 @@ static void test_all_conditions_at_once(void)
 	struct world *world = world_new();
 
 	world_create(world, "fn");
-	struct answer got = world_call(world, lambda_op_add_permission, "AddPermission",
+	struct answer got = world_call(world, lambda_add_permission, "AddPermission",
 		"{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b}", "FunctionName", "fn", "StatementId", "url",
 		"Action", "lambda:InvokeFunctionUrl", "Principal", "*", "SourceArn", BUCKET,
 		"SourceAccount", "123456789012", "PrincipalOrgID", "o-1234567890",
@@ -96,7 +96,7 @@ static void test_all_conditions_at_once(void)
 		  "\"aws:PrincipalOrgID\":\"o-1234567890\",\"lambda:FunctionUrlAuthType\":\"NONE\"},"
 		  "\"Bool\":{\"lambda:InvokedViaFunctionUrl\":\"true\"},"
 		  "\"ArnLike\":{\"AWS:SourceArn\":\"" BUCKET "\"}}}")));
-	got = world_call(world, lambda_op_add_permission, "AddPermission", "{s:s,s:s,s:s,s:s,s:s}",
+	got = world_call(world, lambda_add_permission, "AddPermission", "{s:s,s:s,s:s,s:s,s:s}",
 		"FunctionName", "fn", "StatementId", "y", "Action", "lambda:InvokeFunction",
 		"Principal", "*", "FunctionUrlAuthType", "NONE");
 	CHECK_ERROR(got, 400, "InvalidParameterValueException",
@@ -142,8 +142,8 @@ static void test_each_qualifier_has_a_policy_of_its_own(void)
 
 	world_create(world, "fn");
 	CHECK_OK(world_call(
-		world, lambda_op_publish_version, "PublishVersion", "{s:s}", "FunctionName", "fn"));
-	CHECK_OK(world_call(world, lambda_op_create_alias, "CreateAlias", "{s:s,s:s,s:s}",
+		world, lambda_publish_version, "PublishVersion", "{s:s}", "FunctionName", "fn"));
+	CHECK_OK(world_call(world, lambda_create_alias, "CreateAlias", "{s:s,s:s,s:s}",
 		"FunctionName", "fn", "Name", "live", "FunctionVersion", "1"));
 	CHECK_OK(add(world, "fn", NULL, "s3", "s3.amazonaws.com", NULL, NULL));
 	CHECK_ERROR(get(world, "fn", "1"), 404, "ResourceNotFoundException", MISSING);
@@ -154,9 +154,9 @@ static void test_each_qualifier_has_a_policy_of_its_own(void)
 		0);
 	CHECK_OK(get(world, "fn", "live"));
 	/* The policy dies with the alias, and is not inherited by the next of the name. */
-	CHECK_OK(world_call(world, lambda_op_delete_alias, "DeleteAlias", "{s:s,s:s}",
-		"FunctionName", "fn", "Name", "live"));
-	CHECK_OK(world_call(world, lambda_op_create_alias, "CreateAlias", "{s:s,s:s,s:s}",
+	CHECK_OK(world_call(world, lambda_delete_alias, "DeleteAlias", "{s:s,s:s}", "FunctionName",
+		"fn", "Name", "live"));
+	CHECK_OK(world_call(world, lambda_create_alias, "CreateAlias", "{s:s,s:s,s:s}",
 		"FunctionName", "fn", "Name", "live", "FunctionVersion", "1"));
 	CHECK_ERROR(get(world, "fn", "live"), 404, "ResourceNotFoundException", MISSING);
 	world_free(world);

@@ -142,7 +142,7 @@ static int publish_once(struct call *call, const struct lambda_ref *ref, void *c
 	return r ? r : err_pass(publish_show(call, ref, config));
 }
 
-int lambda_op_publish_version(struct call *call)
+int lambda_publish_version(struct call *call)
 {
 	struct lambda_ref ref;
 

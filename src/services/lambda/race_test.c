@@ -69,7 +69,7 @@ static void *race_tags(void *context)
 	for (int i = 0; i < LAPS; i++) {
 		(void)snprintf(key, sizeof(key), "key-%d-%d", racer->number, i);
 		json_t *in = json_pack("{s:s,s:{s:s}}", "Resource", ARN "fn", "Tags", key, "v");
-		racer->refused += race_call(racer, lambda_op_tag_resource, "TagResource", in) != 0;
+		racer->refused += race_call(racer, lambda_tag_resource, "TagResource", in) != 0;
 	}
 	return NULL;
 }
@@ -85,7 +85,7 @@ static void test_no_change_is_lost(void)
 	for (int i = 0; i < RACERS; i++)
 		refused += (size_t)racers[i].refused;
 	struct answer got = world_call(
-		world, lambda_op_list_tags, "ListTags", "{s:s}", "Resource", ARN "fn");
+		world, lambda_list_tags, "ListTags", "{s:s}", "Resource", ARN "fn");
 	CHECK(json_object_size(answer_at(&got, "Tags")) + refused == (size_t)RACERS * LAPS);
 	CHECK(refused <= 2); /* after many tries in vain, see lambda_retry() */
 	world_free(world);
@@ -97,7 +97,7 @@ static void *race_create(void *context)
 	json_t *in = json_pack("{s:s,s:s,s:s,s:s,s:{s:o}}", "FunctionName", "same", "Runtime",
 		"python3.12", "Handler", "a.b", "Role", "r", "Code", "ZipFile", world_zip("one"));
 
-	racer->refused = race_call(racer, lambda_op_create_function, "CreateFunction", in) != 0;
+	racer->refused = race_call(racer, lambda_create_function, "CreateFunction", in) != 0;
 	return NULL;
 }
 
@@ -122,8 +122,8 @@ static void *race_reserve(void *context)
 	(void)snprintf(name, sizeof(name), "fn-%d", racer->number % RACERS);
 	json_t *in = json_pack(
 		"{s:s,s:i}", "FunctionName", name, "ReservedConcurrentExecutions", 300);
-	racer->refused = race_call(racer, lambda_op_put_function_concurrency,
-				 "PutFunctionConcurrency", in) != 0;
+	racer->refused = race_call(racer, lambda_put_function_concurrency, "PutFunctionConcurrency",
+				 in) != 0;
 	return NULL;
 }
 
@@ -154,7 +154,7 @@ static void test_survives_every_failed_allocation(void)
 	for (int nth = 1; nth < 3000 && reached; nth++) {
 		(void)snprintf(name, sizeof(name), "fn-%d", nth);
 		fault_countdown = nth;
-		struct answer got = world_call(world, lambda_op_create_function, "CreateFunction",
+		struct answer got = world_call(world, lambda_create_function, "CreateFunction",
 			"{s:s,s:s,s:s,s:s,s:{s:o},s:b,s:{s:{s:s}}}", "FunctionName", name,
 			"Runtime", "python3.12", "Handler", "a.b", "Role", "r", "Code", "ZipFile",
 			world_zip("one"), "Publish", 1, "Environment", "Variables", "A", "1");
@@ -163,7 +163,7 @@ static void test_survives_every_failed_allocation(void)
 		CHECK(got.result <= 0);
 		CHECK(reached || got.result == 0);
 		/* It is there or it is not; and what is there is whole. */
-		got = world_call(world, lambda_op_get_function, "GetFunction", "{s:s,s:s}",
+		got = world_call(world, lambda_get_function, "GetFunction", "{s:s,s:s}",
 			"FunctionName", name, "Qualifier", "1");
 		CHECK(got.result == 0 || got.status == 404);
 	}

@@ -19,7 +19,7 @@
 
 /* --- one --- */
 
-int lambda_op_get_function_configuration(struct call *call)
+int lambda_get_function_configuration(struct call *call)
 {
 	scoped_found found = {};
 	struct lambda_ref ref;
@@ -65,7 +65,7 @@ static int get_put_concurrency(const struct lambda_ref *ref, struct tree *out)
 	return 0;
 }
 
-int lambda_op_get_function(struct call *call)
+int lambda_get_function(struct call *call)
 {
 	scoped_found found = {};
 	struct tree out = { .at = call->out };
@@ -252,7 +252,7 @@ static int list_check_master(struct call *call, bool *ret_is_none)
 	return 0;
 }
 
-int lambda_op_list_functions(struct call *call)
+int lambda_list_functions(struct call *call)
 {
 	struct lambda_scope scope = lambda_scope_of(call);
 	struct tree out = { .at = call->out };
@@ -275,7 +275,7 @@ int lambda_op_list_functions(struct call *call)
 	return err_pass(out.err);
 }
 
-int lambda_op_list_versions_by_function(struct call *call)
+int lambda_list_versions_by_function(struct call *call)
 {
 	scoped_function function = {};
 	struct tree out = { .at = call->out };

@@ -13,7 +13,7 @@
 
 static void create(struct world *world, const char *name, bool publish)
 {
-	CHECK_OK(world_call(world, lambda_op_create_function, "CreateFunction",
+	CHECK_OK(world_call(world, lambda_create_function, "CreateFunction",
 		"{s:s,s:s,s:s,s:s,s:{s:o},s:b}", "FunctionName", name, "Runtime", "python3.12",
 		"Handler", "a.b", "Role", "r", "Code", "ZipFile", world_zip("one"), "Publish",
 		publish));
@@ -21,7 +21,7 @@ static void create(struct world *world, const char *name, bool publish)
 
 static struct answer get(struct world *world, const char *name)
 {
-	return world_call(world, lambda_op_get_function_configuration, "GetFunctionConfiguration",
+	return world_call(world, lambda_get_function_configuration, "GetFunctionConfiguration",
 		"{s:s}", "FunctionName", name);
 }
 
@@ -117,8 +117,8 @@ static void test_lost_code_that_cannot_be_unpacked_is_a_failed_function(void)
 	CHECK(answer_text(&got, "StateReason").len > 0);
 	/* New code repairs it. */
 	world->is_unpacking = true;
-	CHECK_OK(world_call(world, lambda_op_update_function_code, "UpdateFunctionCode",
-		"{s:s,s:o}", "FunctionName", "fn", "ZipFile", world_zip("two")));
+	CHECK_OK(world_call(world, lambda_update_function_code, "UpdateFunctionCode", "{s:s,s:o}",
+		"FunctionName", "fn", "ZipFile", world_zip("two")));
 	world_settle(world, "fn");
 	got = get(world, "fn");
 	CHECK_STR(answer_text(&got, "State"), S("Active"));
@@ -132,11 +132,11 @@ static void test_a_function_that_is_deleted_meanwhile_stays_deleted(void)
 
 	create(world, "fn", true);
 	CHECK_OK(world_call(
-		world, lambda_op_delete_function, "DeleteFunction", "{s:s}", "FunctionName", "fn"));
+		world, lambda_delete_function, "DeleteFunction", "{s:s}", "FunctionName", "fn"));
 	world_settle(world, "fn");
 	CHECK(get(world, "fn").status == 404);
 	create(world, "fn", true);
-	CHECK_OK(world_call(world, lambda_op_delete_function, "DeleteFunction", "{s:s,s:s}",
+	CHECK_OK(world_call(world, lambda_delete_function, "DeleteFunction", "{s:s,s:s}",
 		"FunctionName", "fn", "Qualifier", "1"));
 	world_settle(world, "fn"); /* without its version */
 	struct answer got = get(world, "fn");

@@ -157,7 +157,7 @@ static int untag_once(struct call *call, const struct lambda_ref *ref, void *con
 	return json_object_size(tags) == before ? 0 : tag_write(ref, &function);
 }
 
-int lambda_op_tag_resource(struct call *call)
+int lambda_tag_resource(struct call *call)
 {
 	struct lambda_ref ref;
 
@@ -165,7 +165,7 @@ int lambda_op_tag_resource(struct call *call)
 	return r ? err_pass(r) : err_pass(lambda_retry(call, &ref, tag_once, NULL));
 }
 
-int lambda_op_untag_resource(struct call *call)
+int lambda_untag_resource(struct call *call)
 {
 	struct lambda_ref ref;
 
@@ -173,7 +173,7 @@ int lambda_op_untag_resource(struct call *call)
 	return r ? err_pass(r) : err_pass(lambda_retry(call, &ref, untag_once, NULL));
 }
 
-int lambda_op_list_tags(struct call *call)
+int lambda_list_tags(struct call *call)
 {
 	scoped_function function = {};
 	struct tree out = { .at = call->out };

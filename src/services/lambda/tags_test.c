@@ -9,19 +9,19 @@
 
 static struct answer tag(struct world *world, const char *resource, json_t *tags)
 {
-	return world_call(world, lambda_op_tag_resource, "TagResource", "{s:s,s:o}", "Resource",
+	return world_call(world, lambda_tag_resource, "TagResource", "{s:s,s:o}", "Resource",
 		resource, "Tags", tags);
 }
 
 static struct answer untag(struct world *world, const char *resource, json_t *keys)
 {
-	return world_call(world, lambda_op_untag_resource, "UntagResource", "{s:s,s:o}", "Resource",
+	return world_call(world, lambda_untag_resource, "UntagResource", "{s:s,s:o}", "Resource",
 		resource, "TagKeys", keys);
 }
 
 static struct answer list(struct world *world, const char *resource)
 {
-	return world_call(world, lambda_op_list_tags, "ListTags", "{s:s}", "Resource", resource);
+	return world_call(world, lambda_list_tags, "ListTags", "{s:s}", "Resource", resource);
 }
 
 static bool has_tags(struct world *world, const char *text)
@@ -34,7 +34,7 @@ static bool has_tags(struct world *world, const char *text)
 
 static void revision_of(struct world *world, char to[static 37])
 {
-	struct answer got = world_call(world, lambda_op_get_function_configuration,
+	struct answer got = world_call(world, lambda_get_function_configuration,
 		"GetFunctionConfiguration", "{s:s}", "FunctionName", "fn");
 
 	CHECK(str_to_array(answer_text(&got, "RevisionId"), to, 37) == 0);
@@ -51,15 +51,14 @@ static void test_the_life_of_tags(void)
 	CHECK_OK(tag(world, ARN "fn", json_pack("{s:s,s:s}", "C", "new", "D", "")));
 	CHECK(has_tags(world, "{\"A\":\"a\",\"B\":\"b\",\"C\":\"new\",\"D\":\"\"}"));
 	struct answer got = world_call(
-		world, lambda_op_get_function, "GetFunction", "{s:s}", "FunctionName", "fn");
+		world, lambda_get_function, "GetFunction", "{s:s}", "FunctionName", "fn");
 	CHECK_STR(answer_text(&got, "Tags.C"), S("new"));
 	CHECK_OK(untag(world, ARN "fn", json_pack("[s]", "A")));
 	CHECK_OK(untag(world, ARN "fn", json_pack("[ss]", "B", "nobody")));
 	CHECK(has_tags(world, "{\"C\":\"new\",\"D\":\"\"}"));
 	CHECK_OK(untag(world, ARN "fn", json_pack("[ss]", "C", "D")));
 	CHECK(has_tags(world, "{}"));
-	got = world_call(
-		world, lambda_op_get_function, "GetFunction", "{s:s}", "FunctionName", "fn");
+	got = world_call(world, lambda_get_function, "GetFunction", "{s:s}", "FunctionName", "fn");
 	CHECK(answer_at(&got, "Tags") == NULL);
 	world_free(world);
 }

@@ -203,7 +203,7 @@ void world_settle(struct world *world, const char *name)
 
 void world_create(struct world *world, const char *name)
 {
-	struct answer answer = world_call(world, lambda_op_create_function, "CreateFunction",
+	struct answer answer = world_call(world, lambda_create_function, "CreateFunction",
 		"{s:s,s:s,s:s,s:s,s:{s:o}}", "FunctionName", name, "Runtime", "python3.12",
 		"Handler", "index.handler", "Role", "arn:aws:iam::123456789012:role/any", "Code",
 		"ZipFile", world_zip("one"));

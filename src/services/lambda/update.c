@@ -51,7 +51,7 @@ static int update_configuration_once(struct call *call, const struct lambda_ref 
 		lambda_config_show(call->out, function.latest, ref->name, arn, CONFIG_WHOLE));
 }
 
-int lambda_op_update_function_configuration(struct call *call)
+int lambda_update_function_configuration(struct call *call)
 {
 	struct lambda_ref ref;
 
@@ -163,7 +163,7 @@ static int update_code_once(struct call *call, const struct lambda_ref *ref, voi
 	return err_pass(r);
 }
 
-int lambda_op_update_function_code(struct call *call)
+int lambda_update_function_code(struct call *call)
 {
 	struct lambda_ref ref;
 	scoped_code code = {};

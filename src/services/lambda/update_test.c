@@ -11,20 +11,20 @@
 
 static struct answer get(struct world *world, const char *qualifier)
 {
-	return world_call(world, lambda_op_get_function_configuration, "GetFunctionConfiguration",
+	return world_call(world, lambda_get_function_configuration, "GetFunctionConfiguration",
 		"{s:s,s:s*}", "FunctionName", "fn", "Qualifier", qualifier);
 }
 
 static struct answer update_code(
 	struct world *world, const char *zip, const char *member, json_t *value)
 {
-	return world_call(world, lambda_op_update_function_code, "UpdateFunctionCode",
+	return world_call(world, lambda_update_function_code, "UpdateFunctionCode",
 		"{s:s,s:o,s:o*}", "FunctionName", "fn", "ZipFile", world_zip(zip), member, value);
 }
 
 static struct answer update(struct world *world, const char *member, json_t *value)
 {
-	return world_call(world, lambda_op_update_function_configuration,
+	return world_call(world, lambda_update_function_configuration,
 		"UpdateFunctionConfiguration", "{s:s,s:o*}", "FunctionName", "fn", member, value);
 }
 
@@ -59,7 +59,7 @@ static void test_an_update_is_in_progress_until_it_is_settled(void)
 		"The operation cannot be performed at this time. An update is in progress for resource: " ARN
 		"fn");
 	got = world_call(
-		world, lambda_op_publish_version, "PublishVersion", "{s:s}", "FunctionName", "fn");
+		world, lambda_publish_version, "PublishVersion", "{s:s}", "FunctionName", "fn");
 	CHECK(got.result == CALL_ERROR && got.status == 409);
 
 	/* What is wrong in itself is told first. */
@@ -83,7 +83,7 @@ static void test_a_pending_function_cannot_be_changed(void)
 {
 	struct world *world = world_new();
 
-	CHECK_OK(world_call(world, lambda_op_create_function, "CreateFunction",
+	CHECK_OK(world_call(world, lambda_create_function, "CreateFunction",
 		"{s:s,s:s,s:s,s:s,s:{s:o}}", "FunctionName", "fn", "Runtime", "python3.12",
 		"Handler", "a.b", "Role", "r", "Code", "ZipFile", world_zip("one")));
 	struct answer got = update(world, "Timeout", json_integer(9));
@@ -218,21 +218,21 @@ static void test_what_update_code_refuses(void)
 	struct world *world = world_new();
 
 	world_create(world, "fn");
-	struct answer got = world_call(world, lambda_op_update_function_code, "UpdateFunctionCode",
+	struct answer got = world_call(world, lambda_update_function_code, "UpdateFunctionCode",
 		"{s:s,s:s}", "FunctionName", "fn", "ImageUri", "x");
 	CHECK_ERROR(got, 400, "InvalidParameterValueException",
 		"Please don't provide ImageUri when updating a function with packageType Zip.");
-	got = world_call(world, lambda_op_update_function_code, "UpdateFunctionCode", "{s:s}",
+	got = world_call(world, lambda_update_function_code, "UpdateFunctionCode", "{s:s}",
 		"FunctionName", "fn");
 	CHECK_ERROR(got, 400, "InvalidParameterValueException",
 		"Please provide a source for function code.");
-	got = world_call(world, lambda_op_update_function_code, "UpdateFunctionCode", "{s:s,s:o}",
+	got = world_call(world, lambda_update_function_code, "UpdateFunctionCode", "{s:s,s:o}",
 		"FunctionName", "none", "ZipFile", world_zip("x"));
 	CHECK_ERROR(got, 404, "ResourceNotFoundException", "Function not found: " ARN "none");
-	got = world_call(world, lambda_op_update_function_code, "UpdateFunctionCode", "{s:s,s:o}",
+	got = world_call(world, lambda_update_function_code, "UpdateFunctionCode", "{s:s,s:o}",
 		"FunctionName", "fn:1", "ZipFile", world_zip("x"));
 	CHECK(got.result == CALL_ERROR && got.status == 400);
-	got = world_call(world, lambda_op_update_function_code, "UpdateFunctionCode", "{s:s,s:o}",
+	got = world_call(world, lambda_update_function_code, "UpdateFunctionCode", "{s:s,s:o}",
 		"FunctionName", "fn:$LATEST", "ZipFile", world_zip("x"));
 	CHECK_OK(got);
 	world_free(world);

@@ -10,13 +10,13 @@
 
 static struct answer publish(struct world *world, const char *member, const char *value)
 {
-	return world_call(world, lambda_op_publish_version, "PublishVersion", "{s:s,s:s*}",
+	return world_call(world, lambda_publish_version, "PublishVersion", "{s:s,s:s*}",
 		"FunctionName", "fn", member ? member : "Description", value);
 }
 
 static void change(struct world *world, int timeout)
 {
-	CHECK_OK(world_call(world, lambda_op_update_function_configuration,
+	CHECK_OK(world_call(world, lambda_update_function_configuration,
 		"UpdateFunctionConfiguration", "{s:s,s:i}", "FunctionName", "fn", "Timeout",
 		timeout));
 	world_settle(world, "fn");
@@ -24,19 +24,19 @@ static void change(struct world *world, int timeout)
 
 static struct answer get(struct world *world, const char *qualifier)
 {
-	return world_call(world, lambda_op_get_function, "GetFunction", "{s:s,s:s*}",
-		"FunctionName", "fn", "Qualifier", qualifier);
+	return world_call(world, lambda_get_function, "GetFunction", "{s:s,s:s*}", "FunctionName",
+		"fn", "Qualifier", qualifier);
 }
 
 static struct answer delete (struct world *world, const char *name, const char *qualifier)
 {
-	return world_call(world, lambda_op_delete_function, "DeleteFunction", "{s:s,s:s*}",
+	return world_call(world, lambda_delete_function, "DeleteFunction", "{s:s,s:s*}",
 		"FunctionName", name, "Qualifier", qualifier);
 }
 
 static struct answer versions(struct world *world)
 {
-	return world_call(world, lambda_op_list_versions_by_function, "ListVersionsByFunction",
+	return world_call(world, lambda_list_versions_by_function, "ListVersionsByFunction",
 		"{s:s}", "FunctionName", "fn");
 }
 
@@ -81,15 +81,15 @@ static void test_nothing_changed_is_no_new_version(void)
 	got = publish(world, NULL, NULL);
 	CHECK_STR(answer_text(&got, "Version"), S("2"));
 	/* A description of $LATEST is a change. */
-	CHECK_OK(world_call(world, lambda_op_update_function_configuration,
+	CHECK_OK(world_call(world, lambda_update_function_configuration,
 		"UpdateFunctionConfiguration", "{s:s,s:s}", "FunctionName", "fn", "Description",
 		"new"));
 	world_settle(world, "fn");
 	got = publish(world, NULL, NULL);
 	CHECK_STR(answer_text(&got, "Version"), S("3"));
 	/* Tags are none. */
-	CHECK_OK(world_call(world, lambda_op_tag_resource, "TagResource", "{s:s,s:{s:s}}",
-		"Resource", ARN "fn", "Tags", "a", "b"));
+	CHECK_OK(world_call(world, lambda_tag_resource, "TagResource", "{s:s,s:{s:s}}", "Resource",
+		ARN "fn", "Tags", "a", "b"));
 	got = publish(world, NULL, NULL);
 	CHECK_STR(answer_text(&got, "Version"), S("3"));
 	world_free(world);
@@ -112,8 +112,8 @@ static void test_preconditions_of_publishing(void)
 	got = publish(world, "PublishTo", "LATEST_PUBLISHED");
 	CHECK_ERROR(got, 400, "InvalidParameterValueException",
 		"PublishTo is not available in mayfly yet.");
-	got = world_call(world, lambda_op_publish_version, "PublishVersion", "{s:s}",
-		"FunctionName", "none");
+	got = world_call(
+		world, lambda_publish_version, "PublishVersion", "{s:s}", "FunctionName", "none");
 	CHECK_ERROR(got, 404, "ResourceNotFoundException", "Function not found: " ARN "none");
 	world_free(world);
 }
@@ -141,12 +141,12 @@ static void test_versions_are_found_by_their_number_alone(void)
 static void test_the_two_qualifiers_must_agree(void)
 {
 	struct world *world = world_new();
-	struct answer got = world_call(world, lambda_op_get_function, "GetFunction", "{s:s,s:s}",
+	struct answer got = world_call(world, lambda_get_function, "GetFunction", "{s:s,s:s}",
 		"FunctionName", ARN "some:$LATEST", "Qualifier", "1");
 
 	CHECK_ERROR(got, 400, "InvalidParameterValueException",
 		"The derived qualifier from the function name does not match the specified qualifier.");
-	got = world_call(world, lambda_op_get_function, "GetFunction", "{s:s,s:s}", "FunctionName",
+	got = world_call(world, lambda_get_function, "GetFunction", "{s:s,s:s}", "FunctionName",
 		ARN "some:$LATEST", "Qualifier", "$LATEST");
 	CHECK_ERROR(
 		got, 404, "ResourceNotFoundException", "Function not found: " ARN "some:$LATEST");
@@ -190,13 +190,13 @@ static void test_what_deleting_refuses(void)
 	CHECK_ERROR(delete (world, "fn", "$LATEST"), 400, "InvalidParameterValueException",
 		"$LATEST version cannot be deleted without deleting the function.");
 	CHECK_OK(publish(world, NULL, NULL));
-	CHECK_OK(world_call(world, lambda_op_create_alias, "CreateAlias", "{s:s,s:s,s:s}",
+	CHECK_OK(world_call(world, lambda_create_alias, "CreateAlias", "{s:s,s:s,s:s}",
 		"FunctionName", "fn", "Name", "live", "FunctionVersion", "1"));
 	change(world, 5);
 	CHECK_OK(publish(world, NULL, NULL));
-	CHECK_OK(world_call(world, lambda_op_create_alias, "CreateAlias",
-		"{s:s,s:s,s:s,s:{s:{s:f}}}", "FunctionName", "fn", "Name", "routed",
-		"FunctionVersion", "2", "RoutingConfig", "AdditionalVersionWeights", "1", 0.5));
+	CHECK_OK(world_call(world, lambda_create_alias, "CreateAlias", "{s:s,s:s,s:s,s:{s:{s:f}}}",
+		"FunctionName", "fn", "Name", "routed", "FunctionVersion", "2", "RoutingConfig",
+		"AdditionalVersionWeights", "1", 0.5));
 	CHECK_ERROR(delete (world, "fn", "1"), 409, "ResourceConflictException",
 		"Unable to delete version because the following aliases reference it: [live, routed]");
 	world_free(world);
@@ -220,13 +220,13 @@ static void test_a_deleted_function_leaves_nothing(void)
 		change(world, 10 + i);
 		CHECK_OK(publish(world, NULL, NULL));
 		(void)snprintf(name, sizeof(name), "alias-%d", i);
-		CHECK_OK(world_call(world, lambda_op_create_alias, "CreateAlias", "{s:s,s:s,s:s}",
+		CHECK_OK(world_call(world, lambda_create_alias, "CreateAlias", "{s:s,s:s,s:s}",
 			"FunctionName", "fn", "Name", name, "FunctionVersion", "1"));
-		CHECK_OK(world_call(world, lambda_op_add_permission, "AddPermission",
+		CHECK_OK(world_call(world, lambda_add_permission, "AddPermission",
 			"{s:s,s:s,s:s,s:s,s:s}", "FunctionName", "fn", "Qualifier", name,
 			"StatementId", "x", "Action", "lambda:*", "Principal", "*"));
 	}
-	CHECK_OK(world_call(world, lambda_op_put_function_concurrency, "PutFunctionConcurrency",
+	CHECK_OK(world_call(world, lambda_put_function_concurrency, "PutFunctionConcurrency",
 		"{s:s,s:i}", "FunctionName", "fn", "ReservedConcurrentExecutions", 900));
 	CHECK(documents(world, KIND_VERSION) == 20 && documents(world, KIND_CODE) == 21);
 	struct answer got = delete (world, "fn", NULL);
@@ -242,7 +242,7 @@ static void test_a_deleted_function_leaves_nothing(void)
 	world_create(world, "fn");
 	got = versions(world);
 	CHECK(json_array_size(answer_at(&got, "Versions")) == 1);
-	CHECK_OK(world_call(world, lambda_op_put_function_concurrency, "PutFunctionConcurrency",
+	CHECK_OK(world_call(world, lambda_put_function_concurrency, "PutFunctionConcurrency",
 		"{s:s,s:i}", "FunctionName", "fn", "ReservedConcurrentExecutions", 900));
 	world_free(world);
 }
