@@ -120,10 +120,27 @@ static int decode_rest(struct decode *decode, json_t *in)
 	return err_pass(decode_xml_body(decode, decode->route->operation->input, in));
 }
 
+/* A body that is the service's own to read, and not a customer's bytes. */
+static bool decode_is_structured(const struct decode *decode)
+{
+	const struct aws_shape *input = decode->route->operation->input;
+
+	for (size_t i = 0; i < input->member_count; i++) {
+		if (input->members[i].is_payload && value_is_scalar(input->members[i].shape))
+			return false;
+	}
+	return true;
+}
+
 static int decode_into(struct decode *decode, json_t *in)
 {
+	str coding = http_field(decode->head, S("Content-Encoding"));
+
 	if (!decode->route->operation->input)
 		return DECODE_DONE;
+	if (str_ends(coding, S("gzip")) && decode_is_structured(decode))
+		return err_pass(decode_refuse(decode, "NotImplementedException",
+			"Requests compressed with gzip are not available in mayfly yet."));
 	int r = decode_map(decode);
 	if (r < 0)
 		return err_pass(r);

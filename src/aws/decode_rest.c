@@ -77,18 +77,6 @@ static int rest_query_list(struct decode *decode, const struct aws_member *membe
 	return err_pass(r);
 }
 
-/* Is this parameter another member's? */
-static bool rest_is_bound(const struct aws_shape *input, str name)
-{
-	for (size_t i = 0; i < input->member_count; i++) {
-		const struct aws_member *member = &input->members[i];
-		if (member->location == AWS_IN_QUERY && member->shape->kind != AWS_MAP &&
-			str_eq(member->wire_name, name))
-			return true;
-	}
-	return false;
-}
-
 /* One parameter into a map of strings, or of lists of strings. */
 static int rest_map_put(
 	struct decode *decode, const struct aws_shape *shape, str name, str value, json_t *map)
@@ -125,10 +113,9 @@ static int rest_map_put(
 	return DECODE_DONE;
 }
 
-/* A map takes every parameter that no other member and no fixed part of the URI takes. */
+/* A map takes every parameter, also those of other members. */
 static int rest_query_map(struct decode *decode, const struct aws_member *member, json_t *in)
 {
-	const struct aws_operation *operation = decode->route->operation;
 	str query = decode->head->query, name, value;
 	json_t *map = json_object();
 	bool more;
@@ -137,8 +124,6 @@ static int rest_query_map(struct decode *decode, const struct aws_member *member
 	if (r == 0)
 		r = rest_next(decode, &query, &name, &value, &more);
 	for (; r == DECODE_DONE && more; r = rest_next(decode, &query, &name, &value, &more)) {
-		if (rest_is_bound(operation->input, name))
-			continue;
 		r = rest_map_put(decode, member->shape, name, value, map);
 		if (r != DECODE_DONE)
 			return err_pass(r);

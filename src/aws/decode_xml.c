@@ -204,20 +204,28 @@ static int xml_entry(struct decode *decode, const struct aws_shape *shape,
 		: DECODE_DONE;
 }
 
-/* A flattened list or map: every child of the structure with that name is one element. */
+/*
+ * A flattened list or map: every child of the structure with that name is one element. Some models
+ * name the elements, and their clients write that name; the member's own is read too.
+ */
+static bool xml_is_element(const struct aws_member *member, str name)
+{
+	return str_eq(name, member->wire_name) ||
+		(member->shape->kind == AWS_LIST && !member->is_named &&
+			member->shape->element_name.len &&
+			str_eq(name, member->shape->element_name));
+}
+
 static int xml_flattened(struct decode *decode, const struct aws_member *member,
 	const struct xml_node *node, json_t *object)
 {
 	const struct aws_shape *shape = member->shape;
-	str name = !member->is_named && shape->kind == AWS_LIST && shape->element_name.len
-		? shape->element_name
-		: member->wire_name;
 	json_t *value = NULL;
 	int r = DECODE_DONE;
 
 	for (const struct xml_node *child = node->first; r == DECODE_DONE && child;
 		child = child->next) {
-		if (!str_eq(child->name, name))
+		if (!xml_is_element(member, child->name))
 			continue;
 		if (!value) {
 			value = shape->kind == AWS_LIST ? json_array() : json_object();

@@ -25,6 +25,12 @@ void encode_done(struct encoded *encoded)
 	buf_done(&encoded->body);
 }
 
+bool encode_is_in_body(const struct aws_member *member)
+{
+	return member->location == AWS_IN_BODY || member->location == AWS_IN_URI ||
+		member->location == AWS_IN_QUERY;
+}
+
 void encode_warn_unknown(const struct aws_shape *shape, const json_t *object)
 {
 	for (void *at = json_object_iter((json_t *)object); at;
@@ -189,7 +195,7 @@ static int encode_rest_xml_body(const struct aws_service *service, const struct 
 static bool encode_has_body(const struct aws_shape *output)
 {
 	for (size_t i = 0; output && i < output->member_count; i++) {
-		if (output->members[i].location == AWS_IN_BODY)
+		if (encode_is_in_body(&output->members[i]))
 			return true;
 	}
 	return false;

@@ -79,7 +79,7 @@ int encode_json_structure(const struct aws_shape *shape, const json_t *object, s
 	for (size_t i = 0; i < shape->member_count; i++) {
 		const struct aws_member *member = &shape->members[i];
 		const json_t *value = json_object_get(object, member->name.at);
-		if (!value || json_is_null(value) || member->location != AWS_IN_BODY)
+		if (!value || json_is_null(value) || !encode_is_in_body(member))
 			continue;
 		if (!is_first)
 			buf_put_char(out, ',');

@@ -21,5 +21,8 @@
 /* Text between tags. */
 void encode_xml_text(struct buf *out, str text);
 
+/* Is an output's member in the body? Labels and parameters are requests' only, and then it is. */
+[[nodiscard]] bool encode_is_in_body(const struct aws_member *member);
+
 /* Tell the log of a member that the model does not have. */
 void encode_warn_unknown(const struct aws_shape *shape, const json_t *object);
