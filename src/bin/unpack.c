@@ -13,6 +13,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <locale.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -167,6 +168,8 @@ int main(int argc, char **argv)
 		str_to_u64(str_of(argv[2]), UINT64_MAX, &u.entries_max) < 0)
 		return 64;
 	(void)umask(022);
+	/* Names are UTF-8, whatever the locale of who started us. */
+	(void)setlocale(LC_CTYPE, "C.UTF-8");
 	int answer = unpack_open(&u);
 	if (answer == UNPACK_DONE)
 		answer = unpack_all(&u);

@@ -20,7 +20,7 @@ static struct filter filters[FILTER_KINDS];
 /* The errno of a call under a filter, 0 when it worked, -1 when the child died. */
 static int errno_under(enum filter_kind kind, long number, const long a[static 5])
 {
-	int status;
+	int status = -1;
 	pid_t pid = fork();
 
 	if (pid == 0) {

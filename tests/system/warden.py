@@ -338,6 +338,8 @@ class Sandbox:
 class Warden:
     """mayfly-warden in a data directory of its own."""
 
+    started = []  # all of this run
+
     def __init__(self, programs, packs=(PROVIDED,), data=None, **settings):
         self.programs = programs  # a folder with fake_router
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="mayfly-system-"))
@@ -395,6 +397,7 @@ class Warden:
                 pass_fds=(3, 4),
                 start_new_session=True,
             )
+        Warden.started.append(self)
         for fd in (boot_fd, settings_fd, *high):
             os.close(fd)
         return self
@@ -432,16 +435,20 @@ class Warden:
         return f"mayfly-{value:016x}"
 
     def cgroups(self):
-        """Our base directories in all trees."""
-        trees = [pathlib.Path("/sys/fs/cgroup"), *pathlib.Path("/sys/fs/cgroup").iterdir()]
-        return [tree / self.base_name() for tree in trees if (tree / self.base_name()).is_dir()]
+        """Our base directories in all trees, wherever they are."""
+        found = []
+        for top, folders, _ in os.walk("/sys/fs/cgroup"):
+            if self.base_name() in folders:
+                found.append(pathlib.Path(top, self.base_name()))
+            if top.count("/") > 7:
+                folders.clear()
+        return found
 
     def leaves(self):
         return sorted({leaf.name for base in self.cgroups() for leaf in base.iterdir() if leaf.is_dir()})
 
     def processes(self):
-        """pid -> name of all that belongs to it: below it, of its users, or in its cgroups."""
-        low, high = BASE_UIDS["router_uid"], BASE_UIDS["sandbox_uid"] + 4096
+        """pid -> name of all that belongs to it: below it, or in its cgroups."""
         below = daemon.descendants(self.process.pid) if self.process else {}
         found = {}
         for pid in daemon.processes():
@@ -450,8 +457,7 @@ class Warden:
                 cgroup = pathlib.Path(f"/proc/{pid}/cgroup").read_text()
             except OSError:
                 continue
-            uid = int(status.split("\nUid:")[1].split()[0])
-            if pid in below or (low <= uid < high and self.base_name() in cgroup) or self.base_name() in cgroup:
+            if pid in below or self.base_name() in cgroup:
                 found[pid] = status.split("\n")[0].split("\t")[1]
         return found
 
@@ -467,8 +473,7 @@ class Warden:
                 "processes": self.processes() | self.orphans(),
                 "cgroups": [str(c) for c in self.cgroups()],
                 "mounts": daemon.mounts(str(self.data)),
-                "tmp": os.listdir(self.data / "code" / "tmp") if self.data.exists() else [],
-                "root": os.listdir(self.data / "root") if (self.data / "root").exists() else [],
+                "files": [name for folder in ("code/tmp", "root") for name in _list(self.data / folder)],
             }
             if not any(left.values()) or time.monotonic() > deadline:
                 return left
@@ -476,11 +481,21 @@ class Warden:
 
     def orphans(self):
         """Our own children that nobody else accounts for: what the warden left to its reaper, us."""
-        return {pid: line for pid, line in daemon.descendants(os.getpid()).items() if "mayfly-warden" in line or "fake_router" in line}
+        names = {"mayfly-warden", "mayfly-unpack", "mayfly", "bootstrap"}
+        below = daemon.descendants(os.getpid())
+        others = set()
+        for one in Warden.started:
+            if one.process.poll() is None:
+                others |= {one.process.pid, *daemon.descendants(one.process.pid)}
+        return {
+            pid: line
+            for pid, line in below.items()
+            if pid not in others and line.strip() and os.path.basename(line.split()[0]) in names
+        }
 
     def collect_orphans(self):
         for pid in list(_zombie_children()):
-            if self.process and pid == self.process.pid:
+            if any(pid == one.process.pid for one in Warden.started):
                 continue
             try:
                 os.waitpid(pid, os.WNOHANG)
@@ -488,6 +503,7 @@ class Warden:
                 pass
 
     def forget(self):
+        Warden.started = [one for one in Warden.started if one is not self]
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
@@ -497,6 +513,13 @@ class Warden:
             self.process.stdout.close()
         self.listener.close()
         shutil.rmtree(self.home, ignore_errors=True)
+
+
+def _list(folder):
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
 
 
 def _zombie_children():
