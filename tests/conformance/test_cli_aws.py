@@ -90,9 +90,9 @@ def test_the_walk_through_a_life(run, tmp_path):
 
     changed = run(
         "lambda", "update-function-configuration", "--function-name", name, "--timeout", "7",
-        "--environment", "Variables={A=1,B=2}",
+        "--environment", "Variables={AA=1,BB=2}",
     )  # fmt: skip
-    assert (changed["Timeout"], changed["Environment"]) == (7, {"Variables": {"A": "1", "B": "2"}})
+    assert (changed["Timeout"], changed["Environment"]) == (7, {"Variables": {"AA": "1", "BB": "2"}})
     run("lambda", "wait", "function-updated-v2", "--function-name", name)
     assert name in [f["FunctionName"] for f in run("lambda", "list-functions")["Functions"]]
 

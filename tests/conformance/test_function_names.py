@@ -166,7 +166,7 @@ def test_a_long_qualifier_is_refused(lambda_, operation):
 
 
 @pytest.mark.parametrize("operation", ["delete_function", "invoke"])
-def test_the_qualifier_is_judged_before_the_name(lambda_, operation):
+def test_the_qualifier_and_the_name_are_judged_together(lambda_, operation):
     name = f"arn:aws:lambda:invalid-region:{ACCOUNT}:function:my-function-{A170}"
     with validation(too_long(A129, "qualifier", 128), unmatched(name, "functionName", NAME_PATTERN)):
         getattr(lambda_, operation)(FunctionName=name, Qualifier=A129)

@@ -37,10 +37,10 @@ def test_many_environment_variables_count_together(functions):
 
 
 def test_an_update_cannot_exceed_4_kb_either(lambda_, functions):
-    name = functions.make(Environment={"Variables": {"A": "1"}})
+    name = functions.make(Environment={"Variables": {"AA": "1"}})
     with invalid():
-        lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": {"A": "x" * 5000}})
-    assert functions.wait(name)["Environment"] == {"Variables": {"A": "1"}}
+        lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": {"AA": "x" * 5000}})
+    assert functions.wait(name)["Environment"] == {"Variables": {"AA": "1"}}
 
 
 @pytest.mark.parametrize("key", ["AWS_REGION", "_HANDLER", "AWS_LAMBDA_FUNCTION_NAME", "LAMBDA_TASK_ROOT"])

@@ -15,7 +15,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 START_SECONDS = 30
 STOP_SECONDS = 30
+PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def binary():
@@ -46,7 +49,12 @@ def free_port():
 
 def become_subreaper():
     """Orphans of a daemon that died become children of this process, so that none can hide."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def die_with_the_tests():
+    """Between fork and exec: a killed test run takes its daemon with it."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def processes():
@@ -129,6 +137,7 @@ class Daemon:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **self.env},
                 start_new_session=True,
+                preexec_fn=die_with_the_tests,
             )
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:

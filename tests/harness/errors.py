@@ -49,11 +49,6 @@ def too_long(value, member, limit):
     )
 
 
-def violations(*parts):
-    """The message of a ValidationException for these violations."""
-    words = "1 validation error" if len(parts) == 1 else f"{len(parts)} validation errors"
-    return f"{words} detected: " + "; ".join(parts)
-
 
 class Caught:
     code = message = status = response = None
@@ -86,8 +81,15 @@ def invalid(message=None):
     return error("InvalidParameterValueException", message, 400)
 
 
+@contextlib.contextmanager
 def validation(*parts):
-    return error("ValidationException", violations(*parts), 400)
+    """A ValidationException of these violations; AWS puts several into no particular order."""
+    with error("ValidationException", status=400) as caught:
+        yield caught
+    words = "1 validation error" if len(parts) == 1 else f"{len(parts)} validation errors"
+    start, _, rest = caught.message.partition(" detected: ")
+    assert start == words, caught.message
+    assert sorted(rest.split("; ")) == sorted(parts)
 
 
 def conflict(message=None):
