@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -365,6 +366,43 @@ static void test_what_was_acknowledged_survives_kill_9(void)
 	close_fresh(docs);
 }
 
+/* The child: in a folder of its own, below one that it may not search. */
+static _Noreturn void write_below_a_closed_folder(void)
+{
+	enum { NOBODY = 65534 };
+	struct docs *docs = NULL;
+
+	if (mkdir("own", 0700) < 0 || chdir("own") < 0)
+		_exit(1);
+	if (geteuid() == 0 &&
+		(chown(".", NOBODY, NOBODY) < 0 || chmod("..", 0) < 0 || setuid(NOBODY) < 0))
+		_exit(2);
+	if (chmod("..", 0) < 0 && geteuid() != NOBODY)
+		_exit(3);
+	if (access("../own", F_OK) == 0)
+		_exit(4); /* not closed */
+	if (docs_open("docs.db", &docs) < 0 ||
+		put(docs, S("a"), S("b"), DOCS_NEW, NULL) != DOCS_DONE)
+		_exit(5);
+	docs_close(docs);
+	_exit(access("docs.db", F_OK) == 0 ? 0 : 6);
+}
+
+static void test_folders_above_the_working_directory_do_not_matter(void)
+{
+	struct docs *docs = open_fresh();
+	int status = 0;
+
+	pid_t child = fork();
+	if (child == 0)
+		write_below_a_closed_folder();
+	CHECK(waitpid(child, &status, 0) == child);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	CHECK(chmod(".", 0700) == 0);
+	CHECK(unlink("own/docs.db") == 0 && rmdir("own") == 0);
+	close_fresh(docs);
+}
+
 static void test_a_file_that_is_no_database_is_a_fault(void)
 {
 	struct docs *docs = open_fresh();
@@ -415,6 +453,7 @@ TESTS(TEST(test_what_was_put_is_got_with_its_revision),
 	TEST(test_a_listing_is_in_byte_order_within_its_prefix),
 	TEST(test_a_key_may_hold_any_bytes), TEST(test_threads_lose_no_update),
 	TEST(test_what_was_acknowledged_survives_kill_9),
+	TEST(test_folders_above_the_working_directory_do_not_matter),
 	TEST(test_a_file_that_is_no_database_is_a_fault),
 	TEST(test_a_schema_of_a_newer_program_is_left_alone),
 	TEST(test_result_codes_are_faults_with_a_meaning))

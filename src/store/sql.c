@@ -11,6 +11,10 @@
  * A connection that has met a fault is thrown away: what SQLite has cached of the file may be
  * older than the trouble.
  *
+ * SQLite would make paths absolute, and then needs the right to search every folder above. The
+ * router has it for its working directory only. So a VFS of ours, a copy of the usual one,
+ * leaves paths as they are.
+ *
  * Memory: this runs inside the router, whose idle size is a promise. The caches are small
  * because the files are in the page cache of the kernel anyway.
  */
@@ -37,6 +41,8 @@ enum {
 	SQL_WAIT_FIRST_MS = 1,
 	SQL_WAIT_MS = 5,
 };
+
+#define SQL_VFS "here"
 
 /* Statements of our own, after those of the spec. */
 enum { SQL_BEGIN, SQL_COMMIT, SQL_ROLLBACK, SQL_OWN };
@@ -67,10 +73,26 @@ static void sql_on_log(void *context, int code, const char *text)
 	}
 }
 
+/* The VFS's way from a name to the path that is opened: no way at all. */
+static int sql_keep_path(sqlite3_vfs *vfs, const char *name, int size, char *ret_path)
+{
+	(void)vfs;
+	return str_to_array(str_of(name), ret_path, (size_t)size) < 0 ? SQLITE_CANTOPEN : SQLITE_OK;
+}
+
 static void sql_setup(void)
 {
+	static sqlite3_vfs vfs;
+
 	(void)sqlite3_config(SQLITE_CONFIG_LOG, sql_on_log, NULL);
 	(void)sqlite3_soft_heap_limit64(SQL_HEAP_KIB * (sqlite3_int64)KIB);
+	sqlite3_vfs *usual = sqlite3_vfs_find(NULL);
+	if (!usual)
+		return; /* no memory: opening will say so, as it does not find SQL_VFS */
+	vfs = *usual;
+	vfs.zName = SQL_VFS;
+	vfs.xFullPathname = sql_keep_path;
+	(void)sqlite3_vfs_register(&vfs, 0);
 }
 
 int sql_fault(sqlite3 *db, int code)
@@ -168,7 +190,7 @@ static int sql_new(struct sql_pool *pool, struct sql **ret_sql)
 
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
 		SQLITE_OPEN_EXRESCODE;
-	int code = sqlite3_open_v2(pool->path, &sql->db, flags, NULL);
+	int code = sqlite3_open_v2(pool->path, &sql->db, flags, SQL_VFS);
 	int r = code == SQLITE_OK ? sql_configure(sql) : err_raise(sql_fault(sql->db, code));
 	if (r < 0) {
 		sql_free(sql);

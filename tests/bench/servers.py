@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import zipfile
 
@@ -101,14 +102,18 @@ class Mayfly(Server):
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        watchdog = threading.Timer(START_SECONDS, self.process.kill)
+        watchdog.start()
         said = []
         for line in self.process.stdout:
             said.append(line.decode(errors="replace"))
             if line.startswith(b"Ready."):
                 self.ready_ms = (time.perf_counter() - began) * 1000
+                watchdog.cancel()
                 # What it says later must not fill the pipe.
                 self.drain = subprocess.Popen(["cat"], stdin=self.process.stdout, stdout=subprocess.DEVNULL)
                 return self
+        watchdog.cancel()
         raise RuntimeError("the daemon did not start:\n" + "".join(said))
 
     def ask(self, method, path, body=None):
