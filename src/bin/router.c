@@ -144,8 +144,10 @@ static void on_endpoint_gone(void *context, void *endpoint)
 struct sweep_work {
 	struct work work;
 	struct router *router;
+	bool is_first;
 };
 
+/* The first sweep, at the start, also finishes what the last process has left unfinished. */
 static void sweep_run(struct work *work)
 {
 	struct sweep_work *sweep = list_entry(work, struct sweep_work, work);
@@ -153,6 +155,11 @@ static void sweep_run(struct work *work)
 
 	if (r < 0)
 		err_log(r, "expire old log events");
+	if (!sweep->is_first)
+		return;
+	r = lambda_start(&sweep->router->platform);
+	if (r < 0)
+		err_log(r, "finish what was left unfinished");
 }
 
 static void sweep_done(struct work *work)
@@ -374,7 +381,7 @@ int router_main(int argc, char **argv)
 		err_log(r, "start the router");
 		return 1;
 	}
-	timer_set(router.sweep, SWEEP_MS);
+	timer_set(router.sweep, 0);
 	loop_run(router.loop);
 	router_close(&router);
 	return 0;

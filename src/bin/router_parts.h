@@ -15,6 +15,7 @@ struct router {
 	uint64_t started_ms;
 	char endpoint[160];
 	bool is_draining;
+	bool has_swept;
 };
 
 /* The paths below /_mayfly/ and the test controls: see front_options.extra. */

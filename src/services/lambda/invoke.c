@@ -154,7 +154,7 @@ static int check_payload(struct call *call, str payload)
 	if (payload.len > LIMIT_PAYLOAD_BYTES)
 		return lambda_refuse(call, "RequestTooLargeException",
 			"Request must be smaller than %d bytes for the InvokeFunction operation",
-			LIMIT_PAYLOAD_BYTES);
+			LIMIT_PAYLOAD_ERROR_BYTES);
 	buf_init(&message, 4 * KIB);
 	int r = 0;
 	if (!payload_check(payload, &message))
@@ -194,6 +194,8 @@ int op_invoke(struct call *call)
 		return lambda_refuse(
 			call, INVALID, "Durable executions are not available in mayfly yet.");
 	int r = lambda_ref_read(call, &ref);
+	if (r == 0 && !ref.qualifier.len)
+		ref.qualifier = S("$LATEST"); /* as Invoke's errors name it */
 	if (r == 0)
 		r = check_client_context(call);
 	if (r == 0)

@@ -268,7 +268,7 @@ static bool refuse_payload(
 
 	if (request->body_len > LIMIT_PAYLOAD_BYTES) {
 		reply_error(conn, request_id, 413, "RequestTooLargeException", "message",
-			S("Request must be smaller than 6291456 bytes for the InvokeFunction operation"),
+			S("Request must be smaller than 6291556 bytes for the InvokeFunction operation"),
 			S(""));
 		return true;
 	}
