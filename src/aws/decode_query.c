@@ -242,9 +242,7 @@ static int query_scalar(struct decode *decode, const struct aws_shape *shape,
 
 	if (r == VALUE_BAD)
 		return err_pass(decode_refuse(decode, "MalformedInput",
-			"The value of %s can not be converted to %s",
-			shape->kind == AWS_STRING ? "a parameter" : shape->name.at,
-			value_kind_name(shape)));
+			"A parameter can not be converted to %s", value_kind_name(shape)));
 	return err_pass(r);
 }
 
