@@ -165,8 +165,13 @@ static bool region_is_plain(str region)
 static int on_head(void *context, struct http_conn *conn, const struct http_head *head,
 	uint64_t *ret_body_max, uint64_t *ret_memory_max)
 {
+	str expected = http_field(head, S("Expect"));
+
 	(void)context;
 	(void)conn;
+	/* RFC 9110 10.1.1: an expectation that cannot be met is answered with 417. */
+	if (expected.at && !head->expect_continue)
+		return 417;
 	if (path_is_invocations(head->path)) {
 		*ret_body_max = LIMIT_PAYLOAD_BYTES + PAYLOAD_SLACK;
 		*ret_memory_max = *ret_body_max;
@@ -251,8 +256,13 @@ static void on_gone(void *context, struct http_conn *conn, bool request_open)
 
 static void on_refuse(void *context, int status, struct buf *fields, struct buf *body)
 {
+	char request_id[UUID_LEN + 1];
+
 	(void)context;
-	buf_put(fields, S("Content-Type: application/json\r\n"));
+	request_id_next(request_id);
+	buf_put(fields, S("Content-Type: application/json\r\nx-amzn-RequestId: "));
+	buf_put(fields, str_of(request_id));
+	buf_put(fields, S("\r\n"));
 	if (status != 413) {
 		buf_put(body,
 			S("{\"message\":\"The request is not valid HTTP, or is too large.\"}"));

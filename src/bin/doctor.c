@@ -502,16 +502,22 @@ int doctor_main(int argc, char **argv)
 	int count = 0;
 
 	for (int i = 0; i < argc; i++) {
-		if (!strcmp(argv[i], "--help")) {
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
 			(void)printf(
-				"Usage: mayfly doctor [--json] [--listen ADDR:PORT] [--data DIR]\n\n"
+				"Usage: mayfly doctor [-o text|json] [--listen ADDR:PORT] [--data DIR]\n\n"
 				"Says in words what this machine lacks to run mayfly, and what to do.\n");
 			return 0;
 		}
-		if (!strcmp(argv[i], "--json"))
-			as_json = true;
-		else
+		if (strcmp(argv[i], "-o") && strcmp(argv[i], "--output")) {
 			argv[count++] = argv[i];
+			continue;
+		}
+		const char *form = i + 1 < argc ? argv[++i] : "";
+		as_json = !strcmp(form, "json");
+		if (!as_json && strcmp(form, "text")) {
+			(void)fprintf(stderr, "mayfly doctor: -o is text or json\n");
+			return 2;
+		}
 	}
 	return doctor_with(count, argv, as_json);
 }

@@ -9,5 +9,5 @@
  */
 int doctor_run(bool as_json);
 
-/* The command: `mayfly doctor [--json] [--listen ADDR:PORT] [--data DIR]`. Returns the exit status. */
+/* The command: `mayfly doctor [-o text|json] [--listen ADDR:PORT] [--data DIR]`. Returns the exit status. */
 int doctor_main(int argc, char **argv);

@@ -180,16 +180,13 @@ int environment_start(struct pool *pool)
 static void log_init_start(struct environment *env)
 {
 	const struct function_version *version = env->pool->version;
-	const struct runtime_pack *pack;
-	enum runtime_match match = runtimes_find(
-		env->engine->options.runtimes, version->runtime, &pack);
 	char text[1024];
 	struct buf line;
 
 	if (!log_lines_want(version, LOG_WEIGHT_INFO))
 		return;
 	buf_init_over(&line, text, sizeof(text));
-	log_put_init_start(&line, version, env->pack, match, clock_real_ms());
+	log_put_init_start(&line, version, env->pack, clock_real_ms());
 	environment_log_put(env, buf_str(&line));
 }
 

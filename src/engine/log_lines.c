@@ -70,31 +70,15 @@ static void put_runtime_version(struct buf *out, str runtime, const struct runti
 	}
 }
 
-static void put_runtime_arn(struct buf *out, str region, const struct runtime_pack *pack)
-{
-	buf_put(out, S("arn:"));
-	buf_put(out, arn_partition(region));
-	buf_put(out, S(":lambda:"));
-	buf_put(out, region);
-	buf_put(out, S("::runtime:"));
-	buf_put(out, pack->name);
-	if (pack->version.len) {
-		buf_put_char(out, '-');
-		buf_put(out, pack->version);
-	}
-}
-
 void log_put_init_start(struct buf *out, const struct function_version *version,
-	const struct runtime_pack *pack, enum runtime_match match, uint64_t now_ms)
+	const struct runtime_pack *pack, uint64_t now_ms)
 {
 	if (!version->log_is_json) {
 		buf_put(out, S("INIT_START Runtime Version: "));
 		put_runtime_version(out, version->runtime, pack);
 		buf_put(out, S("\tRuntime Version ARN: "));
-		put_runtime_arn(out, version->region, pack);
-		/* The nearest version stands in for one that is not installed. */
-		buf_put(out,
-			match == RUNTIME_NEAREST ? S("\t(nearest installed version)\n") : S("\n"));
+		runtime_put_arn(out, version->region, version->runtime, pack->name, pack->version);
+		buf_put_char(out, '\n');
 		return;
 	}
 	open_event(out, "initStart", now_ms);
@@ -103,7 +87,7 @@ void log_put_init_start(struct buf *out, const struct function_version *version,
 		  "\"runtimeVersion\":\""));
 	put_runtime_version(out, version->runtime, pack);
 	buf_put(out, S("\",\"runtimeVersionArn\":\""));
-	put_runtime_arn(out, version->region, pack);
+	runtime_put_arn(out, version->region, version->runtime, pack->name, pack->version);
 	buf_put(out, S("\",\"functionName\":"));
 	buf_put_json(out, version->name);
 	buf_put(out, S(",\"functionVersion\":"));

@@ -17,7 +17,7 @@ enum log_weight { LOG_WEIGHT_DEBUG, LOG_WEIGHT_INFO, LOG_WEIGHT_WARN };
 
 /* INIT_START: which runtime really runs the function. */
 void log_put_init_start(struct buf *out, const struct function_version *version,
-	const struct runtime_pack *pack, enum runtime_match match, uint64_t now_ms);
+	const struct runtime_pack *pack, uint64_t now_ms);
 
 /*
  * How the initialisation went: `status` is NULL (success), "error" or "timeout"; `error_type` with

@@ -8,8 +8,8 @@
 
 #include "base/err.h"
 #include "engine/platform.h"
+#include "engine/runtimes.h"
 #include "model/arn.h"
-#include "wire/digest.h"
 
 #include <string.h>
 #include <sys/utsname.h>
@@ -75,28 +75,14 @@ static int runtime_check_installed(struct call *call, str runtime)
 		STR_ARG(runtime));
 }
 
-/*
- * "arn:aws:lambda:REGION::runtime:HASH": the hash stands for what will run the function here, so it changes when
- * another version of the language is installed.
- */
 static void runtime_put_version(struct call *call, struct tree *config, str runtime)
 {
 	struct installed_runtime installed = {};
-	uint8_t digest[32];
 	struct buf text;
 
 	(void)platform_runtime(call->platform, runtime, &installed);
 	buf_init(&text, 1024);
-	buf_put(&text, runtime);
-	buf_put_char(&text, ' ');
-	buf_put(&text, installed.pack);
-	buf_put_char(&text, ' ');
-	buf_put(&text, installed.version);
-	digest_sha256(buf_str(&text), digest);
-	buf_clear(&text);
-	buf_putf(&text, "arn:" STR_FMT ":lambda:" STR_FMT "::runtime:",
-		STR_ARG(arn_partition(call->region)), STR_ARG(call->region));
-	hex_put(&text, (str){ (const char *)digest, sizeof(digest) });
+	runtime_put_arn(&text, call->region, runtime, installed.pack, installed.version);
 
 	struct tree version = tree_object(config, "RuntimeVersionConfig");
 	tree_put(&version, "RuntimeVersionArn", text.err ? NULL : json_from_str(buf_str(&text)));
