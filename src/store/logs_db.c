@@ -3,14 +3,15 @@
  *
  *	log_group   account, region, name │ retention, class, size
  *	log_stream  group, name │ times of the first and last event, size
- *	log_event   id │ group, stream, time, message; found by (group, time, id) and (stream, time, id),
- *	            because an index ends with the id by itself
- *	doomed_stream  streams whose row is gone but whose events are still there
+ *	log_chunk   events of one stream: group, stream, times of the first and last │ data
+ *	doomed_stream  streams whose row is gone but whose chunks are still there
  *
- * An event carries its group's id as well as its stream's, so that reading a whole group in
- * order is one walk over one index however many streams it has.
+ * Events are kept in chunks (logs_chunk.h): a row of its own for each line of each function was
+ * most of what an invocation cost. A chunk carries its group's id as well as its stream's, so
+ * that reading a whole group is one walk over one index however many streams it has. Events
+ * have ids, too, counted up over all of them: a chunk's id is that of its first event, and the others follow.
  *
- * Deleting a group would be one transaction over millions of rows, with every writer waiting.
+ * Deleting a group would be one transaction over very many rows, with every writer waiting.
  * So the rows of the group and of its streams go at once, which makes the events unreachable (ids are
  * never used again: AUTOINCREMENT), their streams are noted as doomed, and the events are deleted in
  * small batches, then and whenever logs_expire() runs.
@@ -23,15 +24,19 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "store/logs_chunk.h"
 
 #include <assert.h>
 #include <errno.h>
 
 #define STREAM_COLUMNS \
 	"name, created_ms, first_event_ms, last_event_ms, last_ingested_ms, stored_bytes"
-#define EVENT_COLUMNS "e.id, e.at_ms, e.ingested_ms, e.message, s.name"
-/* The events lead: CROSS JOIN keeps SQLite from walking over the streams instead. */
-#define EVENT_TABLES "log_event AS e CROSS JOIN log_stream AS s ON s.id = e.stream_id"
+#define CHUNK_COLUMNS "c.id, c.first_ms, c.ingested_ms, c.count, c.data, s.name"
+/* The chunks lead: CROSS JOIN keeps SQLite from walking over the streams instead. */
+#define CHUNK_TABLES "log_chunk AS c CROSS JOIN log_stream AS s ON s.id = c.stream_id"
+#define CHUNK_BOUNDS "c.first_ms >= ? AND c.first_ms <= ? AND c.last_ms >= ?"
+
+static_assert(CHUNK_SPAN_MS == 1000); /* it stands in LOGS_STREAM_SHRINK */
 
 static const char *const logs_statements[LOGS_STATEMENTS] = {
 	[LOGS_GROUP_FIND] =
@@ -62,12 +67,13 @@ static const char *const logs_statements[LOGS_STATEMENTS] = {
 		" last_ingested_ms = max(last_ingested_ms, ?3),"
 		" stored_bytes = stored_bytes + ?4"
 		" WHERE id = ?5",
-	[LOGS_STREAM_SHRINK] =
-		"UPDATE log_stream SET"
-		" first_event_ms = coalesce((SELECT min(at_ms) FROM log_event WHERE stream_id = ?1), 0),"
-		" last_event_ms = coalesce((SELECT max(at_ms) FROM log_event WHERE stream_id = ?1), 0),"
-		" stored_bytes = max(stored_bytes - ?2, 0)"
-		" WHERE id = ?1",
+	[LOGS_STREAM_SHRINK] = /* a chunk's last event is at most CHUNK_SPAN_MS after its first */
+	"UPDATE log_stream SET"
+	" first_event_ms = coalesce((SELECT min(first_ms) FROM log_chunk WHERE stream_id = ?1), 0),"
+	" last_event_ms = coalesce((SELECT max(last_ms) FROM log_chunk WHERE stream_id = ?1"
+	"  AND first_ms >= (SELECT max(first_ms) FROM log_chunk WHERE stream_id = ?1) - 1000), 0),"
+	" stored_bytes = max(stored_bytes - ?2, 0)"
+	" WHERE id = ?1",
 	[LOGS_STREAM_BYTES] = "SELECT stored_bytes FROM log_stream WHERE id = ?",
 	[LOGS_STREAM_BY_NAME] = "SELECT " STREAM_COLUMNS " FROM log_stream"
 				" WHERE group_id = ? AND name >= ? ORDER BY name",
@@ -83,34 +89,34 @@ static const char *const logs_statements[LOGS_STATEMENTS] = {
 	[LOGS_DOOM_ALL] = "INSERT INTO doomed_stream SELECT id FROM log_stream WHERE group_id = ?",
 	[LOGS_DOOMED] = "SELECT stream_id FROM doomed_stream LIMIT 1",
 	[LOGS_DOOM_DONE] = "DELETE FROM doomed_stream WHERE stream_id = ?",
-	[LOGS_DOOM_SWEEP] = "DELETE FROM log_event WHERE id IN"
-			    " (SELECT id FROM log_event WHERE stream_id = ? LIMIT 500)",
-	[LOGS_EVENT_ADD] =
-		"INSERT INTO log_event (group_id, stream_id, at_ms, ingested_ms, message)"
-		" VALUES (?, ?, ?, ?, ?)",
-	[LOGS_EVENT_OF_GROUP] = "SELECT " EVENT_COLUMNS " FROM " EVENT_TABLES
-				" WHERE e.group_id = ? AND (e.at_ms, e.id) > (?, ?) AND e.at_ms < ?"
-				" ORDER BY e.at_ms, e.id",
-	[LOGS_EVENT_OF_GROUP_DOWN] =
-		"SELECT " EVENT_COLUMNS " FROM " EVENT_TABLES
-		" WHERE e.group_id = ? AND (e.at_ms, e.id) < (?, ?) AND e.at_ms >= ?"
-		" ORDER BY e.at_ms DESC, e.id DESC",
-	[LOGS_EVENT_OF_STREAM] =
-		"SELECT " EVENT_COLUMNS " FROM " EVENT_TABLES
-		" WHERE e.stream_id = ? AND (e.at_ms, e.id) > (?, ?) AND e.at_ms < ?"
-		" ORDER BY e.at_ms, e.id",
-	[LOGS_EVENT_OF_STREAM_DOWN] =
-		"SELECT " EVENT_COLUMNS " FROM " EVENT_TABLES
-		" WHERE e.stream_id = ? AND (e.at_ms, e.id) < (?, ?) AND e.at_ms >= ?"
-		" ORDER BY e.at_ms DESC, e.id DESC",
+	[LOGS_DOOM_SWEEP] = "DELETE FROM log_chunk WHERE id IN"
+			    " (SELECT id FROM log_chunk WHERE stream_id = ? LIMIT 100)",
+	[LOGS_IDS] = "UPDATE last_event SET id = id + ? RETURNING id",
+	[LOGS_CHUNK_ADD] =
+		"INSERT INTO log_chunk (id, group_id, stream_id, first_ms, last_ms, ingested_ms, count, bytes, data)"
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	[LOGS_CHUNK_OF_GROUP] = "SELECT " CHUNK_COLUMNS " FROM " CHUNK_TABLES
+				" WHERE c.group_id = ? AND " CHUNK_BOUNDS
+				" ORDER BY c.first_ms, c.id",
+	[LOGS_CHUNK_OF_GROUP_DOWN] = "SELECT " CHUNK_COLUMNS " FROM " CHUNK_TABLES
+				     " WHERE c.group_id = ? AND " CHUNK_BOUNDS
+				     " ORDER BY c.first_ms DESC, c.id DESC",
+	[LOGS_CHUNK_OF_STREAM] = "SELECT " CHUNK_COLUMNS " FROM " CHUNK_TABLES
+				 " WHERE c.stream_id = ? AND " CHUNK_BOUNDS
+				 " ORDER BY c.first_ms, c.id",
+	[LOGS_CHUNK_OF_STREAM_DOWN] = "SELECT " CHUNK_COLUMNS " FROM " CHUNK_TABLES
+				      " WHERE c.stream_id = ? AND " CHUNK_BOUNDS
+				      " ORDER BY c.first_ms DESC, c.id DESC",
 	[LOGS_EXPIRING] = "SELECT id, retention_days FROM log_group"
 			  " WHERE retention_days > 0 AND id > ? ORDER BY id LIMIT 1",
-	[LOGS_OVERDUE] = "SELECT stream_id, length(message) FROM log_event WHERE id IN"
-			 " (SELECT id FROM log_event WHERE group_id = ? AND at_ms < ?"
-			 "  ORDER BY at_ms, id LIMIT 500) ORDER BY stream_id",
-	[LOGS_OVERDUE_DELETE] = "DELETE FROM log_event WHERE id IN"
-				" (SELECT id FROM log_event WHERE group_id = ? AND at_ms < ?"
-				"  ORDER BY at_ms, id LIMIT 500)",
+	[LOGS_OVERDUE] =
+		"SELECT stream_id, bytes FROM log_chunk WHERE id IN"
+		" (SELECT id FROM log_chunk WHERE group_id = ?1 AND first_ms < ?2 AND last_ms < ?2"
+		"  ORDER BY first_ms, id LIMIT 100) ORDER BY stream_id",
+	[LOGS_OVERDUE_DELETE] =
+		"DELETE FROM log_chunk WHERE id IN"
+		" (SELECT id FROM log_chunk WHERE group_id = ?1 AND first_ms < ?2 AND last_ms < ?2"
+		"  ORDER BY first_ms, id LIMIT 100)",
 	[LOGS_GIVE_BACK] = "PRAGMA incremental_vacuum(2048)",
 };
 
@@ -140,16 +146,21 @@ static const char *const logs_versions[] = {
 	" UNIQUE (group_id, name)"
 	");"
 	"CREATE INDEX log_stream_by_event ON log_stream (group_id, last_event_ms, name);"
-	"CREATE TABLE log_event ("
-	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"CREATE TABLE last_event (id INTEGER NOT NULL);"
+	"INSERT INTO last_event VALUES (0);"
+	"CREATE TABLE log_chunk ("
+	" id INTEGER PRIMARY KEY,"
 	" group_id INTEGER NOT NULL,"
 	" stream_id INTEGER NOT NULL,"
-	" at_ms INTEGER NOT NULL,"
+	" first_ms INTEGER NOT NULL,"
+	" last_ms INTEGER NOT NULL,"
 	" ingested_ms INTEGER NOT NULL,"
-	" message BLOB NOT NULL"
+	" count INTEGER NOT NULL,"
+	" bytes INTEGER NOT NULL,"
+	" data BLOB NOT NULL"
 	");"
-	"CREATE INDEX log_event_of_group ON log_event (group_id, at_ms);"
-	"CREATE INDEX log_event_of_stream ON log_event (stream_id, at_ms);"
+	"CREATE INDEX log_chunk_of_group ON log_chunk (group_id, first_ms);"
+	"CREATE INDEX log_chunk_of_stream ON log_chunk (stream_id, first_ms);"
 	"CREATE TABLE doomed_stream (stream_id INTEGER PRIMARY KEY);",
 };
 
@@ -187,8 +198,8 @@ void logs_close(struct logs *logs)
 
 static int logs_wipe_tables(struct sql *sql)
 {
-	/* sqlite_sequence is left as it is: ids go on counting. */
-	static const char text[] = "DELETE FROM log_event; DELETE FROM log_stream;"
+	/* sqlite_sequence and last_event are left as they are: ids go on counting. */
+	static const char text[] = "DELETE FROM log_chunk; DELETE FROM log_stream;"
 				   "DELETE FROM log_group; DELETE FROM doomed_stream";
 	int r = sql_begin(sql);
 	if (r < 0)

@@ -28,11 +28,12 @@ enum logs_statement {
 	LOGS_DOOMED,
 	LOGS_DOOM_DONE,
 	LOGS_DOOM_SWEEP,
-	LOGS_EVENT_ADD,
-	LOGS_EVENT_OF_GROUP,
-	LOGS_EVENT_OF_GROUP_DOWN,
-	LOGS_EVENT_OF_STREAM,
-	LOGS_EVENT_OF_STREAM_DOWN,
+	LOGS_IDS,
+	LOGS_CHUNK_ADD,
+	LOGS_CHUNK_OF_GROUP,
+	LOGS_CHUNK_OF_GROUP_DOWN,
+	LOGS_CHUNK_OF_STREAM,
+	LOGS_CHUNK_OF_STREAM_DOWN,
 	LOGS_EXPIRING,
 	LOGS_OVERDUE,
 	LOGS_OVERDUE_DELETE,
@@ -43,9 +44,6 @@ enum logs_statement {
 struct logs {
 	struct sql_pool *pool;
 };
-
-/* What an event adds to the sizes of its stream and group, beside its message. */
-enum { LOGS_EVENT_BYTES = 26 };
 
 /* Greater than every name: names are UTF-8, which never holds this byte. */
 #define LOGS_NAME_END S("\xff")

@@ -1,6 +1,6 @@
 /*
- * What goes away by itself: events beyond their group's retention, and what deleted streams
- * have left. All of it in transactions of a few hundred events, so that nobody who writes logs
+ * What goes away by itself: chunks that are wholly beyond their group's retention, and what deleted streams
+ * have left. All of it in transactions of a hundred chunks, so that nobody who writes logs
  * waits long, and however often it is killed it goes on where it was.
  */
 #include "store/logs_db.h"
@@ -66,7 +66,7 @@ static int logs_shrink_stream(struct sql *sql, uint64_t stream_id, uint64_t byte
 	return err_pass(query_run(&query));
 }
 
-enum { LOGS_BATCH = 500 }; /* as in the texts of LOGS_OVERDUE and LOGS_OVERDUE_DELETE */
+enum { LOGS_BATCH = 100 }; /* as in the texts of LOGS_OVERDUE and LOGS_OVERDUE_DELETE */
 
 /* What one batch takes from each stream. */
 struct logs_loss {
@@ -89,7 +89,7 @@ static int logs_count_loss(
 	query_put_u64(&query, before_ms);
 	while ((r = query_step(&query)) == QUERY_ROW) {
 		uint64_t stream_id = query_get_u64(&query, 0);
-		uint64_t bytes = query_get_u64(&query, 1) + LOGS_EVENT_BYTES;
+		uint64_t bytes = query_get_u64(&query, 1);
 		if (loss->count == 0 || loss->of[loss->count - 1].stream_id != stream_id) {
 			assert(loss->count < LOGS_BATCH);
 			loss->of[loss->count++].stream_id = stream_id;

@@ -473,6 +473,132 @@ static void test_a_large_group_is_deleted_at_once_and_swept_later(void)
 	close_fresh(logs);
 }
 
+/* What the store should hold, the simple way: all events in one array. */
+enum { MODEL_MAX = 3000 };
+static struct model_event {
+	uint64_t ms;
+	size_t stream;
+	uint64_t number; /* in order of arrival within its stream */
+} model[MODEL_MAX];
+static size_t model_count;
+static const str model_streams[] = { S_INIT("a"), S_INIT("ab"), S_INIT("b"), S_INIT("c") };
+
+static uint32_t model_chance(uint32_t below)
+{
+	static uint32_t state = 12345; /* the same run every time */
+	state = state * 1664525 + 1013904223;
+	return (state >> 8) % below;
+}
+
+/* A batch of random events, times going mostly up, sometimes far off, streams mixed. */
+static void model_append(struct logs *logs)
+{
+	static char texts[40][24];
+	struct logs_event events[40];
+	size_t count = 1 + model_chance(40);
+	uint64_t ms = 10'000 + model_chance(30'000);
+
+	for (size_t i = 0; i < count; i++) {
+		size_t stream = model_chance(4);
+		ms = model_chance(20) ? ms + model_chance(30) : 10'000 + model_chance(30'000);
+		(void)snprintf(texts[i], sizeof(texts[i]), "%zu", model_count);
+		events[i] = (struct logs_event){ S("g"), model_streams[stream], ms, ms + 5,
+			str_of(texts[i]) };
+		model[model_count] = (struct model_event){ ms, stream, model_count };
+		model_count++;
+	}
+	CHECK(logs_append(logs, here, events, count, true) == LOGS_DONE);
+}
+
+/* A reading that is compared with the model. */
+struct model_walk {
+	const struct logs_event_query *query;
+	uint64_t wanted; /* bits: the streams */
+	bool taken[MODEL_MAX];
+	size_t count;
+	struct place place;
+};
+
+static bool model_wants(const struct model_walk *walk, const struct model_event *event)
+{
+	const struct logs_event_query *query = walk->query;
+	return (walk->wanted >> event->stream & 1) && event->ms >= query->from_ms &&
+		(query->to_ms == 0 || event->ms < query->to_ms);
+}
+
+/* Each event that comes must be wanted, new, in order, and with what was written. */
+static int model_see(void *context, const struct logs_event *event, uint64_t id)
+{
+	struct model_walk *walk = context;
+	uint64_t number = 0;
+
+	CHECK(str_to_u64(event->message, model_count, &number) == 0);
+	CHECK(event->timestamp_ms == model[number].ms &&
+		event->ingested_ms == model[number].ms + 5);
+	CHECK(str_eq(event->stream, model_streams[model[number].stream]));
+	CHECK(model_wants(walk, &model[number]) && !walk->taken[number]);
+	bool is_later = event->timestamp_ms != walk->place.ms ? event->timestamp_ms > walk->place.ms
+							      : id > walk->place.id;
+	CHECK(walk->place.id == 0 || is_later != walk->query->backward);
+	walk->taken[number] = true;
+	walk->count++;
+	walk->place = (struct place){ event->timestamp_ms, id, 0 };
+	return 0;
+}
+
+static void model_check(struct logs *logs, struct logs_event_query query, uint64_t wanted)
+{
+	static struct model_walk walk;
+	size_t before;
+	size_t want = 0;
+
+	walk = (struct model_walk){ .query = &query, .wanted = wanted };
+	query.group = S("g");
+	do { /* page by page */
+		before = walk.count;
+		CHECK(logs_events(logs, here, &query, model_see, &walk) == LOGS_DONE);
+		query.cursor_ms = walk.place.ms;
+		query.cursor_id = walk.place.id;
+	} while (query.limit && walk.count == before + query.limit);
+	for (size_t i = 0; i < model_count; i++)
+		want += model_wants(&walk, &model[i]);
+	CHECK(walk.count == want);
+}
+
+static void test_reading_agrees_with_a_simple_model(void)
+{
+	struct logs *logs = open_fresh();
+	str named[] = { S("c"), S("a") };
+
+	model_count = 0;
+	while (model_count + 40 < MODEL_MAX)
+		model_append(logs);
+	for (int i = 0; i < 200; i++) {
+		struct logs_event_query query = {
+			.backward = model_chance(2),
+			.limit = model_chance(3) ? 0 : 50 + model_chance(500),
+			.from_ms = model_chance(2) ? 0 : 9'000 + model_chance(33'000),
+			.to_ms = model_chance(2) ? 0 : 9'000 + model_chance(33'000),
+		};
+		uint64_t wanted = 15;
+		switch (model_chance(3)) {
+		case 0:
+			query.streams = named;
+			query.stream_count = 2;
+			wanted = BIT(3) | BIT(0);
+			break;
+		case 1:
+			query.stream_prefix = S("a");
+			wanted = BIT(0) | BIT(1);
+			break;
+		default:
+			break;
+		}
+		model_check(logs, query, wanted);
+	}
+	close_fresh(logs);
+}
+
 enum { THREADS = 3, BATCHES = 30 };
 
 static void *write_batches(void *argument)
@@ -557,6 +683,7 @@ TESTS(TEST(test_groups_are_made_once_and_listed_by_name), TEST(test_a_group_keep
 	TEST(test_sizes_and_times_are_counted), TEST(test_events_are_in_order_of_time_then_arrival),
 	TEST(test_a_time_range_includes_its_start_and_excludes_its_end),
 	TEST(test_a_cursor_goes_on_without_loss_or_repetition),
+	TEST(test_reading_agrees_with_a_simple_model),
 	TEST(test_what_is_deleted_is_gone_and_stays_gone),
 	TEST(test_retention_deletes_what_is_older_and_nothing_else),
 	TEST(test_a_large_group_is_deleted_at_once_and_swept_later),
