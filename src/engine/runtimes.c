@@ -9,11 +9,8 @@
 #include "engine/runtimes.h"
 
 #include "base/attr.h"
-#include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "model/arn.h"
-#include "wire/digest.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -156,25 +153,4 @@ enum runtime_match runtimes_find(
 		return RUNTIME_NONE;
 	*ret_pack = best;
 	return RUNTIME_NEAREST;
-}
-
-void runtime_put_arn(struct buf *out, str region, str name, str pack, str version)
-{
-	uint8_t digest[32];
-	struct buf text;
-
-	buf_init(&text, 1024);
-	buf_put(&text, name);
-	buf_put_char(&text, ' ');
-	buf_put(&text, pack);
-	buf_put_char(&text, ' ');
-	buf_put(&text, version);
-	digest_sha256(buf_str(&text), digest);
-	buf_done(&text);
-	buf_put(out, S("arn:"));
-	buf_put(out, arn_partition(region));
-	buf_put(out, S(":lambda:"));
-	buf_put(out, region);
-	buf_put(out, S("::runtime:"));
-	hex_put(out, (str){ (const char *)digest, sizeof(digest) });
 }

@@ -37,10 +37,3 @@ const struct runtime_pack *runtimes_at(const struct runtimes *runtimes, size_t i
 
 /* "python3.12" → "3.12", "nodejs20.x" → "20", "provided.al2" → "". */
 [[nodiscard]] str runtime_name_version(str name);
-
-struct buf;
-/*
- * "arn:aws:lambda:REGION::runtime:HASH" of what runs a runtime name here: the hash changes when another
- * version of the language is installed.
- */
-void runtime_put_arn(struct buf *out, str region, str name, str pack, str version);

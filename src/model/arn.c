@@ -10,6 +10,8 @@
  */
 #include "model/arn.h"
 
+#include "wire/digest.h"
+
 #include "base/attr.h"
 
 #include <errno.h>
@@ -158,4 +160,25 @@ str arn_partition(str region)
 	if (str_starts(region, S("cn-")))
 		return S("aws-cn");
 	return str_starts(region, S("us-gov-")) ? S("aws-us-gov") : S("aws");
+}
+
+void runtime_put_arn(struct buf *out, str region, str name, str pack, str version)
+{
+	uint8_t digest[32];
+	struct buf text;
+
+	buf_init(&text, 1024);
+	buf_put(&text, name);
+	buf_put_char(&text, ' ');
+	buf_put(&text, pack);
+	buf_put_char(&text, ' ');
+	buf_put(&text, version);
+	digest_sha256(buf_str(&text), digest);
+	buf_done(&text);
+	buf_put(out, S("arn:"));
+	buf_put(out, arn_partition(region));
+	buf_put(out, S(":lambda:"));
+	buf_put(out, region);
+	buf_put(out, S("::runtime:"));
+	hex_put(out, (str){ (const char *)digest, sizeof(digest) });
 }

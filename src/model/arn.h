@@ -3,6 +3,7 @@
  * Names of Lambda resources in every form that AWS accepts: function name, name:qualifier, partial ARN
  * (account:function:name[:qualifier]) and full ARN.
  */
+#include "base/buf.h"
 #include "base/str.h"
 
 struct function_name {
@@ -24,3 +25,9 @@ enum qualifier_kind { QUALIFIER_LATEST, QUALIFIER_VERSION, QUALIFIER_ALIAS, QUAL
 
 /* The partition that ARNs of a region begin with: "aws", "aws-cn" or "aws-us-gov". */
 [[nodiscard]] str arn_partition(str region);
+
+/*
+ * "arn:aws:lambda:REGION::runtime:HASH" of what runs a runtime name here: the hash changes when another
+ * version of the language is installed.
+ */
+void runtime_put_arn(struct buf *out, str region, str name, str pack, str version);

@@ -8,7 +8,6 @@
 
 #include "base/err.h"
 #include "engine/platform.h"
-#include "engine/runtimes.h"
 #include "model/arn.h"
 
 #include <string.h>
