@@ -47,7 +47,7 @@ static int share_store_chunk(struct sql *sql, struct logs_share *share)
 {
 	struct chunk *chunk = &share->chunk;
 	struct query query;
-	uint64_t id;
+	uint64_t id = 0;
 
 	if (chunk->count == 0)
 		return 0;

@@ -27,6 +27,7 @@ struct chunk {
 /* What an event adds to the sizes of its stream and group, beside its message. */
 enum { LOGS_EVENT_BYTES = 26 };
 
+/* An empty one; it holds memory until chunk_done(). */
 void chunk_init(struct chunk *chunk);
 void chunk_done(struct chunk *chunk);
 
