@@ -20,7 +20,7 @@ struct cgroup_limits {
 	bool is_cpu_strict; /* a ceiling instead of a weight */
 };
 
-/* Opened at start; plain data afterwards. */
+/* Filled at start; plain data afterwards. */
 struct cgroups {
 	const struct cgroup_driver *driver;
 	char base[CGROUP_NAME_MAX]; /* the directory of this instance in each tree */
@@ -54,10 +54,13 @@ extern const struct cgroup_driver cgroup_v2;	 /* one tree does everything */
 extern const struct cgroup_driver cgroup_hybrid; /* limits in three trees of cgroup v1 */
 
 /*
- * Find the trees of this host, sweep what an earlier instance of the same name left, and make
- * this instance's directories. -ENOTSUP (said in the log) when a controller is missing.
+ * Find the trees of this host and sweep what an earlier instance of the same name left. -ENOTSUP
+ * (said in the log) when a controller is missing. From here on cgroups_sweep() works.
  */
-[[nodiscard]] int cgroups_open(struct cgroups *cg, const char *base);
+[[nodiscard]] int cgroups_find(struct cgroups *cg, const char *base);
+
+/* Make this instance's directories. */
+[[nodiscard]] int cgroups_make(struct cgroups *cg);
 
 /* Make a leaf; without limits (NULL) in the v2 tree alone. Nothing is left of it on a fault. */
 [[nodiscard]] int cgroup_make(const struct cgroups *cg, const char *name,

@@ -259,7 +259,7 @@ static int find_trees(struct cgroups *cg, int mounts[static CGROUP_TREES])
 	return err_pass(r);
 }
 
-static int find_make_bases(struct cgroups *cg)
+int cgroups_make(struct cgroups *cg)
 {
 	for (int tree = 0; tree < CGROUP_TREES; tree++) {
 		if (cg->parents[tree] < 0)
@@ -275,7 +275,7 @@ static int find_make_bases(struct cgroups *cg)
 	return 0;
 }
 
-int cgroups_open(struct cgroups *cg, const char *base)
+int cgroups_find(struct cgroups *cg, const char *base)
 {
 	int mounts[CGROUP_TREES];
 
@@ -292,5 +292,5 @@ int cgroups_open(struct cgroups *cg, const char *base)
 		return err_pass(r);
 
 	cgroups_sweep(cg); /* what an earlier instance left */
-	return err_pass(find_make_bases(cg));
+	return 0;
 }

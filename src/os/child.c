@@ -58,7 +58,8 @@ int child_start(const struct child_how *how, int *ret_pidfd)
 	child_reset_signals();
 	(void)setsid(); /* a Ctrl-C in the terminal is for the warden alone */
 	(void)prctl(PR_SET_NAME, how->name);
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (!how->is_survivor)
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 /* Processes of our own, held by pidfd: a pid may be someone else's by tomorrow, a pidfd never. */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -7,11 +8,12 @@ struct child_how {
 	uint64_t namespaces; /* CLONE_NEW… */
 	int cgroup;	     /* directory of a cgroup v2 to be born in, or -1 */
 	const char *name;    /* as ps shows it, at most 15 bytes */
+	bool is_survivor;    /* it does not die with its parent */
 };
 
 /*
  * Fork. 0 in the child, which is then the leader of a session of its own, with no signal
- * blocked, all handled as by default, and dies with its parent. Positive in the parent,
+ * blocked, all handled as by default, and dies with its parent (but see there). Positive in the parent,
  * which owns *ret_pidfd. Negative: a fault, in the parent.
  */
 [[nodiscard]] int child_start(const struct child_how *how, int *ret_pidfd);

@@ -1,6 +1,7 @@
 /*
- * The locks are of the fcntl() kind: they belong to a process, so that neither a forked child
- * nor a leaked descriptor can keep what a dead process had locked.
+ * Locks of two of fcntl()'s kinds. One belongs to a process, so that neither a forked child nor a
+ * leaked descriptor can keep what a dead process had locked; the other to an open file, so
+ * that it can be handed over without a moment in which nobody has it.
  */
 #include "os/file.h"
 
@@ -65,39 +66,29 @@ int dir_open_beneath(int parent, const char *name, int *ret_dir)
 	return 0;
 }
 
-static int file_lock(int fd, int command)
+static int file_open(int dir, const char *name, int command, int *ret_fd)
 {
 	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
+	scoped_fd fd = openat(dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return err_raise(-errno);
 	while (fcntl(fd, command, &whole) < 0) {
 		if (errno == EAGAIN || errno == EACCES)
 			return -EAGAIN;
 		if (errno != EINTR)
 			return err_raise(-errno);
 	}
+	*ret_fd = fd_take(&fd);
 	return 0;
 }
 
 int file_open_lock(int dir, const char *name, int *ret_fd)
 {
-	scoped_fd fd = openat(dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return err_raise(-errno);
-	int r = file_lock(fd, F_SETLK);
-	if (r < 0)
-		return r;
-	*ret_fd = fd_take(&fd);
-	return 0;
+	return file_open(dir, name, F_SETLK, ret_fd);
 }
 
-int file_lock_wait(int fd)
+int file_open_lock_to_pass(int dir, const char *name, int *ret_fd)
 {
-	return err_pass(file_lock(fd, F_SETLKW));
-}
-
-void file_unlock(int fd)
-{
-	struct flock none = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
-
-	(void)fcntl(fd, F_SETLK, &none);
+	return err_pass(file_open(dir, name, F_OFD_SETLKW, ret_fd));
 }

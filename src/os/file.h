@@ -26,13 +26,13 @@ struct dir_spec {
 [[nodiscard]] int dir_open_beneath(int parent, const char *name, int *ret_dir);
 
 /*
- * Open (make) a file to be locked, and lock it for this process alone: no child inherits it, it goes
- * with the process. 0 and *ret_fd, or -EAGAIN when another process has it, or a fault.
+ * Open (make) a file and lock it for this process alone: no child inherits it, it goes with the
+ * process. 0 and *ret_fd, or -EAGAIN when another process has it, or a fault.
  */
 [[nodiscard]] int file_open_lock(int dir, const char *name, int *ret_fd);
 
-/* Lock a file for this process, waiting for others to end or unlock it. 0 or a fault. */
-[[nodiscard]] int file_lock_wait(int fd);
-
-/* Give the lock up, keep the file. */
-void file_unlock(int fd);
+/*
+ * Open (make) a file and lock it, waiting for others, for the descriptor and its copies: a child that
+ * keeps one has the lock too, until the last is closed. 0 and *ret_fd, or a fault.
+ */
+[[nodiscard]] int file_open_lock_to_pass(int dir, const char *name, int *ret_fd);

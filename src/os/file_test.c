@@ -113,10 +113,31 @@ static void a_lock_keeps_other_processes_out_and_is_not_inherited(void)
 	CHECK(file_open_lock(top, "lock", &lock) == 0);
 	CHECK(in_a_child(try_lock) ==
 		1); /* it has a copy of the descriptor, and still not the lock */
-	file_unlock(lock);
+	fd_close(&lock);
 	CHECK(in_a_child(try_lock) == 0);
-	CHECK(file_lock_wait(lock) == 0);
-	CHECK(in_a_child(try_lock) == 1);
+}
+
+static void a_lock_to_pass_is_held_by_whoever_has_a_copy(void)
+{
+	int lock = -1, ends[2];
+	char byte;
+
+	CHECK(pipe2(ends, O_CLOEXEC) == 0);
+	CHECK(file_open_lock_to_pass(top, "lock", &lock) == 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		(void)close(ends[1]);
+		(void)!read(ends[0], &byte, 1); /* until the test lets go */
+		_exit(0);
+	}
+	fd_close(&lock);
+	CHECK(in_a_child(try_lock) == 1); /* the child has it */
+	(void)close(ends[1]);
+	CHECK(waitpid(pid, NULL, 0) == pid);
+	CHECK(in_a_child(try_lock) == 0);
+	(void)close(ends[0]);
+	CHECK(file_open_lock_to_pass(top, "lock", &lock) == 0); /* it waits for nobody now */
+	fd_close(&lock);
 	CHECK(tree_clear(top) == 0 && rmdir(folder) == 0);
 }
 
@@ -124,4 +145,5 @@ TESTS(TEST(a_directory_is_made_with_its_mode_or_corrected),
 	TEST(a_link_in_the_place_of_a_directory_is_refused),
 	TEST(somebody_elses_directory_is_refused), TEST(parents_are_made_absolute_or_below_a_root),
 	TEST(a_name_cannot_lead_out_of_its_directory),
-	TEST(a_lock_keeps_other_processes_out_and_is_not_inherited))
+	TEST(a_lock_keeps_other_processes_out_and_is_not_inherited),
+	TEST(a_lock_to_pass_is_held_by_whoever_has_a_copy))

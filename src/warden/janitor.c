@@ -7,46 +7,40 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "os/child.h"
+#include "os/fd.h"
 #include "os/file.h"
 #include "os/tree.h"
 #include "warden/warden.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 enum { AGAIN_MS = 1000 };
 
 /* Above all not the public socket: the next warden must be able to bind its address. */
-static void janitor_close_rest(const struct warden *w)
+static void janitor_close_rest(const struct warden *w, int lock)
 {
-	int fds[2 * CGROUP_TREES + 4] = { w->self, w->null, w->places.tmp, w->places.janitor_lock };
+	int fds[CGROUP_TREES + 3] = { w->self, w->places.tmp, lock };
 
-	for (int tree = 0; tree < CGROUP_TREES; tree++) {
-		fds[4 + 2 * tree] = w->cgroups.parents[tree];
-		fds[5 + 2 * tree] = w->cgroups.bases[tree];
-	}
+	for (int tree = 0; tree < CGROUP_TREES; tree++)
+		fds[3 + tree] = w->cgroups.parents[tree];
 	child_keep_fds(fds, ARRAY_LEN(fds));
 }
 
-static _Noreturn void janitor_run(const struct warden *w)
+static _Noreturn void janitor_run(const struct warden *w, int lock)
 {
-	janitor_close_rest(w);
-	/* It must outlive the warden, and whoever asks everybody to end. */
-	(void)prctl(PR_SET_PDEATHSIG, 0);
+	janitor_close_rest(w, lock);
+	/* It outlives whoever asks everybody to end. */
 	(void)signal(SIGTERM, SIG_IGN);
 	(void)signal(SIGINT, SIG_IGN);
 	(void)signal(SIGHUP, SIG_IGN);
 
-	int r = file_lock_wait(w->places.janitor_lock);
-	if (r < 0)
-		err_log(r, "locking for the janitor");
 	while (child_wait(w->self, -1) < 0)
 		continue;
 	log_warn("warden_died", LOG_TEXT("janitor", "cleaning up"));
 	cgroups_sweep(&w->cgroups);
-	r = tree_clear(w->places.tmp);
+	int r = tree_clear(w->places.tmp);
 	if (r < 0)
 		err_log(r, "sweeping unfinished code");
 	_exit(0);
@@ -63,21 +57,35 @@ static void janitor_on_death(void *context, struct source *process)
 	log_warn("janitor_died", LOG_U64("status", (unsigned)status));
 }
 
+static int janitor_start(struct warden *w)
+{
+	static const struct child_how how = {
+		.cgroup = -1, .name = "mayfly-janitor", .is_survivor = true
+	};
+	scoped_fd lock = -1; /* it keeps its copy: there is no moment without the lock */
+	int pidfd;
+
+	int r = file_open_lock_to_pass(w->places.data, JANITOR_LOCK, &lock);
+	if (r < 0)
+		return err_pass(r);
+	r = child_start(&how, &pidfd);
+	if (r == 0)
+		janitor_run(w, lock);
+	if (r < 0)
+		return err_pass(r);
+	return err_pass(source_open(w->epoll, &w->janitor.process, pidfd, janitor_on_death));
+}
+
 uint64_t janitor_tick(struct warden *w, uint64_t now_ms)
 {
 	struct janitor *janitor = &w->janitor;
-	int pidfd;
 
 	if (janitor->process.fd >= 0)
 		return UINT64_MAX;
 	if (janitor->started_ms && now_ms < janitor->started_ms + AGAIN_MS)
 		return janitor->started_ms + AGAIN_MS;
 	janitor->started_ms = now_ms;
-	int r = child_start(&(struct child_how){ .cgroup = -1, .name = "mayfly-janitor" }, &pidfd);
-	if (r == 0)
-		janitor_run(w);
-	if (r > 0)
-		r = source_open(w->epoll, &janitor->process, pidfd, janitor_on_death);
+	int r = janitor_start(w);
 	if (r < 0)
 		err_log(r, "starting the janitor");
 	return r < 0 ? now_ms + AGAIN_MS : UINT64_MAX;

@@ -134,15 +134,25 @@ static int start_places(struct warden *w)
 
 static int start_listener(struct warden *w)
 {
-	return err_pass(socket_listen(str_of(w->boot->listen), BACKLOG, &w->listener));
+	int r = socket_listen(str_of(w->boot->listen), BACKLOG, &w->listener);
+
+	if (r < 0)
+		log_error("listen_failed", LOG_TEXT("address", w->boot->listen), LOG_ERRNO("error", r),
+			LOG_TEXT("hint", "stop what listens there, or choose another --listen"));
+	return err_pass(r);
 }
 
+/* The janitor is there before there is anything for it to remove. */
 static int start_cgroups(struct warden *w)
 {
-	return err_pass(cgroups_open(&w->cgroups, w->places.name));
+	int r = cgroups_find(&w->cgroups, w->places.name);
+	if (r < 0)
+		return err_pass(r);
+	(void)janitor_tick(w, clock_mono_ms());
+	return err_pass(cgroups_make(&w->cgroups));
 }
 
-/* First everything that can be wrong. The janitor and the router are due when the loop begins. */
+/* First everything that can be wrong. The router is due when the loop begins. */
 static const struct {
 	int (*run)(struct warden *w);
 	const char *what;

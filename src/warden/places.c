@@ -70,13 +70,9 @@ int places_open(const struct warden_boot *boot, struct places *ret_places)
 	r = file_open_lock(places.data, "warden.lock", &places.lock);
 	if (r < 0)
 		return r == -EAGAIN ? PLACES_TAKEN : err_pass(r);
-	places.janitor_lock = openat(
-		places.data, "janitor.lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (places.janitor_lock < 0)
-		return err_raise(-errno);
 	/* Bounded: the janitor gives up on what it cannot remove within seconds. */
-	r = file_lock_wait(places.janitor_lock);
-	file_unlock(places.janitor_lock);
+	scoped_fd janitor = -1;
+	r = file_open_lock_to_pass(places.data, JANITOR_LOCK, &janitor);
 	if (r == 0)
 		r = tree_clear(places.tmp);
 	if (r == 0)

@@ -8,9 +8,11 @@ struct places {
 	int code;   /* one directory a digest */
 	int tmp;    /* inside code, on the same file system: what is not finished */
 	int lock;
-	int janitor_lock; /* held by the janitor while it lives */
-	char name[24];	  /* of this instance: mayfly-… */
+	char name[24]; /* of this instance: mayfly-… */
 };
+
+/* In DATA: locked by the janitor while it lives. */
+#define JANITOR_LOCK "janitor.lock"
 
 /* What places_open() can answer. */
 enum places_answer {

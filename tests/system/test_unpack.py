@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import stat
 import struct
 import zipfile
@@ -272,40 +273,39 @@ def test_a_full_disk_is_a_fault_with_its_name(new_warden, tmp_path):
         subprocess.run(["umount", data], check=True)
 
 
-def test_an_unpacker_is_jailed(warden):
-    """Stopped in the middle by a ZIP that takes long, and looked at from outside."""
-    import threading
-
-    slow = zip_of({f"{i}": os.urandom(1 << 20) for i in range(64)})
-    seen = {}
-
-    def look():
-        for _ in range(3000):
-            for pid, name in warden.processes().items():
-                if name != "mayfly-unpack":
-                    continue
-                try:
-                    seen["status"] = open(f"/proc/{pid}/status").read()
-                    seen["mounts"] = open(f"/proc/{pid}/mountinfo").read()
-                    seen["fds"] = sorted(int(fd) for fd in os.listdir(f"/proc/{pid}/fd"))
-                    seen["ns"] = {kind: os.readlink(f"/proc/{pid}/ns/{kind}") for kind in ("net", "mnt", "pid", "ipc", "uts")}
-                    seen["net"] = open(f"/proc/{pid}/net/dev").read()
-                    if "Seccomp:\t2" in seen["status"] and len(seen["fds"]) >= 3:
-                        return
-                except (OSError, KeyError):
-                    continue
-
-    watcher = threading.Thread(target=look)
-    watcher.start()
+def test_an_unpacker_is_jailed(warden, eventually):
+    """Stopped in the middle of a ZIP that takes long, and looked at from outside."""
+    slow = zip_of({f"jailed {i}": b"\0" * (48 << 20) for i in range(4)})
     ticket = warden.router.unpack_asked(slow)
-    warden.router.expect(wardens.UNPACKED, ticket, seconds=60)
-    watcher.join()
-    status = dict(line.split(":\t", 1) for line in seen["status"].splitlines())
+
+    def stopped():
+        pid = warden.job_processes().get("mayfly-unpack")
+        if pid:
+            os.kill(pid, signal.SIGSTOP)
+        return pid
+
+    pid = eventually(stopped, pause=0)
+    try:
+        text = open(f"/proc/{pid}/status").read()
+        mounts = open(f"/proc/{pid}/mountinfo").read()
+        fds = sorted(int(fd) for fd in os.listdir(f"/proc/{pid}/fd"))
+        apart = {kind: os.readlink(f"/proc/{pid}/ns/{kind}") != os.readlink(f"/proc/self/ns/{kind}") for kind in ("net", "mnt", "pid", "ipc", "uts")}
+        interfaces = [line.split(":")[0].strip() for line in open(f"/proc/{pid}/net/dev").read().splitlines()[2:]]
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert warden.router.expect(wardens.UNPACKED, ticket)[0].answer == UNPACK_DONE
+    warden.router.forget(digest_of(slow))
+
+    status = dict(line.split(":\t", 1) for line in text.splitlines())
     uid = str(wardens.BASE_UIDS["unpack_uid"])
     assert status["Uid"].split() == [uid] * 4 and status["Gid"].split() == [uid] * 4
-    assert status["Groups"].strip() == "" and status["NoNewPrivs"] == "1"
+    assert status["Groups"].strip() == "" and status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
     assert all(int(status[kind], 16) == 0 for kind in ("CapPrm", "CapEff", "CapBnd", "CapInh", "CapAmb"))
-    assert all(seen["ns"][kind] != os.readlink(f"/proc/self/ns/{kind}") for kind in seen["ns"])
-    assert [line.split(":")[0].strip() for line in seen["net"].splitlines()[2:]] == ["lo"]
-    writable = {line.split()[4] for line in seen["mounts"].splitlines() if line.split()[5].startswith("rw")}
-    assert writable - {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/proc"} == {"/out"}
+    assert all(apart.values()), apart
+    assert interfaces == ["lo"]
+    assert set(fds) <= {0, 1, 2, 3}  # 3: a file it reads or writes just now
+    rows = [line.split() for line in mounts.splitlines()]
+    devices = {f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom")}
+    assert {row[4] for row in rows if row[5].startswith("rw")} == devices | {"/proc", "/out"}
+    assert {row[5] for row in rows if row[4] == "/out"} == {"rw,nosuid,nodev,noexec,relatime"}
+    assert "/var/task" not in mounts and "/tmp" not in {row[4] for row in rows}
