@@ -137,7 +137,8 @@ static int start_listener(struct warden *w)
 	int r = socket_listen(str_of(w->boot->listen), BACKLOG, &w->listener);
 
 	if (r < 0)
-		log_error("listen_failed", LOG_TEXT("address", w->boot->listen), LOG_ERRNO("error", r),
+		log_error("listen_failed", LOG_TEXT("address", w->boot->listen),
+			LOG_ERRNO("error", r),
 			LOG_TEXT("hint", "stop what listens there, or choose another --listen"));
 	return err_pass(r);
 }
