@@ -173,4 +173,4 @@ def test_very_long_lines_are_kept(functions, messages_of):
     name = functions.make("def handler(event, context):\n    print('z' * 100000)\n    print('after')\n")
     functions.call(name, {})
     lines = messages_of(name, 1)
-    assert sum(line.count("z") for line in lines) == 100_000 and "after\n" in lines
+    assert sum(line.count("z") for line in lines if line.startswith("z")) == 100_000 and "after\n" in lines
