@@ -38,6 +38,7 @@ struct environment {
 	bool is_kill_asked;
 	struct http_server *runtime_api;
 	struct http_conn *next;	     /* the parked GET …/next */
+	bool is_next_last;	     /* its connection closes with the event */
 	struct http_conn *answering; /* sends the answer of the running invocation */
 	void *endpoint;
 	struct invocation *invocation;

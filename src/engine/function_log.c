@@ -275,8 +275,8 @@ static void writer_on_flushed(struct deferred *self)
 	if (!on_flushed || writer->with_workers || writer->open)
 		return;
 	writer->on_flushed = NULL;
-	on_flushed(
-		writer->on_flushed_context); /* the last use of the writer: it may be freed in there */
+	/* The last use of the writer: it may be freed in there. */
+	on_flushed(writer->on_flushed_context);
 }
 
 static void writer_on_time(void *context)

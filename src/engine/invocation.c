@@ -330,6 +330,7 @@ static void invocation_finish(struct deferred *self)
 	struct engine *engine = invocation->engine;
 	struct function_entry *function = invocation->function;
 	struct pool *pool = invocation->pool;
+	struct environment *env = invocation->env; /* not freed by anything here */
 
 	invocation_conclude(invocation);
 	tell_caller(invocation);
@@ -342,6 +343,8 @@ static void invocation_finish(struct deferred *self)
 	invocation_free(invocation);
 	if (response)
 		runtime_api_accepted(response);
+	if (env)
+		pool_on_answered(env);
 	invocation_leave(engine, function, pool);
 }
 

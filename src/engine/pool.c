@@ -229,6 +229,24 @@ void pool_serve(struct pool *pool, struct invocation *invocation)
 		pool_start_more(pool);
 }
 
+/* Does it keep no idle environments? */
+static bool pool_is_ending(const struct pool *pool)
+{
+	return pool->is_draining || pool->engine->on_drained;
+}
+
+/* Busy without an invocation: it has answered, and will ask for the next one. */
+static bool is_between(const struct environment *env)
+{
+	return env->state == ENV_BUSY && !env->invocation;
+}
+
+void pool_on_answered(struct environment *env)
+{
+	if (is_between(env) && pool_is_ending(env->pool) && !env->pool->waiting)
+		environment_kill(env);
+}
+
 void pool_on_free(struct environment *env)
 {
 	struct pool *pool = env->pool;
@@ -239,7 +257,7 @@ void pool_on_free(struct environment *env)
 		pool_start_more(pool);
 		return;
 	}
-	if (pool->is_draining || engine->on_drained) {
+	if (pool_is_ending(pool)) {
 		environment_kill(env);
 		return;
 	}
@@ -261,15 +279,16 @@ static void pool_kill_idle(struct pool *pool)
 		environment_kill(list_entry(link, struct environment, in_pool));
 }
 
-/* Nobody waits for these any more. */
+/* Nobody waits for these any more. A killed one goes to the end of the list and is met there again. */
 static void pool_kill_surplus(struct pool *pool)
 {
 	list_each(link, &pool->others) {
 		struct environment *env = list_entry(link, struct environment, in_pool);
-		if (pool->starting <= pool->waiting)
-			return;
-		if (env->state == ENV_BOOTING || env->state == ENV_INIT)
+		bool is_starting = env->state == ENV_BOOTING || env->state == ENV_INIT;
+		if (is_starting && pool->starting > pool->waiting)
 			environment_kill(env);
+		else
+			pool_on_answered(env);
 	}
 }
 
@@ -300,7 +319,6 @@ void pool_reset(struct pool *pool)
 	while ((invocation = pool_take_waiter(pool)))
 		invocation_refuse(invocation, INVOKE_NO_FUNCTION, S(""));
 	pool_drain(pool);
-	/* A killed one goes to the end of the list and is met there again. */
 	list_each(link, &pool->others) {
 		struct environment *env = list_entry(link, struct environment, in_pool);
 		if (env->state != ENV_DEAD)

@@ -36,6 +36,8 @@ void pool_serve(struct pool *pool, struct invocation *invocation);
 void pool_unqueue(struct invocation *invocation);
 /* The oldest waiter, out of the queue; NULL when none waits. */
 struct invocation *pool_take_waiter(struct pool *pool);
+/* Its invocation has ended, but it has not asked for the next one: stopped when draining. */
+void pool_on_answered(struct environment *env);
 /*
  * An environment became free: the oldest waiter gets it, else it is kept idle (or stopped when
  * draining).

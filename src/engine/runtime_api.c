@@ -148,20 +148,22 @@ bool runtime_api_send(struct environment *env, const struct invocation *invocati
 		&(struct http_reply){
 			.status = 200, .fields = buf_str(&fields), .body = invocation->payload });
 	/* The peer may have gone just now: then nobody has seen the event. */
-	return http_conn_is_alive(conn);
+	return http_conn_is_alive(conn) || env->is_next_last;
 }
 
-static void on_next(struct environment *env, struct http_conn *conn)
+static void on_next(struct environment *env, struct http_conn *conn, bool is_last)
 {
 	bool may_ask = (env->state == ENV_INIT && !env->init_error.len) ||
 		(env->state == ENV_BUSY && (!env->invocation || env->invocation->is_ended));
 
-	if (env->is_gone) /* its last words */
+	if (env->is_gone) { /* its last words */
 		http_conn_abort(conn);
-	else if (may_ask)
+	} else if (may_ask) {
+		env->is_next_last = is_last;
 		environment_on_next(env, conn);
-	else
+	} else {
 		reply_wrong_state(env, conn, "Ready");
+	}
 }
 
 /* --- response and error --- */
@@ -330,7 +332,7 @@ static void route(struct environment *env, struct http_conn *conn, struct http_r
 	str path = head->path, id;
 
 	if (is_get && str_eq(path, S(API "invocation/next")))
-		on_next(env, conn);
+		on_next(env, conn, !head->keep_alive);
 	else if (parse_answer_path(head, &id, &is_error))
 		on_answer(env, conn, request, id, is_error);
 	else if (head->verb == HTTP_POST && str_eq(path, S(API "init/error")))
