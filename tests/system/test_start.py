@@ -284,7 +284,7 @@ def test_it_never_leaves_the_hosts_namespaces_nor_changes_its_mounts(new_warden,
 
 
 def test_doctor_finds_this_host_fit():
-    done = subprocess.run([str(wardens.BUILD / "mayfly"), "doctor", "--json"], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([str(wardens.BUILD / "mayfly"), "doctor", "-o", "json"], capture_output=True, text=True, timeout=20)
     import json
 
     findings = {finding["check"]: finding for finding in json.loads(done.stdout)}
