@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <unistd.h>
-#include <unistd.h>
 
 enum { LINES_MAX = 1024 * 1024 };
 
@@ -85,7 +84,8 @@ int router_settings_read(int fd, struct settings *settings, struct runtimes *run
 		return err_raise(-ENOMEM);
 	buf_init(&reader.error, 4096);
 	/* All routers that the warden starts, one after the other, share this file and its position. */
-	int r = lseek(fd, 0, SEEK_SET) < 0 ? err_raise(-errno) : fd_read_all(fd, text, LINES_MAX, &len);
+	int r = lseek(fd, 0, SEEK_SET) < 0 ? err_raise(-errno)
+					   : fd_read_all(fd, text, LINES_MAX, &len);
 	str rest = { text, len }, line;
 	while (r == 0 && str_cut(&rest, '\n', &line))
 		r = reader_line(&reader, line);

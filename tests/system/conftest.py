@@ -1,14 +1,14 @@
 """A warden, a program to look around with, and the promise that nothing is left."""
 
-import io
 import os
 import pathlib
 import stat
 import subprocess
-import zipfile
 
 import pytest
 import warden as wardens
+
+from harness.zips import zip_of
 
 HERE = pathlib.Path(__file__).parent
 FLAGS = ["-std=gnu2x", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O2"]
@@ -29,20 +29,6 @@ def programs(tmp_path_factory):
         if path != pathlib.Path("/tmp") and path.owner() == "root":
             path.chmod(path.stat().st_mode | stat.S_IXOTH | stat.S_IROTH)
     return folder
-
-
-def zip_of(entries):
-    """{name: bytes, or (bytes, mode)} as a ZIP; a mode with a file type in it is taken as it is."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, entry in entries.items():
-            content, mode = entry if isinstance(entry, tuple) else (entry, 0o644)
-            info = zipfile.ZipInfo(name, (2024, 1, 1, 0, 0, 0))
-            info.create_system = 3
-            info.compress_type = zipfile.ZIP_DEFLATED
-            info.external_attr = (mode if mode >> 12 else stat.S_IFREG | mode) << 16
-            archive.writestr(info, content)
-    return out.getvalue()
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 import warden as wardens
-from conftest import zip_of
+from harness.zips import zip_of
 from warden import EXIT_KILLED, EXIT_SIGNAL, EXITED, UNPACK_DONE, UNPACKED
 
 

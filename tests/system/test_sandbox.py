@@ -9,7 +9,7 @@ import time
 
 import pytest
 import warden as wardens
-from conftest import zip_of
+from harness.zips import zip_of
 from warden import EXIT_KILLED, EXIT_NO_START, EXIT_OOM, EXIT_SIGNAL, EXIT_STATUS, EXITED, SPAWNED, UNPACK_DONE
 
 MB = 1 << 20

@@ -12,7 +12,7 @@ import time
 
 import pytest
 import warden as wardens
-from conftest import zip_of
+from harness.zips import zip_of
 from warden import EXIT_STATUS, UNPACK_DONE
 
 

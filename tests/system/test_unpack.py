@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 import warden as wardens
-from conftest import zip_of
+from harness.zips import zip_of
 from warden import UNPACK_DONE, UNPACK_FAULT, UNPACK_NOT_A_ZIP, UNPACK_TOO_LARGE, digest_of
 
 LINK, DEVICE, FIFO, SOCKET = stat.S_IFLNK | 0o777, stat.S_IFCHR | 0o666, stat.S_IFIFO | 0o666, stat.S_IFSOCK | 0o666
