@@ -49,6 +49,7 @@ def find_interpreters(name):
 
 PYTHONS = find_interpreters("python")
 NODES = find_interpreters("nodejs")
+RUBIES = find_interpreters("ruby")
 
 
 class Pack:
@@ -84,6 +85,18 @@ def python_starter(version, program, folder):
 
     def start(code, handler="lambda_function.handler", runtime="python3.12", **more):
         files = {"lambda_function.py": code} if isinstance(code, str) else code
+        return pack.start(files, handler=handler, runtime=runtime, **more)
+
+    start.pack = pack
+    return start
+
+
+def ruby_starter(version, program, folder):
+    """start(code) → Environment of the ruby pack."""
+    pack = Pack("ruby", version, program, folder)
+
+    def start(code, handler="function.handler", runtime="ruby3.3", **more):
+        files = {"function.rb": code} if isinstance(code, str) else code
         return pack.start(files, handler=handler, runtime=runtime, **more)
 
     start.pack = pack

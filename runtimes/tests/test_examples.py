@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from environment import Environment
-from packs import NODES, PYTHONS, Pack
+from packs import NODES, PYTHONS, RUBIES, Pack
 from runtime_api import Refusal, RuntimeApi
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -54,6 +54,17 @@ def test_python(tmp_path):
 def test_nodejs(tmp_path):
     pack = Pack("nodejs", *list(NODES.items())[-1], tmp_path)
     env = pack.start(files_of("nodejs"), handler="index.handler", runtime="nodejs22.x")
+    assert env.call({"name": "you"}).json == GREETING
+    assert env.call({}).json == {"message": "Hello, world!"}
+    assert "greeting you, " in env.log
+    pack.stop()
+
+
+def test_ruby(tmp_path):
+    if not RUBIES:
+        pytest.skip("ruby is not on this machine")
+    pack = Pack("ruby", *list(RUBIES.items())[-1], tmp_path)
+    env = pack.start(files_of("ruby"), handler="function.handler", runtime="ruby3.3")
     assert env.call({"name": "you"}).json == GREETING
     assert env.call({}).json == {"message": "Hello, world!"}
     assert "greeting you, " in env.log

@@ -11,9 +11,17 @@ ROLE = "arn:aws:iam::000000000000:role/test"
 PYTHON = "python3.12"
 NODE = "nodejs22.x"
 PROVIDED = "provided.al2023"
+RUBY = "ruby3.3"
+JAVA = "java17"
 
-HANDLERS = {"python": "lambda_function.handler", "nodejs": "index.handler", "provided": "bootstrap"}
-FILES = {"python": "lambda_function.py", "nodejs": "index.js", "provided": "bootstrap"}
+HANDLERS = {
+    "python": "lambda_function.handler",
+    "nodejs": "index.handler",
+    "provided": "bootstrap",
+    "ruby": "function.handler",
+    "java": "example.Handler",
+}
+FILES = {"python": "lambda_function.py", "nodejs": "index.js", "provided": "bootstrap", "ruby": "function.rb"}
 
 ECHO = "def handler(event, context):\n    return event\n"
 
