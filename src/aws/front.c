@@ -194,7 +194,7 @@ static bool fast_is_signed(struct front_listener *listener, struct http_conn *co
 
 	if (!listener->must_sign)
 		return true;
-	int r = signature_check(front->keys, front->options.key_count, &request->head, identity,
+	int r = signature_check(front->keys->keys, front->keys->count, &request->head, identity,
 		request->body, 0, &refusal);
 	if (r == SIGNATURE_REFUSED)
 		reply_error(
@@ -283,24 +283,25 @@ static const struct http_server_ops ops = {
 
 /* --- listeners --- */
 
-int front_listen(struct front *front, int listener_fd, bool must_sign, str caller_account,
-	str caller_region, struct front_listener **ret_listener)
+int front_listen(struct front *front, const struct front_listen_options *options,
+	struct front_listener **ret_listener)
 {
 	struct front_listener *listener = mem_one(struct front_listener);
 	if (!listener)
 		return err_raise(-ENOMEM);
 
 	listener->front = front;
-	listener->must_sign = must_sign;
+	listener->must_sign = options->must_sign;
+	listener->is_inner = options->is_inner;
 	list_init(&listener->link);
-	int r = str_to_array(caller_account, listener->account, sizeof(listener->account));
+	int r = str_to_array(options->account, listener->account, sizeof(listener->account));
 	if (r == 0)
-		r = str_to_array(caller_region, listener->region, sizeof(listener->region));
+		r = str_to_array(options->region, listener->region, sizeof(listener->region));
 	if (r == 0)
 		r = http_server_new(
 			&(struct http_server_options){
 				.loop = front->options.loop,
-				.listener = listener_fd,
+				.listener = options->fd,
 				.ops = &ops,
 				.context = listener,
 				.conns_max = front->options.conns_max,
@@ -325,28 +326,22 @@ void front_unlisten(struct front_listener *listener)
 	mem_free(listener);
 }
 
+void front_listener_change(struct front_listener *listener, bool must_sign, unsigned conns_max)
+{
+	listener->must_sign = must_sign;
+	http_server_set_conns_max(listener->server, conns_max);
+}
+
 /* --- life --- */
 
-static int keys_copy(struct front *front)
+int front_set_keys(struct front *front, const struct front_key *keys, size_t count)
 {
-	size_t len = 1, at = 0;
-
-	for (size_t i = 0; i < front->options.key_count; i++)
-		len += front->options.keys[i].access_key.len + front->options.keys[i].secret.len;
-	front->keys = mem_new(front->options.key_count + 1, sizeof(*front->keys));
-	front->key_text = mem_new(1, len);
-	if (!front->keys || !front->key_text)
+	struct front_keys *set = front_keys_new(keys, count);
+	if (!set)
 		return err_raise(-ENOMEM);
-	for (size_t i = 0; i < front->options.key_count; i++) {
-		const str from[] = { front->options.keys[i].access_key,
-			front->options.keys[i].secret };
-		str *const to[] = { &front->keys[i].access_key, &front->keys[i].secret };
-		for (size_t k = 0; k < ARRAY_LEN(from); k++) {
-			memcpy(front->key_text + at, from[k].at, from[k].len);
-			*to[k] = (str){ front->key_text + at, from[k].len };
-			at += from[k].len;
-		}
-	}
+
+	front_keys_unref(front->keys);
+	front->keys = set;
 	return 0;
 }
 
@@ -354,16 +349,21 @@ static int keys_copy(struct front *front)
 static void on_drain_tick(void *context)
 {
 	struct front *front = context;
-	unsigned open = front->calls;
+	bool is_busy = front->calls > 0;
 
-	list_each(link, &front->listeners)
-		open += http_server_open_requests(
-			list_entry(link, struct front_listener, link)->server);
-	if (open) {
+	list_each(link, &front->listeners) {
+		struct front_listener *listener = list_entry(link, struct front_listener, link);
+		is_busy = is_busy ||
+			(listener->is_inner ? http_server_open_requests(listener->server) > 0
+					    : !http_server_is_quiet(listener->server));
+	}
+	if (is_busy) {
 		timer_set(front->drain_timer, DRAIN_TICK_MS);
 		return;
 	}
-	front->on_drained(front->on_drained_context);
+	void (*done)(void *context) = front->on_drained;
+	front->on_drained = NULL;
+	done(front->on_drained_context);
 }
 
 int front_new(const struct front_options *options, struct front **ret_front)
@@ -374,12 +374,11 @@ int front_new(const struct front_options *options, struct front **ret_front)
 
 	front->options = *options;
 	list_init(&front->listeners);
-	int r = keys_copy(front);
+	int r = front_set_keys(front, options->keys, options->key_count);
 	if (r == 0)
 		r = timer_new(options->loop, on_drain_tick, front, &front->drain_timer);
 	if (r < 0) {
-		mem_free(front->keys);
-		mem_free(front->key_text);
+		front_keys_unref(front->keys);
 		mem_free(front);
 		return err_pass(r);
 	}
@@ -395,8 +394,7 @@ void front_free(struct front *front)
 	list_each(link, &front->listeners)
 		front_unlisten(list_entry(link, struct front_listener, link));
 	timer_free(front->drain_timer);
-	mem_free(front->keys);
-	mem_free(front->key_text);
+	front_keys_unref(front->keys);
 	mem_free(front);
 }
 
@@ -405,7 +403,10 @@ void front_drain(struct front *front, void (*done)(void *context), void *context
 	assert(!front->on_drained);
 	front->on_drained = done;
 	front->on_drained_context = context;
-	list_each(link, &front->listeners)
-		http_server_drain(list_entry(link, struct front_listener, link)->server);
+	list_each(link, &front->listeners) {
+		struct front_listener *listener = list_entry(link, struct front_listener, link);
+		if (!listener->is_inner)
+			http_server_drain(listener->server);
+	}
 	timer_set(front->drain_timer, DRAIN_TICK_MS);
 }

@@ -4,6 +4,7 @@
  * apart, signatures are checked, and each becomes a call on a worker thread whose answer goes back over the loop.
  */
 #include "aws/call.h"
+#include "aws/keys.h"
 #include "http/server.h"
 
 struct front;
@@ -28,19 +29,12 @@ struct front_user {
 	void (*gone)(struct front_user *user);
 };
 
-/* A key pair that signatures are checked against. */
-struct front_key {
-	str access_key;
-	str secret;
-};
-
 struct front_options {
 	struct loop *loop;
 	struct platform *platform;
 	const struct call_service *const *services;
 	size_t service_count;
-	str account;	/* the default one */
-	bool must_sign; /* every request needs a valid signature by one of `keys` */
+	str account; /* the default one */
 	const struct front_key *keys;
 	size_t key_count;
 	unsigned conns_max;
@@ -63,10 +57,25 @@ void front_free(struct front *front);
 
 struct front_listener;
 
-/* Serve one more listening socket (taken). `caller_account` and `caller_region` are the defaults of unsigned requests there; copied. */
-[[nodiscard]] int front_listen(struct front *front, int listener, bool must_sign,
-	str caller_account, str caller_region, struct front_listener **ret_listener);
+struct front_listen_options {
+	int fd;		/* taken */
+	bool must_sign; /* every request needs a valid signature by one of the keys */
+	bool is_inner; /* of a sandbox: it serves until front_unlisten(), also while the front drains */
+	str account; /* with the region: of requests that name none; copied */
+	str region;
+};
+
+/* Serve one more listening socket. */
+[[nodiscard]] int front_listen(struct front *front, const struct front_listen_options *options,
+	struct front_listener **ret_listener);
 void front_unlisten(struct front_listener *listener);
 
-/* Take no new requests; `done` is called once when the last open one was answered. */
+/* From the next request on: who must sign there, how many may be connected, and with which keys. */
+void front_listener_change(struct front_listener *listener, bool must_sign, unsigned conns_max);
+[[nodiscard]] int front_set_keys(struct front *front, const struct front_key *keys, size_t count);
+
+/*
+ * Take no new requests from outside; `done` is called once when the last open one was answered, and no call is with
+ * the workers. It may then be drained again, for calls that sandboxes have made since.
+ */
 void front_drain(struct front *front, void (*done)(void *context), void *context);

@@ -237,10 +237,9 @@ static void call_answer(struct front_call *self, const struct route *route, call
 /* False when it was refused. */
 static bool call_is_signed(struct front_call *self)
 {
-	const struct front *front = self->front;
 	struct signature_refusal refusal;
 
-	int r = signature_check(front->keys, front->options.key_count, &self->head, &self->identity,
+	int r = signature_check(self->keys->keys, self->keys->count, &self->head, &self->identity,
 		self->body, self->body_fd, &refusal);
 	if (r == SIGNATURE_REFUSED)
 		answer_plain(self, refusal.status, refusal.code, refusal.message);
@@ -285,6 +284,7 @@ static void front_call_free(struct front_call *self)
 	mem_free(self->body_text);
 	arena_done(&self->arena);
 	encode_done(&self->answer);
+	front_keys_unref(self->keys);
 	mem_free(self);
 }
 
@@ -377,6 +377,7 @@ bool front_call_start(struct front_listener *listener, struct http_conn *conn,
 	self->front = front;
 	self->conn = conn;
 	self->must_sign = listener->must_sign;
+	self->keys = front_keys_ref(front->keys);
 	arena_init(&self->arena, ARENA_MAX);
 	encode_init(&self->answer);
 	int r = head_copy(self, &request->head);

@@ -9,8 +9,7 @@
 
 struct front {
 	struct front_options options;
-	struct front_key *keys; /* copies, with their text */
-	char *key_text;
+	struct front_keys *keys;
 	struct list listeners;
 	unsigned calls; /* with workers */
 	struct timer *drain_timer;
@@ -23,6 +22,7 @@ struct front_listener {
 	struct list link;
 	struct http_server *server;
 	bool must_sign;
+	bool is_inner;
 	char account[16];
 	char region[64];
 };
@@ -34,6 +34,7 @@ struct front_call {
 	struct front *front;
 	struct http_conn *conn; /* NULL: the client has gone */
 	bool must_sign;
+	struct front_keys *keys; /* those of its arrival */
 	/* the request, copied */
 	char *head_text;
 	struct http_head head;

@@ -21,7 +21,6 @@
 #include "os/clock.h"
 #include "os/fd.h"
 #include "os/loop.h"
-#include "os/socket.h"
 #include "services/iam/service.h"
 #include "services/lambda/invoke.h"
 #include "services/lambda/load.h"
@@ -41,7 +40,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SWEEP_MS = 60'000, KEYS_MAX = 32 };
+enum { SWEEP_MS = 60'000 };
 
 static const struct call_service *const services[] = {
 	&lambda_service,
@@ -72,7 +71,7 @@ static void on_unpacked(void *context, const struct unpacked_frame *frame)
 	platform_on_unpacked(frame);
 }
 
-static void on_all_drained(void *context)
+static void on_calls_ended(void *context)
 {
 	struct router *router = context;
 	int r = warden_say(router->platform.warden, FRAME_DRAINED);
@@ -80,6 +79,14 @@ static void on_all_drained(void *context)
 	if (r < 0)
 		err_log(r, "tell the warden that all is drained");
 	loop_stop(router->loop);
+}
+
+/* With the sandboxes their endpoints have gone; calls that they had made may still be with a worker. */
+static void on_all_drained(void *context)
+{
+	struct router *router = context;
+
+	front_drain(router->front, on_calls_ended, router);
 }
 
 /* The front first: its open requests are invocations that the engine still has to finish. */
@@ -114,6 +121,7 @@ static const struct warden_events warden_events = {
 	.on_exited = on_exited,
 	.on_unpacked = on_unpacked,
 	.on_drain = on_drain,
+	.on_reread = router_on_reread,
 	.on_lost = on_lost,
 };
 
@@ -125,8 +133,14 @@ static void *on_endpoint(void *context, int listener, const struct function_vers
 	struct router *router = context;
 	struct front_listener *endpoint;
 
-	int r = front_listen(
-		router->front, listener, false, version->account, version->region, &endpoint);
+	int r = front_listen(router->front,
+		&(struct front_listen_options){
+			.fd = listener,
+			.is_inner = true,
+			.account = version->account,
+			.region = version->region,
+		},
+		&endpoint);
 	if (r == 0)
 		return endpoint;
 	err_log(r, "serve the endpoint of a sandbox");
@@ -201,59 +215,28 @@ static int open_stores(struct platform *platform)
 
 static int open_engine(struct router *router)
 {
-	const struct settings *settings = &router->settings;
-
-	return err_pass(engine_new(
+	int r = engine_new(
 		&(struct engine_options){
 			.loop = router->loop,
 			.platform = &router->platform,
 			.runtimes = router->runtimes,
 			.load = lambda_load_target,
-			.environments_max = (unsigned)settings_number(settings, SET_ENVIRONMENTS),
-			.idle_ms = settings_number(settings, SET_IDLE) * 1000,
-			.queue_ms = settings_number(settings, SET_QUEUE),
-			.account_concurrency = (uint32_t)settings_number(
-				settings, SET_ACCOUNT_CONCURRENCY),
-			.is_cpu_strict = settings_is(settings, SET_CPU, S("strict")),
+			.environments_max = (unsigned)settings_number(
+				&router->settings, SET_ENVIRONMENTS),
 			.on_endpoint = on_endpoint,
 			.on_endpoint_gone = on_endpoint_gone,
 			.context = router,
 		},
-		&router->platform.engine));
-}
-
-static bool must_sign(const struct settings *settings)
-{
-	if (settings_is(settings, SET_AUTH, S("auto")))
-		return !socket_is_loopback(settings_text(settings, SET_LISTEN));
-	return settings_is(settings, SET_AUTH, S("always"));
-}
-
-/* id:secret,id:secret */
-static size_t read_keys(str text, struct front_key *keys, size_t max)
-{
-	size_t count = 0;
-	str item;
-
-	while (text.len && count < max && str_next(&text, ',', &item)) {
-		str secret = str_trim(item), id;
-		if (str_cut(&secret, ':', &id))
-			keys[count++] = (struct front_key){ id, secret };
-	}
-	return count;
+		&router->platform.engine);
+	if (r == 0)
+		router_apply_engine(router);
+	return err_pass(r);
 }
 
 static int open_front(struct router *router)
 {
 	const struct settings *settings = &router->settings;
-	struct front_key keys[KEYS_MAX];
-	struct front_listener *listener;
-	size_t key_count = read_keys(settings_text(settings, SET_ACCESS_KEYS), keys, KEYS_MAX);
 
-	if (must_sign(settings) && !key_count)
-		log_warn("no_access_keys",
-			LOG_TEXT("effect",
-				"every request will be refused: set access-keys, or auth"));
 	int r = front_new(
 		&(struct front_options){
 			.loop = router->loop,
@@ -261,9 +244,6 @@ static int open_front(struct router *router)
 			.services = services,
 			.service_count = ARRAY_LEN(services),
 			.account = router->platform.account,
-			.must_sign = must_sign(settings),
-			.keys = keys,
-			.key_count = key_count,
 			.conns_max = (unsigned)settings_number(settings, SET_CONNECTIONS),
 			.version = S(MAYFLY_VERSION),
 			.fast = lambda_invoke_fast,
@@ -272,21 +252,17 @@ static int open_front(struct router *router)
 		},
 		&router->front);
 	if (r == 0)
-		r = front_listen(router->front, ROUTER_FD_LISTEN, must_sign(settings),
-			router->platform.account, S("us-east-1"), &listener);
+		r = front_listen(router->front,
+			&(struct front_listen_options){
+				.fd = ROUTER_FD_LISTEN,
+				.must_sign = true, /* until the settings were applied */
+				.account = router->platform.account,
+				.region = S("us-east-1"),
+			},
+			&router->listener);
+	if (r == 0)
+		r = router_apply_front(router);
 	return err_pass(r);
-}
-
-static void set_up_log(const struct settings *settings)
-{
-	static const char *const levels[LOG_LEVELS] = { "debug", "info", "warn", "error" };
-	enum log_level level = LOG_INFO;
-
-	for (int i = 0; i < LOG_LEVELS; i++) {
-		if (settings_is(settings, SET_LOG_LEVEL, str_of(levels[i])))
-			level = (enum log_level)i;
-	}
-	log_setup(level, settings_is(settings, SET_LOG_FORMAT, S("json")), "router");
 }
 
 static int read_settings(struct router *router)
@@ -301,17 +277,14 @@ static int read_settings(struct router *router)
 		r = router_settings_read(fd, &router->settings, router->runtimes);
 	if (r < 0)
 		return err_pass(r);
-	set_up_log(&router->settings);
+	router_apply_log(router);
 	/* libuv reads the number of its threads from the environment, when the first is needed. */
 	snprintf(workers, sizeof(workers), "%llu",
 		(unsigned long long)settings_number(&router->settings, SET_WORKERS));
 	if (setenv("UV_THREADPOOL_SIZE", workers, 1) < 0)
 		return err_raise(-errno);
 	router->platform.account = settings_text(&router->settings, SET_ACCOUNT);
-	router->platform.account_concurrency = (uint32_t)settings_number(
-		&router->settings, SET_ACCOUNT_CONCURRENCY);
-	router->platform.is_runtimes_strict = settings_is(
-		&router->settings, SET_RUNTIMES, S("strict"));
+	router_apply_platform(router);
 	router->platform.has_test_controls = settings_is(
 		&router->settings, SET_TEST_CONTROLS, S("true"));
 	router->platform.runtimes = router->runtimes;

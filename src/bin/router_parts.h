@@ -10,6 +10,7 @@ struct router {
 	struct runtimes *runtimes;
 	struct platform platform;
 	struct front *front;
+	struct front_listener *listener; /* the public one */
 	struct loop *loop;
 	struct timer *sweep;
 	uint64_t started_ms;
@@ -17,6 +18,14 @@ struct router {
 	bool is_draining;
 	bool has_swept;
 };
+
+/* router_reread.c: the parts as the settings say, at the start and whenever these change. */
+void router_apply_log(const struct router *router);
+void router_apply_platform(struct router *router);
+void router_apply_engine(struct router *router);
+[[nodiscard]] int router_apply_front(struct router *router);
+/* See warden_events.on_reread. */
+void router_on_reread(void *context, int file);
 
 /* The paths below /_mayfly/ and the test controls: see front_options.extra. */
 bool router_extra(void *context, struct http_conn *conn, struct http_request *request);

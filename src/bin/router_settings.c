@@ -68,6 +68,8 @@ static int reader_line(struct reader *reader, str line)
 		reader->has_pack = true;
 		return err_pass(r);
 	}
+	if (str_eq(name, S("pinned")))
+		return settings_pin(reader->settings, line) ? 0 : err_raise(-EPROTO);
 	if (reader->has_pack)
 		return err_pass(pack_line(&reader->pack, name, line));
 	int r = settings_set(reader->settings, name, line, "serve", &reader->error);

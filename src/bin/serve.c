@@ -79,6 +79,19 @@ static int program_folder(char *to, size_t size)
 	return err_pass(str_to_array(str_of(path), to, size));
 }
 
+/* Absolute, for who reads it again; links are followed then, not now. */
+static int config_path(str path, char *to, size_t size)
+{
+	char folder[PATH_MAX], whole[2 * PATH_MAX];
+
+	if (!path.len || path.at[0] == '/')
+		return err_pass(str_to_array(path, to, size));
+	if (!getcwd(folder, sizeof(folder)))
+		return err_raise(-errno);
+	snprintf(whole, sizeof(whole), "%s/" STR_FMT, folder, STR_ARG(path));
+	return err_pass(str_to_array(str_of(whole), to, size));
+}
+
 static int boot_fill(
 	struct warden_boot *boot, const struct settings *settings, const struct packs *packs)
 {
@@ -91,6 +104,9 @@ static int boot_fill(
 	if (r == 0)
 		r = str_to_array(
 			settings_text(settings, SET_DATA), boot->data_dir, sizeof(boot->data_dir));
+	if (r < 0)
+		return err_pass(r);
+	r = config_path(settings_text(settings, SET_CONFIG), boot->config, sizeof(boot->config));
 	if (r < 0)
 		return err_pass(r);
 	boot->router_uid = (uint32_t)settings_number(settings, SET_ROUTER_UID);
@@ -178,6 +194,7 @@ static int serve_start(const struct settings *settings, struct buf *error)
 	while (str_cut(&rest, '\n', &line))
 		log_warn("runtime_left_out", LOG_STR("why", line));
 	settings_put(settings, &lines);
+	settings_put_pinned(settings, &lines);
 	packs_put(&packs, &lines);
 	if (lines.err)
 		return err_raise(lines.err);

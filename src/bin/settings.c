@@ -17,13 +17,14 @@ struct row {
 	enum setting_kind kind;
 	const char *value;
 	uint64_t min, max;
+	enum setting_when when;
 	const char *unit;
 	const char *prose;
 };
 
 static const struct row rows[SETTINGS_COUNT] = {
-#define X(id, name_, kind_, default_, min_, max_, unit_, prose_) \
-	[SET_##id] = { name_, kind_, default_, min_, max_, unit_, prose_ },
+#define X(id, name_, kind_, default_, min_, max_, when_, unit_, prose_) \
+	[SET_##id] = { name_, kind_, default_, min_, max_, when_, unit_, prose_ },
 	SETTINGS(X)
 #undef X
 };
@@ -60,7 +61,6 @@ int settings_init(struct settings *settings)
 	*settings = (struct settings){};
 	for (int i = 0; i < SETTINGS_COUNT; i++) {
 		settings->values[i] = str_dup(str_of(rows[i].value));
-		settings->sources[i] = "default";
 		if (!settings->values[i]) {
 			settings_done(settings);
 			return err_raise(-ENOMEM);
@@ -156,7 +156,7 @@ int settings_set(
 		return err_raise(-ENOMEM);
 	mem_free(settings->values[i]);
 	settings->values[i] = copy;
-	settings->sources[i] = source;
+	settings->is_pinned[i] = strcmp(source, "flag") == 0 || strcmp(source, "environment") == 0;
 	return SETTINGS_DONE;
 }
 
@@ -198,25 +198,38 @@ static int file_line(void *context, const char *section, const char *name, const
 	return reader->result == 0;
 }
 
-int settings_from_file(struct settings *settings, const char *path, struct buf *error)
+int settings_from_stream(struct settings *settings, FILE *file, const char *path, struct buf *error)
 {
 	struct file_reader reader = { .settings = settings, .error = error };
 
-	int line = ini_parse(path, file_line, &reader);
+	int line = ini_parse_file(file, file_line, &reader);
 	if (line == 0)
 		return 0;
 	if (reader.result < 0)
 		return err_pass(reader.result);
 	if (line < 0)
-		buf_putf(error, "cannot read the configuration file: %s", strerror(errno));
-	else if (reader.result == 0)
+		return err_raise(-ENOMEM);
+	if (reader.result == 0)
 		buf_put(error, S("not a line of name = value"));
 	buf_put(error, S(" ("));
 	buf_put(error, str_of(path));
-	if (line > 0)
-		buf_putf(error, " line %d", line);
-	buf_put_char(error, ')');
+	buf_putf(error, " line %d)", line);
 	return SETTINGS_BAD;
+}
+
+int settings_from_file(struct settings *settings, const char *path, struct buf *error)
+{
+	FILE *file = fopen(path, "re");
+
+	if (!file) {
+		buf_putf(error, "cannot read the configuration file: %s (", strerror(errno));
+		buf_put(error, str_of(path));
+		buf_put_char(error, ')');
+		return SETTINGS_BAD;
+	}
+	int r = settings_from_stream(settings, file, path, error);
+	(void)fclose(file);
+	return r < 0 ? err_pass(r) : r;
 }
 
 /* One flag at argv[*at]: *at moves past what it used. */
@@ -295,6 +308,39 @@ void settings_put(const struct settings *settings, struct buf *out)
 	}
 }
 
+void settings_put_pinned(const struct settings *settings, struct buf *out)
+{
+	for (int i = 0; i < SETTINGS_COUNT; i++) {
+		if (settings->is_pinned[i])
+			buf_putf(out, "pinned=%s\n", rows[i].name);
+	}
+}
+
+bool settings_pin(struct settings *settings, str name)
+{
+	int i = row_find(name);
+
+	if (i >= 0)
+		settings->is_pinned[i] = true;
+	return i >= 0;
+}
+
+void settings_take_live(struct settings *settings, struct settings *fresh,
+	settings_changed_fn *changed, void *context)
+{
+	for (int i = 0; i < SETTINGS_COUNT; i++) {
+		if (settings->is_pinned[i] || strcmp(settings->values[i], fresh->values[i]) == 0)
+			continue;
+		bool is_live = rows[i].when == SETTING_LIVE;
+		if (is_live) {
+			char *value = fresh->values[i];
+			fresh->values[i] = settings->values[i];
+			settings->values[i] = value;
+		}
+		changed(context, str_of(rows[i].name), is_live);
+	}
+}
+
 void settings_help(FILE *out)
 {
 	for (int i = 0; i < SETTINGS_COUNT; i++) {
@@ -308,6 +354,10 @@ void settings_help(FILE *out)
 		if (row->kind == SETTING_NUMBER)
 			fprintf(out, "; %llu to %llu", (unsigned long long)row->min,
 				(unsigned long long)row->max);
-		fprintf(out, row->value[0] ? ")\n" : "\n");
+		fprintf(out, row->value[0] ? ")" : "");
+		fprintf(out, row->when == SETTING_LIVE ? "; live\n" : "\n");
 	}
+	fprintf(out,
+		"\nSIGHUP reads the file again; rows that say live change at once, the others at the next "
+		"start.\n");
 }

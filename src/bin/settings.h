@@ -2,7 +2,7 @@
 /*
  * Every setting of mayfly is one row here: its name, default, bounds, unit and what it is for. Each can be set in the
  * file (name = value), in the environment (MAYFLY_NAME) and by flag (--name value); flags win over the
- * environment, which wins over the file.
+ * environment, which wins over the file. SIGHUP reads the file again.
  */
 #include "base/buf.h"
 #include "base/str.h"
@@ -10,51 +10,57 @@
 #include <stdio.h>
 
 enum setting_kind { SETTING_TEXT, SETTING_NUMBER, SETTING_SWITCH, SETTING_CHOICE };
+enum setting_when { SETTING_AT_START, SETTING_LIVE };
 
-/* X(ID, "name", kind, "default", min, max, "unit", "what it is for") — choices stand in `unit`, separated by | */
+/*
+ * X(ID, "name", kind, "default", min, max, when, "unit", "what it is for") — choices stand in `unit`, separated by |.
+ * When: SETTING_LIVE rows are read again from the file at SIGHUP, SETTING_AT_START rows need a restart.
+ */
 #define SETTINGS(X)                                                                                \
-	X(LISTEN, "listen", SETTING_TEXT, "127.0.0.1:4566", 0, 0, "address:port",                  \
-		"where the AWS endpoint is served")                                                \
-	X(DATA, "data", SETTING_TEXT, "/var/lib/mayfly", 0, 0, "directory",                        \
+	X(LISTEN, "listen", SETTING_TEXT, "127.0.0.1:4566", 0, 0, SETTING_AT_START,                \
+		"address:port", "where the AWS endpoint is served")                                \
+	X(DATA, "data", SETTING_TEXT, "/var/lib/mayfly", 0, 0, SETTING_AT_START, "directory",      \
 		"where everything is kept")                                                        \
-	X(CONFIG, "config", SETTING_TEXT, "", 0, 0, "file", "settings as lines of name = value")   \
-	X(ACCOUNT, "account", SETTING_TEXT, "000000000000", 0, 0, "12 digits",                     \
+	X(CONFIG, "config", SETTING_TEXT, "", 0, 0, SETTING_AT_START, "file",                      \
+		"settings as lines of name = value")                                               \
+	X(ACCOUNT, "account", SETTING_TEXT, "000000000000", 0, 0, SETTING_AT_START, "12 digits",   \
 		"the account of callers whose access key does not name one")                       \
-	X(AUTH, "auth", SETTING_CHOICE, "auto", 0, 0, "auto|always|never",                         \
+	X(AUTH, "auth", SETTING_CHOICE, "auto", 0, 0, SETTING_LIVE, "auto|always|never",           \
 		"must requests be signed: auto asks for it on any address but loopback")           \
-	X(ACCESS_KEYS, "access-keys", SETTING_TEXT, "", 0, 0, "id:secret,…",                       \
+	X(ACCESS_KEYS, "access-keys", SETTING_TEXT, "", 0, 0, SETTING_LIVE, "id:secret,…",         \
 		"the credentials that signatures are checked against")                             \
-	X(RUNTIMES, "runtimes", SETTING_CHOICE, "nearest", 0, 0, "nearest|strict",                 \
+	X(RUNTIMES, "runtimes", SETTING_CHOICE, "nearest", 0, 0, SETTING_LIVE, "nearest|strict",   \
 		"may the nearest installed version stand in for the one that a function asks for") \
-	X(RUNTIMES_DIR, "runtimes-dir", SETTING_TEXT, "", 0, 0, "directory",                       \
+	X(RUNTIMES_DIR, "runtimes-dir", SETTING_TEXT, "", 0, 0, SETTING_AT_START, "directory",     \
 		"the runtime packs; empty: beside the program")                                    \
 	X(ACCOUNT_CONCURRENCY, "account-concurrency", SETTING_NUMBER, "1000", 1, 1'000'000,        \
-		"invocations", "how many invocations may run at a time")                           \
-	X(ENVIRONMENTS, "environments", SETTING_NUMBER, "1000", 1, 4096, "environments",           \
-		"how many execution environments may live at a time on this node")                 \
-	X(IDLE, "idle", SETTING_NUMBER, "600", 1, 86'400, "seconds",                               \
+		SETTING_LIVE, "invocations", "how many invocations may run at a time")             \
+	X(ENVIRONMENTS, "environments", SETTING_NUMBER, "1000", 1, 4096, SETTING_AT_START,         \
+		"environments", "how many execution environments may live at a time on this node") \
+	X(IDLE, "idle", SETTING_NUMBER, "600", 1, 86'400, SETTING_LIVE, "seconds",                 \
 		"an execution environment without work is stopped after it")                       \
-	X(QUEUE, "queue", SETTING_NUMBER, "10000", 1, 900'000, "milliseconds",                     \
+	X(QUEUE, "queue", SETTING_NUMBER, "10000", 1, 900'000, SETTING_LIVE, "milliseconds",       \
 		"how long an invocation waits for room on a full node before it is throttled")     \
-	X(DRAIN, "drain", SETTING_NUMBER, "30", 0, 3600, "seconds",                                \
+	X(DRAIN, "drain", SETTING_NUMBER, "30", 0, 3600, SETTING_AT_START, "seconds",              \
 		"how long SIGTERM waits for what is in flight")                                    \
-	X(CPU, "cpu", SETTING_CHOICE, "weight", 0, 0, "weight|strict",                             \
+	X(CPU, "cpu", SETTING_CHOICE, "weight", 0, 0, SETTING_LIVE, "weight|strict",               \
 		"a function's share of CPU by its memory: as a weight, or as a hard ceiling")      \
-	X(CONNECTIONS, "connections", SETTING_NUMBER, "4096", 16, 60'000, "connections",           \
-		"client connections at a time")                                                    \
-	X(WORKERS, "workers", SETTING_NUMBER, "4", 1, 64, "threads",                               \
+	X(CONNECTIONS, "connections", SETTING_NUMBER, "4096", 16, 60'000, SETTING_LIVE,            \
+		"connections", "client connections at a time")                                     \
+	X(WORKERS, "workers", SETTING_NUMBER, "4", 1, 64, SETTING_AT_START, "threads",             \
 		"threads for API calls and storage")                                               \
-	X(LOG_LEVEL, "log-level", SETTING_CHOICE, "info", 0, 0, "debug|info|warn|error",           \
-		"what the daemon writes to standard error")                                        \
-	X(LOG_FORMAT, "log-format", SETTING_CHOICE, "text", 0, 0, "text|json",                     \
+	X(LOG_LEVEL, "log-level", SETTING_CHOICE, "info", 0, 0, SETTING_LIVE,                      \
+		"debug|info|warn|error", "what the daemon writes to standard error")               \
+	X(LOG_FORMAT, "log-format", SETTING_CHOICE, "text", 0, 0, SETTING_LIVE, "text|json",       \
 		"as key=value or as JSON")                                                         \
-	X(ROUTER_UID, "router-uid", SETTING_NUMBER, "64100", 1, 4'000'000'000, "uid",              \
-		"the user that reads the network")                                                 \
-	X(UNPACK_UID, "unpack-uid", SETTING_NUMBER, "64101", 1, 4'000'000'000, "uid",              \
-		"the user that unpacks archives")                                                  \
-	X(SANDBOX_UID, "sandbox-uid", SETTING_NUMBER, "1879048192", 1, 4'000'000'000, "uid",       \
+	X(ROUTER_UID, "router-uid", SETTING_NUMBER, "64100", 1, 4'000'000'000, SETTING_AT_START,   \
+		"uid", "the user that reads the network")                                          \
+	X(UNPACK_UID, "unpack-uid", SETTING_NUMBER, "64101", 1, 4'000'000'000, SETTING_AT_START,   \
+		"uid", "the user that unpacks archives")                                           \
+	X(SANDBOX_UID, "sandbox-uid", SETTING_NUMBER, "1879048192", 1, 4'000'000'000,              \
+		SETTING_AT_START, "uid",                                                           \
 		"the first of the users that functions run as, one a sandbox")                     \
-	X(TEST_CONTROLS, "test-controls", SETTING_SWITCH, "false", 0, 0, "",                       \
+	X(TEST_CONTROLS, "test-controls", SETTING_SWITCH, "false", 0, 0, SETTING_AT_START, "",     \
 		"serve the requests that wipe everything, for test suites")
 
 enum setting {
@@ -66,7 +72,7 @@ enum setting {
 
 struct settings {
 	char *values[SETTINGS_COUNT];
-	const char *sources[SETTINGS_COUNT]; /* "default", "file", "environment", "flag" */
+	bool is_pinned[SETTINGS_COUNT]; /* by a flag or a variable: no file changes it */
 };
 
 /* All defaults. 0 or -ENOMEM. */
@@ -77,7 +83,7 @@ enum settings_answer { SETTINGS_DONE = 0, SETTINGS_BAD };
 
 /*
  * Set one by its name (dashes and underscores alike). SETTINGS_BAD: `error` says what is wrong and what
- * would be right; or a fault.
+ * would be right; or a fault. A row that the source "flag" or "environment" sets is pinned.
  */
 [[nodiscard]] int settings_set(
 	struct settings *settings, str name, str value, const char *source, struct buf *error);
@@ -86,6 +92,9 @@ enum settings_answer { SETTINGS_DONE = 0, SETTINGS_BAD };
 /* Every line of a file. */
 [[nodiscard]] int settings_from_file(
 	struct settings *settings, const char *path, struct buf *error);
+/* The same of a file that somebody has opened; `path` is for the error. */
+[[nodiscard]] int settings_from_stream(
+	struct settings *settings, FILE *file, const char *path, struct buf *error);
 /*
  * Take the flags out of the command line: --name value, --name=value, --switch. *argc and argv keep what is no
  * flag (and everything after --).
@@ -98,8 +107,21 @@ str settings_text(const struct settings *settings, enum setting setting);
 uint64_t settings_number(const struct settings *settings, enum setting setting);
 bool settings_is(const struct settings *settings, enum setting setting, str value);
 
-/* As lines of name=value, and back. */
+/* As lines of name=value. */
 void settings_put(const struct settings *settings, struct buf *out);
+/* The names of the pinned ones, as lines of pinned=name. */
+void settings_put_pinned(const struct settings *settings, struct buf *out);
+/* Pin one by its name, for a reader of these lines; false when there is none of the name. */
+bool settings_pin(struct settings *settings, str name);
+
+/* A row whose value in the file is another than before. */
+typedef void settings_changed_fn(void *context, str name, bool is_applied);
+/*
+ * Take over from `fresh` (the defaults, and then what the file says now) the SETTING_LIVE rows that are not pinned;
+ * `changed` hears of each row that differs, also of those that need a restart and stay as they are.
+ */
+void settings_take_live(struct settings *settings, struct settings *fresh,
+	settings_changed_fn *changed, void *context);
 /* The rows as help text. */
 void settings_help(FILE *out);
 /* Is this the name of a setting? For readers of what settings_put() wrote. */

@@ -3,6 +3,7 @@
 #include "base/test.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static struct settings settings;
@@ -110,7 +111,63 @@ static void a_file_is_read_and_its_errors_name_the_line(void)
 	end();
 }
 
+static char heard[256];
+
+static void hear(void *context, str name, bool is_applied)
+{
+	size_t len = strlen(heard);
+
+	(void)context;
+	snprintf(heard + len, sizeof(heard) - len, "%s" STR_FMT ";", is_applied ? "+" : "-",
+		STR_ARG(name));
+}
+
+static void a_file_that_is_read_again_changes_what_is_live_and_not_pinned_and_tells_the_rest(void)
+{
+	static char text[] = "idle = 9\nlog-level = warn\nworkers = 7\nqueue = 5000\n";
+	struct settings fresh;
+
+	begin();
+	heard[0] = '\0';
+	CHECK(settings_set(&settings, S("log-level"), S("debug"), "flag", &error) == 0);
+	CHECK(settings_set(&settings, S("queue"), S("7000"), "file", &error) == 0);
+	CHECK(settings_set(&settings, S("connections"), S("99"), "file", &error) == 0);
+	CHECK(settings_init(&fresh) == 0);
+	FILE *file = fmemopen(text, strlen(text), "r");
+	CHECK(settings_from_stream(&fresh, file, "x.ini", &error) == 0);
+	fclose(file);
+	settings_take_live(&settings, &fresh, hear, NULL);
+	CHECK(settings_number(&settings, SET_IDLE) == 9);
+	CHECK(settings_is(&settings, SET_LOG_LEVEL, S("debug")));
+	CHECK(settings_number(&settings, SET_WORKERS) == 4);
+	CHECK(settings_number(&settings, SET_QUEUE) == 5000);
+	CHECK(settings_number(&settings, SET_CONNECTIONS) ==
+		4096); /* no line any more: the default */
+	CHECK_STR(str_of(heard), S("+idle;+queue;+connections;-workers;"));
+	settings_done(&fresh);
+	end();
+}
+
+static void what_is_pinned_is_written_as_lines_and_read_back(void)
+{
+	struct buf lines;
+
+	begin();
+	buf_init(&lines, 4096);
+	CHECK(settings_set(&settings, S("idle"), S("3"), "environment", &error) == 0);
+	CHECK(settings_set(&settings, S("queue"), S("30"), "file", &error) == 0);
+	settings_put_pinned(&settings, &lines);
+	CHECK_STR(buf_str(&lines), S("pinned=idle\n"));
+	CHECK(settings_pin(&settings, S("queue")));
+	CHECK(!settings_pin(&settings, S("no-such")));
+	CHECK(settings.is_pinned[SET_QUEUE]);
+	buf_done(&lines);
+	end();
+}
+
 TESTS(TEST(every_default_is_accepted_by_its_own_row),
 	TEST(a_flag_wins_over_the_environment_and_leaves_the_other_words),
 	TEST(a_wrong_value_is_refused_with_what_would_be_right),
-	TEST(a_file_is_read_and_its_errors_name_the_line))
+	TEST(a_file_is_read_and_its_errors_name_the_line),
+	TEST(a_file_that_is_read_again_changes_what_is_live_and_not_pinned_and_tells_the_rest),
+	TEST(what_is_pinned_is_written_as_lines_and_read_back))

@@ -43,6 +43,15 @@ int engine_new(const struct engine_options *options, struct engine **ret_engine)
 	return 0;
 }
 
+void engine_tune(struct engine *engine, const struct engine_tuning *tuning)
+{
+	engine->options.idle_ms = tuning->idle_ms;
+	engine->options.queue_ms = tuning->queue_ms;
+	engine->options.account_concurrency = tuning->account_concurrency;
+	engine->options.is_cpu_strict = tuning->is_cpu_strict;
+	environments_on_tuned(engine);
+}
+
 void engine_free(struct engine *engine)
 {
 	if (!engine)

@@ -38,6 +38,14 @@ struct engine_options {
  * it.
  */
 [[nodiscard]] int engine_new(const struct engine_options *options, struct engine **ret_engine);
+/* Settings that may change while it runs; they count from the next decision on. */
+struct engine_tuning {
+	uint64_t idle_ms;
+	uint64_t queue_ms;
+	uint32_t account_concurrency;
+	bool is_cpu_strict;
+};
+void engine_tune(struct engine *engine, const struct engine_tuning *tuning);
 /* All environments must be gone (engine_drain). */
 void engine_free(struct engine *engine);
 

@@ -79,6 +79,13 @@ static uint64_t state_ms_max(const struct environment *env, enum environment_sta
 	return 0;
 }
 
+void environments_on_tuned(struct engine *engine)
+{
+	list_each(link, &engine->idle)
+		timer_set(list_entry(link, struct environment, in_idle)->deadline,
+			engine->options.idle_ms);
+}
+
 /* One more or one less in this state. */
 static void count_state(struct environment *env, enum environment_state state, unsigned by)
 {

@@ -67,6 +67,9 @@ struct environment {
 	char init_error_type[64];
 };
 
+/* Settings have changed: those that are idle now are idle for the new time from now. */
+void environments_on_tuned(struct engine *engine);
+
 /* A new one becomes its pool's, BOOTING. */
 void environment_join(struct environment *env);
 /* The only writer of env->state after that: lists, counters and the state's deadline follow it. */

@@ -1,7 +1,7 @@
 #pragma once
 /*
  * What a node is made of, as API handlers see it: stores, the engine, the settings that services
- * need. Made once by the router; constant afterwards.
+ * need. Made once by the router; constant afterwards, but for the atomic ones, which SIGHUP may change.
  *
  * Functions here that say "worker" block and are for worker threads; none of them may be called on
  * the loop thread.
@@ -37,8 +37,8 @@ struct platform {
 	struct warden_client *warden;
 	const struct runtimes *runtimes;
 	str account; /* the default account */
-	uint32_t account_concurrency;
-	bool is_runtimes_strict;
+	_Atomic uint32_t account_concurrency;
+	_Atomic bool is_runtimes_strict;
 	bool has_test_controls;
 };
 

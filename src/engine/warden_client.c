@@ -53,7 +53,8 @@ static const struct {
 	[FRAME_UNPACKED] = { sizeof(struct unpacked_frame), 0 },
 	[FRAME_SPAWNED] = { sizeof(struct spawned_frame), 3 },
 	[FRAME_EXITED] = { sizeof(struct exited_frame), 0 },
-	[FRAME_DRAIN] = { sizeof(struct drain_frame), 0 },
+	[FRAME_DRAIN] = { sizeof(struct ready_frame), 0 },
+	[FRAME_REREAD] = { sizeof(struct ready_frame), 1 },
 };
 
 static void queued_free(struct queued *queued)
@@ -78,6 +79,9 @@ static void client_dispatch(struct warden_client *client, const union frame *fra
 		break;
 	case FRAME_DRAIN:
 		client->events->on_drain(client->context);
+		break;
+	case FRAME_REREAD:
+		client->events->on_reread(client->context, fds[0]);
 		break;
 	}
 }

@@ -18,6 +18,8 @@ struct warden_events {
 	void (*on_exited)(void *context, const struct exited_frame *frame);
 	void (*on_unpacked)(void *context, const struct unpacked_frame *frame);
 	void (*on_drain)(void *context);
+	/* Read the settings file again; the descriptor is the receiver's to close. */
+	void (*on_reread)(void *context, int file);
 	/* The warden is gone: there is nothing to do but exit. */
 	void (*on_lost)(void *context);
 };

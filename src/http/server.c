@@ -32,6 +32,8 @@ enum {
 	SERVER_SPARE_EXCHANGES = 64,
 	SERVER_SWEEP_MS_MAX = 1000,
 	SERVER_SWEEP_MS_MIN = 5,
+	SERVER_DRAIN_IDLE_MS = 250,
+	SERVER_DRAIN_REQUEST_MS = 5000,
 };
 
 int server_take_input(struct http_server *server, struct buf *in)
@@ -151,7 +153,7 @@ static void server_on_acceptable(void *context, unsigned events)
 void server_on_conn_freed(struct http_server *server)
 {
 	assert(server->conns > 0);
-	if (server->conns-- == server->options.conns_max && server->watch)
+	if (server->conns-- >= server->options.conns_max && server->watch)
 		server_watch_listener(server);
 }
 
@@ -280,15 +282,37 @@ void http_server_free(struct http_server *server)
 	mem_free(server);
 }
 
+/* No longer than this from now on. */
+static void server_bound(struct http_server *server, enum conn_time kind, uint64_t most_ms)
+{
+	uint64_t *max = &server->time_max[kind];
+
+	*max = *max ? MIN(*max, most_ms) : most_ms;
+}
+
 void http_server_drain(struct http_server *server)
 {
 	server->is_draining = true;
 	server_watch_listener(server);
-	list_each(link, &server->lists[TIME_IDLE]) {
-		struct http_conn *conn = list_entry(link, struct http_conn, link);
-		if (conn->in.len == conn->start) /* else its next request is there already */
-			conn_die(conn);
-	}
+	server_bound(server, TIME_IDLE, SERVER_DRAIN_IDLE_MS);
+	server_bound(server, TIME_REQUEST, SERVER_DRAIN_REQUEST_MS);
+	server->sweep_ms = MIN(server->sweep_ms, SERVER_DRAIN_IDLE_MS / 2);
+	server->is_sweep_armed = true;
+	timer_set(server->sweep, server->sweep_ms);
+}
+
+/* Those who linger have had their answer. */
+bool http_server_is_quiet(const struct http_server *server)
+{
+	return list_empty(&server->lists[TIME_IDLE]) && list_empty(&server->lists[TIME_REQUEST]) &&
+		list_empty(&server->lists[TIME_OPEN]) && list_empty(&server->lists[TIME_SEND]);
+}
+
+void http_server_set_conns_max(struct http_server *server, unsigned conns_max)
+{
+	assert(conns_max > 0);
+	server->options.conns_max = conns_max;
+	server_watch_listener(server);
 }
 
 unsigned http_server_conns(const struct http_server *server)

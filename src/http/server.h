@@ -84,10 +84,15 @@ struct http_server_options {
  */
 void http_server_free(struct http_server *server);
 /*
- * Stop accepting; idle connections close; open requests may still be answered (with Connection:
- * close).
+ * Stop accepting; requests that are open, or come on open connections, are answered with Connection:
+ * close. Idle connections close after a moment: a client that is busy with one sends its next request
+ * in it and does not run into a connection that closes under it.
  */
 void http_server_drain(struct http_server *server);
+/* Is nobody here any more who may expect an answer? What drains gets there by itself. */
+bool http_server_is_quiet(const struct http_server *server);
+/* Another bound of connections; those above it stay. */
+void http_server_set_conns_max(struct http_server *server, unsigned conns_max);
 /* Open connections, and requests among them waiting for a reply. */
 unsigned http_server_conns(const struct http_server *server);
 unsigned http_server_open_requests(const struct http_server *server);

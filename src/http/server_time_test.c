@@ -156,16 +156,22 @@ static unsigned drain(struct rig *rig)
 static void drain_the_server(struct rig *rig)
 {
 	int idle = rig_connect(rig), open = rig_connect(rig), half = rig_connect(rig);
+	int busy = rig_connect(rig);
 	struct rig_reply reply;
 
 	rig_send(idle, S(GET("/a")));
 	rig_expect(idle, 200, S("/a"));
+	rig_send(busy, S(GET("/a")));
+	rig_expect(busy, 200, S("/a"));
 	rig_send(open, S(GET("/wait")));
 	rig_wait(rig, rig_open, 1);
 	rig_send(half, S("GET /g"));
-	rig_wait(rig, rig_conns, 3);
+	rig_wait(rig, rig_conns, 4);
 	rig_expect_silence(half);
 	(void)rig_ask(rig, drain);
+	rig_send(busy, S(GET("/b"))); /* it could not know */
+	rig_expect(busy, 200, S("/b"));
+	rig_expect_end(busy);
 	rig_expect_end(idle);
 	int late = rig_connect(rig); /* the backlog's */
 	rig_send(late, S(GET("/late")));

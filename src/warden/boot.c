@@ -62,6 +62,8 @@ const char *boot_check(const struct warden_boot *boot)
 		return "the address is not terminated";
 	if (!boot_is_path(boot->data_dir) || !boot_is_path(boot->libexec_dir))
 		return "a directory is not an absolute path";
+	if (boot->config[0] && !boot_is_path(boot->config))
+		return "the settings file is not an absolute path";
 	if (boot->sandboxes_max < 1 || boot->sandboxes_max > SANDBOX_SLOTS_MAX)
 		return "sandboxes_max is out of bounds";
 	if (boot->log_level > 3 || boot->log_json > 1)

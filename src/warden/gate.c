@@ -41,6 +41,7 @@ static const struct gate_row gate[FRAME_OPS] = {
 	[FRAME_KILL] = { sizeof(struct sandbox_frame), 0, LATER, sandbox_ask },
 	[FRAME_FREEZE] = { sizeof(struct sandbox_frame), 0, LATER, sandbox_ask },
 	[FRAME_THAW] = { sizeof(struct sandbox_frame), 0, LATER, sandbox_ask },
+	[FRAME_REREAD_DONE] = { sizeof(struct reread_done_frame), 0, LATER, router_on_reread_done },
 	[FRAME_DRAINED] = { sizeof(struct ready_frame), 0, ROUTER_DRAINING, router_on_drained },
 };
 
@@ -61,41 +62,6 @@ static const char *gate_answer(
 	return row->run(w, frame, fds);
 }
 
-static void gate_pop(struct outbox *outbox)
-{
-	struct outbox_event *event = &outbox->events[outbox->first];
-
-	assert(outbox->count > 0);
-	for (size_t i = 0; i < event->fd_count; i++)
-		fd_close(&event->fds[i]);
-	outbox->first = (outbox->first + 1) % OUTBOX_MAX;
-	outbox->count--;
-}
-
-void gate_clear(struct outbox *outbox)
-{
-	while (outbox->count)
-		gate_pop(outbox);
-}
-
-/* Send what waits, as far as the socket takes it. */
-static void gate_flush(struct warden *w)
-{
-	struct outbox *outbox = &w->outbox;
-
-	while (outbox->count) {
-		struct outbox_event *event = &outbox->events[outbox->first];
-		int r = fd_send(w->router.socket.fd, &event->frame, event->size, event->fds,
-			event->fd_count);
-		if (r == -EAGAIN)
-			return;
-		if (r < 0) /* it is dying: its pidfd will say so */
-			gate_clear(outbox);
-		else
-			gate_pop(outbox);
-	}
-}
-
 static void gate_watch(struct warden *w, uint32_t events)
 {
 	int r = source_watch(w->epoll, &w->router.socket, events);
@@ -103,24 +69,24 @@ static void gate_watch(struct warden *w, uint32_t events)
 		err_log(r, "watching the router");
 }
 
+/* What waits is lost with a router that is dying: its pidfd will say so. */
+static void gate_send(struct warden *w)
+{
+	if (w->router.socket.fd < 0)
+		outbox_clear(&w->outbox);
+	else
+		(void)!outbox_send(&w->outbox, w->router.socket.fd);
+}
+
 void gate_tell(struct warden *w, const void *frame, size_t size, const int *fds, size_t fd_count)
 {
-	struct outbox *outbox = &w->outbox;
-	struct outbox_event *event = &outbox->events[(outbox->first + outbox->count) % OUTBOX_MAX];
+	static_assert(sizeof(union frame) <= OUTBOX_BYTES_MAX);
 
-	assert(size <= sizeof(event->frame) && fd_count <= OUTBOX_FDS);
-	assert(outbox->count < OUTBOX_MAX);
-	memcpy(&event->frame, frame, size);
-	event->size = size;
-	event->fd_count = fd_count;
-	for (size_t i = 0; i < fd_count; i++)
-		event->fds[i] = fds[i];
-	outbox->count++;
-	if (w->router.socket.fd < 0)
-		gate_clear(outbox);
-	else if (outbox->count == 1)
-		gate_flush(w);
-	if (outbox->count == 1) /* the socket has just become full: only wait for room */
+	outbox_put(&w->outbox, frame, size, fds, fd_count);
+	if (w->outbox.count > 1) /* waiting for room already */
+		return;
+	gate_send(w);
+	if (w->outbox.count)
 		gate_watch(w, EPOLLOUT);
 }
 
@@ -132,7 +98,7 @@ void gate_ready(void *context, struct source *socket)
 	size_t size, fd_count;
 
 	if (w->outbox.count) {
-		gate_flush(w);
+		gate_send(w);
 		if (!w->outbox.count)
 			gate_watch(w, EPOLLIN);
 		return;

@@ -8,23 +8,13 @@ struct warden;
 struct source;
 
 /* Unpackings at a time and waiting, see code.h. */
-enum { JOBS_MAX = 128, OUTBOX_MAX = 2 * SANDBOX_SLOTS_MAX + JOBS_MAX + 1, OUTBOX_FDS = 3 };
-
-struct outbox_event {
-	union frame frame;
-	size_t size;
-	int fds[OUTBOX_FDS];
-	size_t fd_count;
-};
+enum { JOBS_MAX = 128 };
 
 /*
- * Events that the router's socket could not take yet: a ring. While there are any, no request is
- * read: so there can never be more than two for each sandbox and one for each unpacking.
+ * How many events can wait for the router's socket to take them: while there are any, no request is
+ * read, so never more than two for each sandbox, one for each unpacking, and those that begin with us.
  */
-struct outbox {
-	struct outbox_event events[OUTBOX_MAX];
-	size_t first, count;
-};
+enum { OUTBOX_MAX = 2 * SANDBOX_SLOTS_MAX + JOBS_MAX + 2 };
 
 /* Of the router's socket: read one request and obey it, or condemn the router for it. */
 void gate_ready(void *context, struct source *socket);
@@ -34,6 +24,3 @@ void gate_ready(void *context, struct source *socket);
  * the descriptors become ours. Without a router both are dropped.
  */
 void gate_tell(struct warden *w, const void *frame, size_t size, const int *fds, size_t fd_count);
-
-/* Drop what waits to be told. */
-void gate_clear(struct outbox *outbox);

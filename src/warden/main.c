@@ -24,11 +24,12 @@
 
 enum { BACKLOG = 4096, FILES_WANTED = 65'536, END_MS_MAX = 5000 };
 
-static struct warden warden;
+static struct outbox_message messages[OUTBOX_MAX];
+static struct warden warden = { .outbox = { .ring = messages, .size = OUTBOX_MAX } };
 
 void warden_forget_router(struct warden *w)
 {
-	gate_clear(&w->outbox);
+	outbox_clear(&w->outbox);
 	sandboxes_forget_router(w);
 	code_forget_router(w);
 }
@@ -41,6 +42,10 @@ static void on_signal(void *context, struct source *signals)
 	if (read(signals->fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return;
 	log_info("signal", LOG_U64("signal", info.ssi_signo));
+	if (info.ssi_signo == SIGHUP && info.ssi_code != SI_KERNEL) { /* not the terminal's end */
+		router_reread(w);
+		return;
+	}
 	if (w->is_draining) { /* asked twice: now */
 		w->is_over = true;
 		return;
@@ -87,7 +92,7 @@ static int start_signals(struct warden *w)
 	sigemptyset(&asked);
 	sigaddset(&asked, SIGTERM);
 	sigaddset(&asked, SIGINT);
-	sigaddset(&asked, SIGHUP); /* the terminal is gone */
+	sigaddset(&asked, SIGHUP);
 	(void)signal(SIGPIPE, SIG_IGN);
 	int fd = sigprocmask(SIG_SETMASK, &asked, NULL) < 0
 		? -1

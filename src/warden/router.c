@@ -89,6 +89,7 @@ static void router_on_gone(struct warden *w, struct cell *cell)
 		router->backoff_ms = 0;
 	router->phase = ROUTER_DOWN;
 	router->ready_ms = 0;
+	router->is_rereading = false;
 	router->backoff_ms = MIN(
 		MAX(2 * router->backoff_ms, (uint32_t)BACKOFF_MS_MIN), (uint32_t)BACKOFF_MS_MAX);
 	router->restart_ms = now + router->backoff_ms;
@@ -166,6 +167,8 @@ const char *router_on_ready(
 	if (!router->was_ready)
 		router_print_ready(w);
 	router->was_ready = true;
+	if (router->was_reread)
+		router_reread(w);
 	return NULL;
 }
 
@@ -178,7 +181,7 @@ const char *router_on_drained(
 
 void router_drain(struct warden *w)
 {
-	static const struct drain_frame drain = { .head.op = FRAME_DRAIN };
+	static const struct ready_frame drain = { .head.op = FRAME_DRAIN };
 
 	if (w->router.phase == ROUTER_DOWN) {
 		w->is_over = true;
@@ -186,6 +189,48 @@ void router_drain(struct warden *w)
 	}
 	w->router.phase = ROUTER_DRAINING;
 	gate_tell(w, &drain, sizeof(drain), NULL, 0);
+}
+
+/*
+ * The file is opened by us and parsed by the router, which is not allowed to open it: what is
+ * wrong with it can harm only what has no rights.
+ */
+void router_reread(struct warden *w)
+{
+	static const struct ready_frame reread = { .head.op = FRAME_REREAD };
+	struct router *router = &w->router;
+	const char *path = w->boot->config;
+
+	if (!path[0]) {
+		log_warn("settings_kept",
+			LOG_TEXT("reason", "there is no file: --config names none"));
+		return;
+	}
+	router->was_reread = true;
+	router->is_reread_due = router->is_rereading;
+	if (router->phase != ROUTER_SERVING || router->is_rereading)
+		return;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0) {
+		log_error("settings_kept", LOG_TEXT("file", path), LOG_ERRNO("error", errno));
+		return;
+	}
+	router->is_rereading = true;
+	gate_tell(w, &reread, sizeof(reread), &fd, 1);
+}
+
+const char *router_on_reread_done(
+	struct warden *w, const union frame *frame, [[maybe_unused]] int fds[])
+{
+	const struct reread_done_frame *done = &frame->reread_done;
+
+	if (!w->router.is_rereading || done->log_level > LOG_ERROR || done->log_json > 1)
+		return "impossible settings";
+	w->router.is_rereading = false;
+	log_setup((enum log_level)done->log_level, done->log_json, "warden");
+	if (w->router.is_reread_due)
+		router_reread(w);
+	return NULL;
 }
 
 void router_condemn(struct warden *w, const char *reason)

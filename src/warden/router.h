@@ -22,7 +22,10 @@ struct router {
 	uint64_t ready_ms; /* 0: not yet */
 	uint64_t restart_ms;
 	uint32_t backoff_ms;
-	bool was_ready; /* once in our life: Ready has been printed */
+	bool was_ready;	   /* once in our life: Ready has been printed */
+	bool was_reread;   /* the file counts more than what serve said: each new router gets it */
+	bool is_rereading; /* FRAME_REREAD_DONE is still to come */
+	bool is_reread_due;
 };
 
 /* Start it if it is down and it is time. When to call next: ms, or UINT64_MAX. */
@@ -31,9 +34,13 @@ uint64_t router_tick(struct warden *w, uint64_t now_ms);
 /* Tell it to finish. */
 void router_drain(struct warden *w);
 
+/* SIGHUP: hand it the settings file, to read again. */
+void router_reread(struct warden *w);
+
 /* It asked for something impossible: kill it and its sandboxes, say why, start it again. */
 void router_condemn(struct warden *w, const char *reason);
 
 /* Handlers of the gate: see there. */
 const char *router_on_ready(struct warden *w, const union frame *frame, int fds[]);
+const char *router_on_reread_done(struct warden *w, const union frame *frame, int fds[]);
 const char *router_on_drained(struct warden *w, const union frame *frame, int fds[]);

@@ -4,6 +4,7 @@
  * the start, and nothing is allocated afterwards.
  */
 #include "os/cgroup.h"
+#include "os/outbox.h"
 #include "warden/cell.h"
 #include "warden/code.h"
 #include "warden/filter.h"
@@ -34,7 +35,7 @@ struct warden {
 	struct source signals;
 	struct janitor janitor;
 	struct router router;
-	struct outbox outbox;
+	struct outbox outbox; /* for the router */
 	struct sandboxes sandboxes;
 	struct jobs jobs;
 	struct list busy_cells; /* cell.c's */

@@ -28,7 +28,6 @@ struct sandbox_handle {
 /* router → warden: requests. warden → router: events. One number space. */
 enum frame_op {
 	FRAME_NONE,
-
 	/* requests */
 	FRAME_READY,  /* the router serves; the warden prints Ready and resets its back-off */
 	FRAME_UNPACK, /* 1 fd: the ZIP, readable, positioned anywhere */
@@ -37,25 +36,24 @@ enum frame_op {
 	FRAME_KILL,
 	FRAME_FREEZE,
 	FRAME_THAW,
-	FRAME_DRAINED, /* the router has finished what was in flight (after FRAME_DRAIN) */
-
+	FRAME_DRAINED,	   /* the router has finished what was in flight (after FRAME_DRAIN) */
+	FRAME_REREAD_DONE, /* after each FRAME_REREAD, also when the file is wrong */
 	/* events */
 	FRAME_UNPACKED,
 	FRAME_SPAWNED, /* 3 fds: Runtime API listener, AWS endpoint listener, memory peak file */
 	FRAME_EXITED,  /* the sandbox is gone, or never came to be */
 	FRAME_DRAIN,   /* SIGTERM: take no new work, finish, answer FRAME_DRAINED */
-
+	FRAME_REREAD,  /* SIGHUP; 1 fd: the settings file, open for reading */
 	FRAME_OPS
 };
 
 /* Every frame begins with this. `ticket` is the asker's, given back in the answer. */
 struct frame_head {
-	uint32_t op;
-	uint32_t reserved; /* zero */
+	uint32_t op, reserved; /* which is zero */
 	uint64_t ticket;
 };
 
-struct ready_frame { /* and FRAME_DRAINED */
+struct ready_frame { /* and FRAME_DRAINED, FRAME_DRAIN, FRAME_REREAD */
 	struct frame_head head;
 };
 
@@ -64,8 +62,7 @@ struct unpack_frame {
 	struct frame_head head;
 	uint8_t digest[DIGEST_LEN];
 	uint64_t bytes_max; /* of all files unpacked */
-	uint32_t entries_max;
-	uint32_t reserved;
+	uint32_t entries_max, reserved;
 };
 
 enum unpack_answer {
@@ -139,8 +136,9 @@ struct exited_frame {
 	char step[STEP_NAME_MAX];
 };
 
-struct drain_frame {
+struct reread_done_frame { /* how the warden logs from now on; its errors are always written */
 	struct frame_head head;
+	uint32_t log_level, log_json;
 };
 
 /* The largest frame: receive buffers have this size. */
@@ -153,6 +151,7 @@ union frame {
 	struct spawned_frame spawned;
 	struct sandbox_frame sandbox;
 	struct exited_frame exited;
+	struct reread_done_frame reread_done;
 };
 
 static_assert(sizeof(struct spawn_frame) == 16 + 32 + 160 + 32);
@@ -170,7 +169,7 @@ struct pack_spec {
 	char argv[2][PACK_ARGV_MAX][PACK_PATH_MAX]; /* argv[i][0] is the program, absolute */
 };
 
-enum { BOOT_MAGIC = 0x6d617966, BOOT_VERSION = 1 };
+enum { BOOT_MAGIC = 0x6d617966, BOOT_VERSION = 2 };
 
 /* What `mayfly serve` tells the warden: a sealed memfd, inherited as descriptor 3. */
 struct warden_boot {
@@ -179,6 +178,7 @@ struct warden_boot {
 	char listen[128]; /* address:port of the public endpoint, see socket_listen() */
 	char data_dir[PACK_PATH_MAX];
 	char libexec_dir[PACK_PATH_MAX]; /* where mayfly, mayfly-unpack are */
+	char config[PACK_PATH_MAX];	 /* the settings file, absolute; empty: there is none */
 	uint32_t router_uid;		 /* the router's uid and gid */
 	uint32_t unpack_uid;		 /* the unpacker's */
 	uint32_t sandbox_uid;		 /* slot N runs as sandbox_uid + N */

@@ -31,11 +31,13 @@ SECONDS = 20
     FREEZE,
     THAW,
     DRAINED,
+    REREAD_DONE,
     UNPACKED,
     SPAWNED,
     EXITED,
     DRAIN,
-) = range(13)
+    REREAD,
+) = range(15)
 UNPACK_DONE, UNPACK_NOT_A_ZIP, UNPACK_TOO_LARGE, UNPACK_FAULT = range(4)
 EXIT_STATUS, EXIT_SIGNAL, EXIT_OOM, EXIT_KILLED, EXIT_NO_START = range(5)
 
@@ -89,7 +91,7 @@ class ExitedFrame(ctypes.Structure):
     ]
 
 
-EVENTS = {UNPACKED: UnpackedFrame, SPAWNED: SandboxFrame, EXITED: ExitedFrame, DRAIN: Head}
+EVENTS = {UNPACKED: UnpackedFrame, SPAWNED: SandboxFrame, EXITED: ExitedFrame, DRAIN: Head, REREAD: Head}
 
 Path = ctypes.c_char * 256
 
@@ -114,6 +116,7 @@ class WardenBoot(ctypes.Structure):
         ("listen", ctypes.c_char * 128),
         ("data_dir", Path),
         ("libexec_dir", Path),
+        ("config", Path),
         *[
             (name, U32)
             for name in "router_uid unpack_uid sandbox_uid sandboxes_max drain_ms_max log_json log_level pack_count".split()
@@ -362,7 +365,7 @@ class Warden:
     def boot(self):
         values = {
             "magic": 0x6D617966,
-            "version": 1,
+            "version": 2,
             "listen": f"127.0.0.1:{self.port}".encode(),
             "data_dir": str(self.data).encode(),
             "libexec_dir": str(self.home / "libexec").encode(),
