@@ -13,6 +13,8 @@
 #include "bin/packs.h"
 #include "bin/settings.h"
 #include "os/fd.h"
+#include "os/handover.h"
+#include "os/socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +30,9 @@ static void serve_help(void)
 {
 	printf("Usage: mayfly serve [--listen ADDR:PORT] [--data DIR] [--config FILE] [SETTING…]\n\n"
 	       "Runs the daemon in the foreground, as root. It prints one line beginning with Ready. and the\n"
-	       "endpoint on standard output when it can serve; SIGTERM lets what is in flight finish.\n\n"
+	       "endpoint on standard output when it can serve. SIGTERM lets what is in flight finish, SIGHUP\n"
+	       "reads the file again, SIGUSR2 lets the program that is installed now take over the socket\n"
+	       "when what is in flight has finished. With --check the settings are only looked at.\n\n"
 	       "Each setting can also stand in the file (name = value) and in the environment (MAYFLY_NAME):\n\n");
 	settings_help(stdout);
 }
@@ -137,11 +141,43 @@ static void packs_put(const struct packs *packs, struct buf *out)
 	}
 }
 
-/* Hand over two sealed memfds as descriptors 3 and 4, and become the warden. */
-static int warden_exec(const struct warden_boot *boot, str lines, const char *folder)
+/* How we were started, for the next time. */
+struct start {
+	int argc;
+	char **argv;
+	int listener; /* passed on to us, or -1 */
+};
+
+/* The socket of whoever started us has been bound already: it decides where we listen. */
+static int serve_listener(struct settings *settings, struct start *start, struct buf *error)
+{
+	char name[64];
+
+	int r = handover_take(&start->listener);
+	if (r == -EINVAL) {
+		buf_put(error,
+			S("what was passed on (LISTEN_FDS) must be one listening TCP socket"));
+		return SETTINGS_BAD;
+	}
+	if (r < 0 || start->listener < 0)
+		return err_pass(r);
+	r = socket_name(start->listener, name, sizeof(name));
+	if (r < 0)
+		return err_pass(r);
+	if (!settings_is(settings, SET_LISTEN, str_of(name)))
+		log_warn("listen_kept", LOG_TEXT("address", name),
+			LOG_STR("listen", settings_text(settings, SET_LISTEN)),
+			LOG_TEXT("effect", "the socket that was passed on is served"));
+	return settings_set(settings, S("listen"), str_of(name), "flag", error);
+}
+
+/* Hand over two sealed memfds as descriptors 3 and 4 (and the socket as 5), and become the warden. */
+static int warden_exec(
+	const struct warden_boot *boot, str lines, const struct start *start, const char *folder)
 {
 	char program[PATH_MAX];
 	int boot_fd, lines_fd;
+	unsigned last = boot->has_listener ? WARDEN_FD_LISTENER : WARDEN_FD_SETTINGS;
 
 	snprintf(program, sizeof(program), "%s/mayfly-warden", folder);
 	int r = fd_sealed("boot", (str){ (const char *)boot, sizeof(*boot) }, &boot_fd);
@@ -154,13 +190,22 @@ static int warden_exec(const struct warden_boot *boot, str lines, const char *fo
 	lines_fd = fcntl(lines_fd, F_DUPFD_CLOEXEC, 10);
 	if (boot_fd < 0 || lines_fd < 0 || dup2(boot_fd, WARDEN_FD_BOOT) < 0 ||
 		dup2(lines_fd, WARDEN_FD_SETTINGS) < 0 ||
-		close_range(WARDEN_FD_SETTINGS + 1, ~0U, 0) < 0)
+		(boot->has_listener && dup2(start->listener, WARDEN_FD_LISTENER) < 0) ||
+		close_range(last + 1, ~0U, 0) < 0)
 		return err_raise(-errno);
-	execv(program, (char *[]){ (char *)"mayfly-warden", NULL });
+	/* SIGUSR2 makes it `mayfly serve` once more, with the same words. */
+	char **words = mem_new((size_t)start->argc + 3, sizeof(*words));
+	if (!words)
+		return err_raise(-ENOMEM);
+	words[0] = (char *)"mayfly-warden";
+	words[1] = (char *)"serve";
+	memcpy(words + 2, start->argv, (size_t)start->argc * sizeof(*words));
+	execv(program, words);
 	return err_raise(-errno);
 }
 
-static int serve_start(const struct settings *settings, struct buf *error)
+static int serve_start(
+	const struct settings *settings, const struct start *start, struct buf *error)
 {
 	char folder[PACK_PATH_MAX], packs_folder[PATH_MAX], cache[PATH_MAX];
 	struct packs packs = {};
@@ -186,6 +231,7 @@ static int serve_start(const struct settings *settings, struct buf *error)
 	r = packs_find(packs_folder, cache, &packs, &problems);
 	if (r == 0)
 		r = boot_fill(boot, settings, &packs);
+	boot->has_listener = start->listener >= 0;
 	if (r == 0)
 		r = str_to_array(str_of(folder), boot->libexec_dir, sizeof(boot->libexec_dir));
 	if (r < 0)
@@ -198,7 +244,40 @@ static int serve_start(const struct settings *settings, struct buf *error)
 	packs_put(&packs, &lines);
 	if (lines.err)
 		return err_raise(lines.err);
-	return err_pass(warden_exec(boot, buf_str(&lines), folder));
+	return err_pass(warden_exec(boot, buf_str(&lines), start, folder));
+}
+
+/* The whole of it, once the words about words are dealt with. Returns only for a failure, or a check. */
+static int serve_run(
+	struct start *start, bool is_check, struct settings *settings, struct buf *error)
+{
+	int r = serve_settings(settings, start->argc, start->argv, error);
+	if (r || is_check)
+		return r < 0 ? err_pass(r) : r;
+	if (geteuid() != 0) {
+		buf_put(error,
+			S("must be started as root: it makes sandboxes, and gives up its rights "
+			  "in every process that reads the network"));
+		return SETTINGS_BAD;
+	}
+	log_setup(LOG_INFO, settings_is(settings, SET_LOG_FORMAT, S("json")), "serve");
+	r = serve_listener(settings, start, error);
+	if (r == 0)
+		r = serve_start(settings, start, error);
+	return r < 0 ? err_pass(r) : r;
+}
+
+/* Is the word there? Then take it out. */
+static bool word_take(int *argc, char **argv, const char *word)
+{
+	for (int i = 0; i < *argc && strcmp(argv[i], "--") != 0; i++) {
+		if (strcmp(argv[i], word) != 0)
+			continue;
+		memmove(argv + i, argv + i + 1, (size_t)(*argc - i) * sizeof(*argv));
+		--*argc;
+		return true;
+	}
+	return false;
 }
 
 int serve_main(int argc, char **argv)
@@ -206,31 +285,26 @@ int serve_main(int argc, char **argv)
 	struct settings settings;
 	struct buf error;
 
-	for (int i = 0; i < argc; i++) {
-		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-			serve_help();
-			return 0;
-		}
+	if (word_take(&argc, argv, "--help") || word_take(&argc, argv, "-h")) {
+		serve_help();
+		return 0;
 	}
+	bool is_check = word_take(&argc, argv, "--check");
+	struct start start = { .argc = argc, .argv = argv, .listener = -1 };
 	buf_init(&error, 64 * KIB);
+	log_setup(LOG_INFO, false, "serve");
 	int r = settings_init(&settings);
 	if (r == 0)
-		r = serve_settings(&settings, argc, argv, &error);
-	if (r == 0 && geteuid() != 0) {
-		fprintf(stderr,
-			"mayfly serve: must be started as root: it makes sandboxes, and gives up its "
-			"rights in every process that reads the network\n");
-		return 1;
-	}
-	log_setup(LOG_INFO, r == 0 && settings_is(&settings, SET_LOG_FORMAT, S("json")), "serve");
-	if (r == 0)
-		r = serve_start(&settings, &error);
-	/* Only failures come back; the process ends, so what is still allocated goes with it. */
+		r = serve_run(&start, is_check, &settings, &error);
 	if (r < 0) {
 		err_log(r, "start the daemon");
-		return 1;
+	} else if (r > 0) {
+		const char *text = buf_cstr(&error);
+		fprintf(stderr, "mayfly serve: %s\n", text ? text : "out of memory");
+	} else {
+		printf("The settings are fine.\n");
 	}
-	const char *text = buf_cstr(&error);
-	fprintf(stderr, "mayfly serve: %s\n", text ? text : "out of memory");
-	return EXIT_USAGE;
+	settings_done(&settings);
+	buf_done(&error);
+	return r < 0 ? 1 : r > 0 ? EXIT_USAGE : 0;
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #ifndef MFD_NOEXEC_SEAL
@@ -198,5 +199,23 @@ int fd_sealed(const char *name, str bytes, int *ret_fd)
 		return err_raise(-errno);
 
 	*ret_fd = fd_take(&fd);
+	return 0;
+}
+
+int fd_map_sealed(int fd, size_t size, const void **ret_bytes)
+{
+	struct stat st;
+
+	int seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0 || (seals & (F_SEAL_WRITE | F_SEAL_SHRINK)) != (F_SEAL_WRITE | F_SEAL_SHRINK))
+		return -EPERM;
+	if (fstat(fd, &st) < 0)
+		return err_raise(-errno);
+	if (st.st_size < 0 || (size_t)st.st_size != size)
+		return -EINVAL;
+	const void *bytes = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	if (bytes == MAP_FAILED)
+		return err_raise(-errno);
+	*ret_bytes = bytes;
 	return 0;
 }

@@ -43,3 +43,9 @@ enum { FD_PASS_MAX = 8 };
 
 /* A sealed, read-only memfd with these bytes: 0 and *ret_fd (the caller's), or a fault. */
 [[nodiscard]] int fd_sealed(const char *name, str bytes, int *ret_fd);
+
+/*
+ * Map what fd_sealed() made, for the life of the process: 0 and *ret_bytes; -EPERM when it could still be changed;
+ * -EINVAL when its size is another; or a fault.
+ */
+[[nodiscard]] int fd_map_sealed(int fd, size_t size, const void **ret_bytes);

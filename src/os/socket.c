@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 union socket_address {
@@ -101,6 +102,28 @@ int socket_port(int fd)
 	default:
 		return err_raise(-EAFNOSUPPORT);
 	}
+}
+
+int socket_name(int fd, char *to, size_t size)
+{
+	union socket_address name = {};
+	socklen_t len = sizeof(name), flag_len = sizeof(int);
+	char host[INET6_ADDRSTRLEN];
+	int is_listening = 0;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &flag_len) < 0)
+		return errno == ENOTSOCK ? -EINVAL : err_raise(-errno);
+	if (getsockname(fd, &name.any, &len) < 0)
+		return err_raise(-errno);
+	bool is_v6 = name.any.sa_family == AF_INET6;
+	if (!is_listening || (!is_v6 && name.any.sa_family != AF_INET))
+		return -EINVAL;
+	const void *address = is_v6 ? (void *)&name.v6.sin6_addr : (void *)&name.v4.sin_addr;
+	if (!inet_ntop(name.any.sa_family, address, host, sizeof(host)))
+		return err_raise(-errno);
+	int wanted = snprintf(to, size, is_v6 ? "[%s]:%d" : "%s:%d", host,
+		ntohs(is_v6 ? name.v6.sin6_port : name.v4.sin_port));
+	return (size_t)wanted < size ? 0 : err_raise(-ENOSPC);
 }
 
 bool socket_is_loopback(str address)

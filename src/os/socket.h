@@ -12,6 +12,12 @@
 /* The port a socket is bound to, host byte order, or a fault. */
 [[nodiscard]] int socket_port(int fd);
 
+/*
+ * Where a listening TCP socket is bound, as socket_listen() would take it. 0; -EINVAL when the descriptor
+ * is no such socket; or a fault.
+ */
+[[nodiscard]] int socket_name(int fd, char *to, size_t size);
+
 /* Is the local address of the text form (see socket_listen) a loopback one? */
 [[nodiscard]] bool socket_is_loopback(str address);
 

@@ -7,12 +7,10 @@
 #include "warden/warden.h"
 
 #include "base/err.h"
+#include "os/fd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 
 static bool boot_is_path(const char text[static PACK_PATH_MAX])
 {
@@ -60,14 +58,13 @@ const char *boot_check(const struct warden_boot *boot)
 		return "mayfly and mayfly-warden are of different versions";
 	if (boot->listen[sizeof(boot->listen) - 1])
 		return "the address is not terminated";
-	if (!boot_is_path(boot->data_dir) || !boot_is_path(boot->libexec_dir))
-		return "a directory is not an absolute path";
-	if (boot->config[0] && !boot_is_path(boot->config))
-		return "the settings file is not an absolute path";
+	if (!boot_is_path(boot->data_dir) || !boot_is_path(boot->libexec_dir) ||
+		(boot->config[0] && !boot_is_path(boot->config)))
+		return "a path is not absolute";
 	if (boot->sandboxes_max < 1 || boot->sandboxes_max > SANDBOX_SLOTS_MAX)
 		return "sandboxes_max is out of bounds";
-	if (boot->log_level > 3 || boot->log_json > 1)
-		return "the log's form is out of bounds";
+	if (boot->log_level > 3 || boot->log_json > 1 || boot->has_listener > 1)
+		return "the log's form, or a flag, is out of bounds";
 	if (boot->drain_ms_max > 3'600'000)
 		return "drain_ms_max is out of bounds";
 	if (boot->pack_count > PACKS_MAX)
@@ -80,23 +77,13 @@ const char *boot_check(const struct warden_boot *boot)
 
 int boot_open(int fd, const struct warden_boot **ret_boot, const char **ret_reason)
 {
-	struct stat st;
+	const void *boot;
 
-	*ret_reason = "it does not come sealed from `mayfly serve`";
-	int seals = fcntl(fd, F_GET_SEALS);
-	if (seals < 0 || (seals & (F_SEAL_WRITE | F_SEAL_SHRINK)) != (F_SEAL_WRITE | F_SEAL_SHRINK))
-		return err_raise(-EINVAL);
-	if (fstat(fd, &st) < 0)
-		return err_raise(-errno);
-	*ret_reason = "its size is that of another version";
-	if (st.st_size != sizeof(struct warden_boot))
-		return err_raise(-EINVAL);
-
-	const struct warden_boot *boot = mmap(
-		NULL, sizeof(struct warden_boot), PROT_READ, MAP_SHARED, fd, 0);
-	if (boot == MAP_FAILED)
-		return err_raise(-errno);
-	*ret_reason = boot_check(boot);
+	int r = fd_map_sealed(fd, sizeof(struct warden_boot), &boot);
+	*ret_reason = r == -EINVAL ? "its size is that of another version"
+				   : "it does not come sealed from `mayfly serve`";
+	if (r == 0)
+		*ret_reason = boot_check(boot);
 	if (*ret_reason)
 		return err_raise(-EINVAL);
 	*ret_boot = boot;

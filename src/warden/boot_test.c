@@ -54,6 +54,8 @@ static void nonsense_is_refused(void)
 	CHECK_REFUSES(boot.magic = 0);
 	CHECK_REFUSES(boot.version++);
 	CHECK_REFUSES(memset(boot.listen, 'x', sizeof(boot.listen)));
+	CHECK_REFUSES(boot.config[0] = 'v');
+	CHECK_REFUSES(boot.has_listener = 2);
 	CHECK_REFUSES(boot.data_dir[0] = 'v');
 	CHECK_REFUSES(memset(boot.data_dir, '/', sizeof(boot.data_dir)));
 	CHECK_REFUSES(memcpy(boot.data_dir, "/var/../etc", 12));

@@ -8,6 +8,7 @@
 #include "os/child.h"
 #include "os/clock.h"
 #include "os/fd.h"
+#include "os/handover.h"
 #include "os/rights.h"
 #include "os/socket.h"
 #include "os/tree.h"
@@ -47,10 +48,12 @@ static void on_signal(void *context, struct source *signals)
 		return;
 	}
 	if (w->is_draining) { /* asked twice: now */
-		w->is_over = true;
+		w->is_over |= info.ssi_signo != SIGUSR2;
+		w->is_replaced &= !w->is_over;
 		return;
 	}
 	w->is_draining = true;
+	w->is_replaced = info.ssi_signo == SIGUSR2;
 	w->drain_until_ms = clock_mono_ms() + w->boot->drain_ms_max;
 	router_drain(w);
 }
@@ -93,6 +96,7 @@ static int start_signals(struct warden *w)
 	sigaddset(&asked, SIGTERM);
 	sigaddset(&asked, SIGINT);
 	sigaddset(&asked, SIGHUP);
+	sigaddset(&asked, SIGUSR2);
 	(void)signal(SIGPIPE, SIG_IGN);
 	int fd = sigprocmask(SIG_SETMASK, &asked, NULL) < 0
 		? -1
@@ -139,8 +143,10 @@ static int start_places(struct warden *w)
 
 static int start_listener(struct warden *w)
 {
+	w->listener = WARDEN_FD_LISTENER;
+	if (w->boot->has_listener && fcntl(w->listener, F_SETFD, FD_CLOEXEC) == 0)
+		return err_pass(fd_set_nonblock(w->listener, true));
 	int r = socket_listen(str_of(w->boot->listen), BACKLOG, &w->listener);
-
 	if (r < 0)
 		log_error("listen_failed", LOG_TEXT("address", w->boot->listen),
 			LOG_ERRNO("error", r),
@@ -208,11 +214,22 @@ static void end_all(struct warden *w)
 	log_info("ended");
 }
 
-int main(void)
+/* Become `mayfly serve` again, the one that lies there now. Nothing else of us is left by then. */
+static void replace(const struct warden *w, char **argv)
+{
+	char program[PACK_PATH_MAX + 32];
+
+	(void)snprintf(program, sizeof(program), "%s/mayfly", w->boot->libexec_dir);
+	(void)!fchdir(w->start_dir);
+	err_log(handover_exec(program, argv, w->null, w->listener), "starting the next version");
+}
+
+int main([[maybe_unused]] int argc, char **argv)
 {
 	struct warden *w = &warden;
 
 	(void)umask(022);
+	w->start_dir = open(".", O_PATH | O_CLOEXEC);
 	(void)!chdir("/");
 	w->signals.fd = w->janitor.process.fd = w->router.socket.fd = -1;
 	w->router.phase = ROUTER_DOWN;
@@ -227,5 +244,7 @@ int main(void)
 	}
 	loop_run(w);
 	end_all(w);
-	return 0;
+	if (w->is_replaced)
+		replace(w, argv);
+	return w->is_replaced;
 }

@@ -145,12 +145,10 @@ uint64_t router_tick(struct warden *w, uint64_t now_ms)
 /* The one line that people and scripts wait for. */
 static void router_print_ready(const struct warden *w)
 {
-	char line[192];
-	const char *colon = strrchr(w->boot->listen, ':');
+	char name[64] = "";
 
-	int len = snprintf(line, sizeof(line), "Ready. http://%.*s:%d\n",
-		(int)(colon - w->boot->listen), w->boot->listen, socket_port(w->listener));
-	(void)!write(STDOUT_FILENO, line, (size_t)len);
+	(void)!socket_name(w->listener, name, sizeof(name));
+	dprintf(STDOUT_FILENO, "Ready. http://%s\n", name);
 }
 
 const char *router_on_ready(
@@ -191,28 +189,21 @@ void router_drain(struct warden *w)
 	gate_tell(w, &drain, sizeof(drain), NULL, 0);
 }
 
-/*
- * The file is opened by us and parsed by the router, which is not allowed to open it: what is
- * wrong with it can harm only what has no rights.
- */
+/* Opened by us, parsed by the router: what is wrong with the file can harm only what has no rights. */
 void router_reread(struct warden *w)
 {
 	static const struct ready_frame reread = { .head.op = FRAME_REREAD };
 	struct router *router = &w->router;
 	const char *path = w->boot->config;
 
-	if (!path[0]) {
-		log_warn("settings_kept",
-			LOG_TEXT("reason", "there is no file: --config names none"));
-		return;
-	}
-	router->was_reread = true;
+	router->was_reread = path[0] != 0;
 	router->is_reread_due = router->is_rereading;
 	if (router->phase != ROUTER_SERVING || router->is_rereading)
 		return;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0) {
-		log_error("settings_kept", LOG_TEXT("file", path), LOG_ERRNO("error", errno));
+		log_error("settings_kept", LOG_TEXT("file", path), LOG_ERRNO("error", errno),
+			LOG_TEXT("hint", "--config names it"));
 		return;
 	}
 	router->is_rereading = true;

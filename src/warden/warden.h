@@ -26,10 +26,11 @@ struct warden {
 	struct filter filters[FILTER_KINDS];
 
 	int epoll;
-	int self;     /* pidfd of this process, for children to see it die */
-	int null;     /* /dev/null */
-	int listener; /* the public socket: outlives every router */
-	int settings; /* the router's */
+	int self;      /* pidfd of this process, for children to see it die */
+	int null;      /* /dev/null */
+	int listener;  /* the public socket: outlives every router */
+	int start_dir; /* where we were started */
+	int settings;  /* the router's */
 	int router_program, unpack_program;
 
 	struct source signals;
@@ -41,7 +42,8 @@ struct warden {
 	struct list busy_cells; /* cell.c's */
 
 	bool is_draining;
-	bool is_over; /* leave the loop */
+	bool is_replaced; /* at the end become the next version */
+	bool is_over;	  /* leave the loop */
 	uint64_t drain_until_ms;
 };
 

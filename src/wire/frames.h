@@ -169,7 +169,7 @@ struct pack_spec {
 	char argv[2][PACK_ARGV_MAX][PACK_PATH_MAX]; /* argv[i][0] is the program, absolute */
 };
 
-enum { BOOT_MAGIC = 0x6d617966, BOOT_VERSION = 2 };
+enum { BOOT_MAGIC = 0x6d617966, BOOT_VERSION = 3 };
 
 /* What `mayfly serve` tells the warden: a sealed memfd, inherited as descriptor 3. */
 struct warden_boot {
@@ -184,8 +184,8 @@ struct warden_boot {
 	uint32_t sandbox_uid;		 /* slot N runs as sandbox_uid + N */
 	uint32_t sandboxes_max;		 /* slots, at most SANDBOX_SLOTS_MAX */
 	uint32_t drain_ms_max;		 /* how long SIGTERM waits for FRAME_DRAINED */
-	uint32_t log_json;
-	uint32_t log_level;
+	uint32_t log_json, log_level;
+	uint32_t has_listener; /* WARDEN_FD_LISTENER is there: `listen` says where it listens */
 	uint32_t pack_count;
 	struct pack_spec packs[PACKS_MAX];
 };
@@ -196,5 +196,5 @@ struct warden_boot {
  * working directory is DATA/router.
  */
 enum { ROUTER_FD_WARDEN = 3, ROUTER_FD_LISTEN = 4, ROUTER_FD_SETTINGS = 5 };
-/* The warden's: 3 the struct warden_boot, 4 the router's settings. */
-enum { WARDEN_FD_BOOT = 3, WARDEN_FD_SETTINGS = 4 };
+/* The warden's: 3 the struct warden_boot, 4 the router's settings, 5 the public socket if it was passed on. */
+enum { WARDEN_FD_BOOT = 3, WARDEN_FD_SETTINGS = 4, WARDEN_FD_LISTENER = 5 };

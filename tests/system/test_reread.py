@@ -102,7 +102,7 @@ def test_without_a_file_nothing_is_read(new_warden):
     warden.process.send_signal(signal.SIGHUP)
     with pytest.raises(TimeoutError):
         warden.router.expect(wardens.REREAD, seconds=0.5)
-    assert "--config names none" in warden.log()
+    assert "--config names it" in warden.log()
 
 
 def test_the_end_of_its_terminal_ends_it(new_warden, tmp_path):
@@ -251,3 +251,15 @@ def test_the_form_and_the_level_of_the_log_change_in_both_processes(daemon_of, e
     before = one.log().count('"process":"warden"')
     one.process.send_signal(signal.SIGHUP)
     eventually(lambda: one.log().count('"process":"warden"') > before)
+
+
+def test_settings_can_be_looked_at_before_they_count(tmp_path):
+    path = tmp_path / "mayfly.ini"
+
+    def check():
+        return subprocess.run([binary(), "serve", "--config", path, "--check"], capture_output=True, text=True, timeout=20)
+
+    path.write_text("idle = 7\n")
+    assert (check().returncode, check().stdout) == (0, "The settings are fine.\n")
+    path.write_text("idle = never\n")
+    assert check().returncode == 2 and "line 1" in check().stderr

@@ -119,7 +119,7 @@ class WardenBoot(ctypes.Structure):
         ("config", Path),
         *[
             (name, U32)
-            for name in "router_uid unpack_uid sandbox_uid sandboxes_max drain_ms_max log_json log_level pack_count".split()
+            for name in "router_uid unpack_uid sandbox_uid sandboxes_max drain_ms_max log_json log_level has_listener pack_count".split()
         ],
         ("packs", PackSpec * 64),
     ]
@@ -365,7 +365,7 @@ class Warden:
     def boot(self):
         values = {
             "magic": 0x6D617966,
-            "version": 2,
+            "version": 3,
             "listen": f"127.0.0.1:{self.port}".encode(),
             "data_dir": str(self.data).encode(),
             "libexec_dir": str(self.home / "libexec").encode(),
