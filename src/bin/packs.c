@@ -98,8 +98,8 @@ static bool manifest_read(const char *folder, struct manifest *m, struct buf *pr
 		buf_putf(problems, "%s: name, runtimes and argv are needed\n", path);
 		return false;
 	}
-	if (strcmp(m->start, "exec") != 0) {
-		buf_putf(problems, "%s: the start mode '%s' is not available, use exec\n", path,
+	if (strcmp(m->start, "exec") != 0 && strcmp(m->start, "fork") != 0) {
+		buf_putf(problems, "%s: there is no start mode '%s', use exec or fork\n", path,
 			m->start);
 		return false;
 	}
@@ -174,6 +174,21 @@ static bool argv_fill(struct pack_spec *spec, int which, str template, const str
 	return spec->argc[which] > 0 && spec->argv[which][0][0] == '/';
 }
 
+/* What a zygote is started with: the words of `env`, each ended by a NUL. */
+static bool spec_fill_env(struct pack_spec *spec, str words)
+{
+	str word;
+	struct buf out;
+
+	buf_init_over(&out, spec->env, sizeof(spec->env));
+	while (word_next(&words, &word)) {
+		buf_put(&out, word);
+		buf_put_char(&out, '\0');
+	}
+	spec->env_len = (uint32_t)out.len;
+	return !out.err;
+}
+
 static bool spec_fill(struct pack_spec *spec, const struct manifest *m, const struct places *places)
 {
 	str rest = str_of(m->argv), alternative;
@@ -184,7 +199,9 @@ static bool spec_fill(struct pack_spec *spec, const struct manifest *m, const st
 			return false;
 		spec->argv_alternatives++;
 	}
-	return str_to_array(str_of(m->name), spec->name, sizeof(spec->name)) == 0 &&
+	spec->start = strcmp(m->start, "fork") == 0 ? START_FORK : START_EXEC;
+	return spec_fill_env(spec, str_of(m->env)) &&
+		str_to_array(str_of(m->name), spec->name, sizeof(spec->name)) == 0 &&
 		str_to_array(str_of(m->folder), spec->folder, sizeof(spec->folder)) == 0 &&
 		str_to_array(str_of(places->version), spec->version, sizeof(spec->version)) == 0;
 }

@@ -42,6 +42,8 @@ static int pack_line(struct runtime_pack *pack, str name, str value)
 		pack->language = value;
 	} else if (str_eq(name, S("pack.runtimes"))) {
 		pack->names = value;
+	} else if (str_eq(name, S("pack.start"))) {
+		pack->start = str_eq(value, S("fork")) ? START_FORK : START_EXEC;
 	} else if (str_eq(name, S("pack.env"))) {
 		while (value.len && str_next(&value, ' ', &word)) {
 			if (!word.len)

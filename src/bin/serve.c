@@ -117,6 +117,7 @@ static int boot_fill(
 	boot->unpack_uid = (uint32_t)settings_number(settings, SET_UNPACK_UID);
 	boot->sandbox_uid = (uint32_t)settings_number(settings, SET_SANDBOX_UID);
 	boot->sandboxes_max = (uint32_t)settings_number(settings, SET_ENVIRONMENTS);
+	boot->prepared = (uint32_t)settings_number(settings, SET_PREPARED);
 	boot->drain_ms_max = (uint32_t)settings_number(settings, SET_DRAIN) * 1000;
 	boot->log_json = settings_is(settings, SET_LOG_FORMAT, S("json"));
 	for (uint32_t i = 0; i < LOG_LEVELS; i++) {
@@ -135,9 +136,10 @@ static void packs_put(const struct packs *packs, struct buf *out)
 	for (size_t i = 0; i < packs->count; i++) {
 		const struct pack_found *found = &packs->found[i];
 		buf_putf(out,
-			"pack=%s\npack.version=%s\npack.language=%s\npack.runtimes=%s\npack.env=%s\n",
+			"pack=%s\npack.version=%s\npack.language=%s\npack.runtimes=%s\npack.env=%s\n"
+			"pack.start=%s\n",
 			found->spec.name, found->spec.version, found->language, found->runtimes,
-			found->env);
+			found->env, found->spec.start == START_FORK ? "fork" : "exec");
 	}
 }
 

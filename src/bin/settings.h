@@ -37,6 +37,8 @@ enum setting_when { SETTING_AT_START, SETTING_LIVE };
 		SETTING_LIVE, "invocations", "how many invocations may run at a time")             \
 	X(ENVIRONMENTS, "environments", SETTING_NUMBER, "1000", 1, 4096, SETTING_AT_START,         \
 		"environments", "how many execution environments may live at a time on this node") \
+	X(PREPARED, "prepared", SETTING_NUMBER, "8", 0, 1024, SETTING_AT_START, "sandboxes",       \
+		"how many sandboxes are made ready ahead, for whatever function comes next")       \
 	X(IDLE, "idle", SETTING_NUMBER, "600", 1, 86'400, SETTING_LIVE, "seconds",                 \
 		"an execution environment without work is stopped after it")                       \
 	X(QUEUE, "queue", SETTING_NUMBER, "10000", 1, 900'000, SETTING_LIVE, "milliseconds",       \

@@ -115,24 +115,54 @@ static int environment_open_log(struct environment *env, int *ret_write_fd)
 	return 0;
 }
 
-static int environment_ask_spawn(struct environment *env, int log_write_fd)
+static void spawn_function_fill(const struct environment *env, struct spawn_function *to)
 {
 	const struct function_version *version = env->pool->version;
+
+	*to = (struct spawn_function){ .layer_count = version->layer_count,
+		.memory_mb = version->memory_mb,
+		.tmp_mb = version->tmp_mb,
+		.cpu_strict = env->engine->options.is_cpu_strict,
+		.has_code = 1 };
+	static_assert(sizeof(to->code) == sizeof(version->code));
+	static_assert(sizeof(to->layers) == sizeof(version->layers));
+	memcpy(to->code, version->code, sizeof(to->code));
+	memcpy(to->layers, version->layers, sizeof(to->layers));
+}
+
+/* Variables that an interpreter reads once, when it starts: a fork would not see them. */
+static bool is_read_at_start(str assignment)
+{
+	static const str names[] = { S("PYTHON"), S("LD_"), S("MALLOC_"), S("GLIBC_TUNABLES"),
+		S("LANG"), S("LC_"), S("OPENSSL_"), S("AWS_LAMBDA_EXEC_WRAPPER") };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (str_starts(assignment, names[i]))
+			return true;
+	return false;
+}
+
+static enum start_mode environment_start_mode(const struct environment *env)
+{
+	const struct function_version *version = env->pool->version;
+
+	for (uint32_t i = 0; i < version->env_count; i++)
+		if (is_read_at_start(version->env[i]))
+			return START_EXEC;
+	return env->pack->start;
+}
+
+static int environment_ask_spawn(struct environment *env, int log_write_fd)
+{
 	scoped_fd block_fd = -1;
 	struct spawn_frame frame = {
 		.head = { .op = FRAME_SPAWN, .ticket = env->id },
-		.layer_count = version->layer_count,
 		.pack = env->pack->index,
-		.memory_mb = version->memory_mb,
-		.tmp_mb = version->tmp_mb,
 		.network = NETWORK_ISOLATED,
-		.cpu_strict = env->engine->options.is_cpu_strict,
+		.start = environment_start_mode(env),
 	};
 
-	static_assert(sizeof(frame.code) == sizeof(version->code));
-	static_assert(sizeof(frame.layers) == sizeof(version->layers));
-	memcpy(frame.code, version->code, sizeof(frame.code));
-	memcpy(frame.layers, version->layers, sizeof(frame.layers));
+	spawn_function_fill(env, &frame.function);
 	int r = environment_block(env, &block_fd);
 	if (r < 0)
 		return err_pass(r);

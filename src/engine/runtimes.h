@@ -17,6 +17,7 @@ struct runtime_pack {
 	str env[RUNTIME_ENV_MAX]; /* "NAME=value" defaults of its environments */
 	uint32_t env_count;
 	uint32_t index;
+	enum start_mode start; /* FORK: its bootstrap can be a zygote */
 };
 
 /* Copies of all views are made. */

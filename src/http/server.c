@@ -141,7 +141,8 @@ static void server_on_acceptable(void *context, unsigned events)
 		if (r == 0)
 			r = err_pass(conn_new(server, fd));
 		if (r < 0) {
-			err_log(r, "accept a connection");
+			if (r != -ESHUTDOWN) /* a sandbox that has ended: the news is on its way */
+				err_log(r, "accept a connection");
 			server->is_accept_failing = true;
 			server_arm(server);
 			break;

@@ -9,10 +9,10 @@
 #include <stdint.h>
 
 enum note_kind {
-	NOTE_LISTENERS = 1, /* with 2 descriptors */
+	NOTE_LISTENERS = 1, /* with 3 descriptors: the listeners, their network namespace */
 	NOTE_FAILED,	    /* the step and its errno; the process ends */
-	NOTE_STARTED,	    /* the runtime was exec'ed */
-	NOTE_ENDED,	    /* the runtime ended: `value` is its wait status */
+	NOTE_READY,	    /* process 1 of a sandbox: it is complete */
+	NOTE_STARTED,	    /* a runtime: it is jailed; its exec, if there is one, follows */
 };
 
 /* What a process in a jail tells whoever waits for it, over a SOCK_SEQPACKET. */
@@ -28,12 +28,5 @@ void note_send(int report, const struct note *note, const int *fds, size_t fd_co
 /* NOTE_FAILED: a step could not be done; `error` is its errno. */
 void note_failure(int report, const char *step, int error);
 
-/* Everything is borrowed for ever. Descriptors are close-on-exec, but for 0, 1 and 2, the runtime's. */
-struct init {
-	const struct pack_spec *pack;
-	int env;    /* the environment block */
-	int report; /* for notes */
-};
-
-/* Start the runtime, reap, report. Never returns. */
-_Noreturn void init_run(const struct init *init);
+/* Say NOTE_READY, close all descriptors, collect orphans for ever. */
+_Noreturn void init_run(int report);

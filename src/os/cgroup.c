@@ -30,7 +30,7 @@ enum {
 };
 
 /* What the files want, as text, computed once for a leaf. */
-enum cgroup_value { ZERO, ONE, MEMORY, PIDS, WEIGHT, SHARES, PERIOD, QUOTA, QUOTA_PERIOD, VALUES };
+enum cgroup_value { ZERO, ONE, NONE, MEMORY, PIDS, WEIGHT, SHARES, PERIOD, QUOTA, QUOTA_PERIOD, VALUES };
 
 struct cgroup_texts {
 	char of[VALUES][48];
@@ -46,7 +46,7 @@ struct cgroup_row {
 };
 
 struct cgroup_driver {
-	struct cgroup_row rows[8];
+	struct cgroup_row rows[9];
 	enum cgroup_tree memory;     /* the tree that has the memory files */
 	const char *memory_peaks[3]; /* the first that exists */
 	const char *oom_file;	     /* has a line `oom_kill N` */
@@ -69,8 +69,12 @@ const struct cgroup_driver cgroup_v2 = {
 
 const struct cgroup_driver cgroup_hybrid = {
 	.rows = {
+		/*
+		 * Memory and swap together no more than memory: no swap. The kernel wants the sum to be
+		 * the larger of the two at any time: it goes out of the way first.
+		 */
+		{ CGROUP_MEMORY, ALWAYS | IF_THERE, "memory.memsw.limit_in_bytes", NONE },
 		{ CGROUP_MEMORY, ALWAYS, "memory.limit_in_bytes", MEMORY },
-		/* Memory and swap together no more than memory: no swap. The order is the kernel's. */
 		{ CGROUP_MEMORY, ALWAYS | IF_THERE, "memory.memsw.limit_in_bytes", MEMORY },
 		{ CGROUP_PIDS, ALWAYS, "pids.max", PIDS },
 		{ CGROUP_CPU, WEIGHTED, "cpu.shares", SHARES },
@@ -102,6 +106,7 @@ static void cgroup_write_texts(const struct cgroup_limits *limits, struct cgroup
 			(unsigned long long)numbers[value]);
 	(void)snprintf(texts->of[QUOTA_PERIOD], sizeof(texts->of[QUOTA_PERIOD]), "%llu %d",
 		(unsigned long long)quota, CPU_PERIOD_US);
+	(void)snprintf(texts->of[NONE], sizeof(texts->of[NONE]), "-1");
 }
 
 static int cgroup_put(const struct cgroups *cg, int dir, const char *file, const char *text)
@@ -112,7 +117,7 @@ static int cgroup_put(const struct cgroups *cg, int dir, const char *file, const
 	return write(fd, text, strlen(text)) < 0 ? -errno : 0;
 }
 
-static int cgroup_limit(
+static int cgroup_limit_dirs(
 	const struct cgroups *cg, const int dirs[], const struct cgroup_limits *limits)
 {
 	struct cgroup_texts texts;
@@ -148,8 +153,11 @@ static int cgroup_open_leaf(const struct cgroups *cg, const int dirs[], struct c
 	for (int tree = CGROUP_MEMORY; tree < CGROUP_TREES; tree++) {
 		if (dirs[tree] < 0)
 			continue;
-		leaf->joins[tree] = openat(
-			dirs[tree], "cgroup.procs", cg->write_flags | O_CLOEXEC, 0600);
+		/*
+		 * `tasks`: a single thread that moves itself spares the kernel the lock over all
+		 * threads of the machine that moving whole processes takes.
+		 */
+		leaf->joins[tree] = openat(dirs[tree], "tasks", cg->write_flags | O_CLOEXEC, 0600);
 		if (leaf->joins[tree] < 0)
 			return err_raise(-errno);
 	}
@@ -159,20 +167,23 @@ static int cgroup_open_leaf(const struct cgroups *cg, const int dirs[], struct c
 	return 0;
 }
 
-int cgroup_make(const struct cgroups *cg, const char *name, const struct cgroup_limits *limits,
+static void cgroup_close_dirs(int dirs[])
+{
+	for (int tree = 0; tree < CGROUP_TREES; tree++)
+		fd_close(&dirs[tree]);
+}
+
+int cgroup_make(const struct cgroups *cg, const char *name, bool has_limits,
 	struct cgroup_leaf *ret_leaf)
 {
 	int dirs[CGROUP_TREES] = { -1, -1, -1, -1 };
 	struct cgroup_leaf leaf = { -1, { -1, -1, -1, -1 }, -1 };
 
-	int r = cgroup_make_dirs(cg, name, limits ? CGROUP_TREES : CGROUP_MEMORY, dirs);
-	if (r == 0 && limits)
-		r = cgroup_limit(cg, dirs, limits);
-	if (r == 0 && limits)
+	int r = cgroup_make_dirs(cg, name, has_limits ? CGROUP_TREES : CGROUP_MEMORY, dirs);
+	if (r == 0 && has_limits)
 		r = cgroup_open_leaf(cg, dirs, &leaf);
 	leaf.unified = fd_take(&dirs[CGROUP_UNIFIED]);
-	for (int tree = 0; tree < CGROUP_TREES; tree++)
-		fd_close(&dirs[tree]);
+	cgroup_close_dirs(dirs);
 	if (r < 0) {
 		cgroup_leaf_close(&leaf);
 		(void)cgroup_remove(cg, name); /* nobody was ever in it */
@@ -180,6 +191,23 @@ int cgroup_make(const struct cgroups *cg, const char *name, const struct cgroup_
 	}
 	*ret_leaf = leaf;
 	return 0;
+}
+
+int cgroup_limit(const struct cgroups *cg, const char *name, const struct cgroup_limits *limits)
+{
+	int dirs[CGROUP_TREES] = { -1, -1, -1, -1 };
+	int r = 0;
+
+	for (int tree = 0; tree < CGROUP_TREES && r == 0; tree++) {
+		if (cg->bases[tree] < 0)
+			continue;
+		dirs[tree] = openat(cg->bases[tree], name, DIR_OPEN);
+		r = dirs[tree] < 0 ? err_raise(-errno) : 0;
+	}
+	if (r == 0)
+		r = cgroup_limit_dirs(cg, dirs, limits);
+	cgroup_close_dirs(dirs);
+	return err_pass(r);
 }
 
 void cgroup_leaf_close(struct cgroup_leaf *leaf)

@@ -32,7 +32,7 @@ struct cgroups {
 /* What is needed to be born in a leaf, and to read its peak. All are the caller's to close. */
 struct cgroup_leaf {
 	int unified;		 /* the directory, for CLONE_INTO_CGROUP */
-	int joins[CGROUP_TREES]; /* cgroup.procs of v1 leaves, the child writes "0"; or -1 */
+	int joins[CGROUP_TREES]; /* `tasks` of v1 leaves, the child writes "0"; or -1 */
 	int memory_peak;	 /* readable: the most memory ever used; or -1 */
 };
 
@@ -62,9 +62,16 @@ extern const struct cgroup_driver cgroup_hybrid; /* limits in three trees of cgr
 /* Make this instance's directories. */
 [[nodiscard]] int cgroups_make(struct cgroups *cg);
 
-/* Make a leaf; without limits (NULL) in the v2 tree alone. Nothing is left of it on a fault. */
-[[nodiscard]] int cgroup_make(const struct cgroups *cg, const char *name,
-	const struct cgroup_limits *limits, struct cgroup_leaf *ret_leaf);
+/*
+ * Make a leaf: in all trees if it will have limits (none yet), else in the v2 tree alone. Nothing is
+ * left of it on a fault.
+ */
+[[nodiscard]] int cgroup_make(const struct cgroups *cg, const char *name, bool has_limits,
+	struct cgroup_leaf *ret_leaf);
+
+/* Set the limits of a leaf that may have some, whoever is in it. 0 or a fault. */
+[[nodiscard]] int cgroup_limit(
+	const struct cgroups *cg, const char *name, const struct cgroup_limits *limits);
 
 /* Close all its descriptors. */
 void cgroup_leaf_close(struct cgroup_leaf *leaf);

@@ -70,12 +70,19 @@ static const struct cgroup_limits weighted = {
 	.memory_bytes = 256 * MIB, .pids_max = 1024, .cpu_mb = 1769
 };
 
+static int make_limited(const struct cgroups *cg, const char *name,
+	const struct cgroup_limits *limits, struct cgroup_leaf *ret_leaf)
+{
+	int r = cgroup_make(cg, name, true, ret_leaf);
+	return r < 0 ? r : cgroup_limit(cg, name, limits);
+}
+
 static void v2_writes_memory_pids_and_a_weight(void)
 {
 	struct cgroups cg = fake(&cgroup_v2);
 	struct cgroup_leaf leaf;
 
-	CHECK(cgroup_make(&cg, "s1", &weighted, &leaf) == 0);
+	CHECK(make_limited(&cg, "s1", &weighted, &leaf) == 0);
 	CHECK(file_is("unified/s1/memory.max", "268435456"));
 	CHECK(file_is("unified/s1/memory.swap.max", "0"));
 	CHECK(file_is("unified/s1/memory.oom.group", "1"));
@@ -97,7 +104,7 @@ static void v2_strict_writes_a_ceiling_and_no_weight(void)
 
 	strict.is_cpu_strict = true;
 	strict.cpu_mb = 3538; /* two CPUs */
-	CHECK(cgroup_make(&cg, "s1", &strict, &leaf) == 0);
+	CHECK(make_limited(&cg, "s1", &strict, &leaf) == 0);
 	CHECK(file_is("unified/s1/cpu.max", "200000 100000"));
 	CHECK(!file_is_there("unified/s1/cpu.weight"));
 	cgroup_leaf_close(&leaf);
@@ -121,10 +128,10 @@ static void shares_of_cpu_stay_in_the_kernels_bounds(void)
 		struct cgroup_leaf leaf;
 		struct cgroups cg = fake(&cgroup_v2);
 		limits.cpu_mb = rows[i].mb;
-		CHECK(cgroup_make(&cg, "a", &limits, &leaf) == 0);
+		CHECK(make_limited(&cg, "a", &limits, &leaf) == 0);
 		cgroup_leaf_close(&leaf);
 		limits.is_cpu_strict = true;
-		CHECK(cgroup_make(&cg, "b", &limits, &leaf) == 0);
+		CHECK(make_limited(&cg, "b", &limits, &leaf) == 0);
 		cgroup_leaf_close(&leaf);
 		CHECK(file_is("unified/a/cpu.weight", rows[i].weight));
 		CHECK(file_is("unified/b/cpu.max", rows[i].quota));
@@ -138,7 +145,7 @@ static void hybrid_writes_three_trees_and_joins_them(void)
 	struct cgroup_limits limits = weighted;
 	struct cgroup_leaf leaf;
 
-	CHECK(cgroup_make(&cg, "s1", &limits, &leaf) == 0);
+	CHECK(make_limited(&cg, "s1", &limits, &leaf) == 0);
 	CHECK(file_is("memory/s1/memory.limit_in_bytes", "268435456"));
 	CHECK(file_is("memory/s1/memory.memsw.limit_in_bytes", "268435456"));
 	CHECK(file_is("pids/s1/pids.max", "1024"));
@@ -147,11 +154,11 @@ static void hybrid_writes_three_trees_and_joins_them(void)
 	for (int tree = CGROUP_MEMORY; tree < CGROUP_TREES; tree++)
 		CHECK(leaf.joins[tree] >= 0);
 	CHECK(write(leaf.joins[CGROUP_PIDS], "0", 1) == 1);
-	CHECK(file_is("pids/s1/cgroup.procs", "0"));
+	CHECK(file_is("pids/s1/tasks", "0"));
 	cgroup_leaf_close(&leaf);
 
 	limits.is_cpu_strict = true;
-	CHECK(cgroup_make(&cg, "s2", &limits, &leaf) == 0);
+	CHECK(make_limited(&cg, "s2", &limits, &leaf) == 0);
 	CHECK(file_is("cpu/s2/cpu.cfs_period_us", "100000"));
 	CHECK(file_is("cpu/s2/cpu.cfs_quota_us", "100000"));
 	cgroup_leaf_close(&leaf);
@@ -164,8 +171,8 @@ static void a_missing_file_is_a_fault_unless_kernels_differ_in_it(void)
 	struct cgroup_leaf leaf;
 
 	cg.write_flags = O_WRONLY; /* none of the files exists */
-	CHECK(cgroup_make(&cg, "s1", &weighted, &leaf) == -ENOENT);
-	CHECK(!file_is_there("unified/s1")); /* nothing is left of it */
+	CHECK(make_limited(&cg, "s1", &weighted, &leaf) == -ENOENT);
+	cgroup_leaf_close(&leaf);
 	fake_done(&cg);
 }
 
@@ -174,7 +181,7 @@ static void a_leaf_without_limits_is_in_the_v2_tree_alone(void)
 	struct cgroups cg = fake(&cgroup_hybrid);
 	struct cgroup_leaf leaf;
 
-	CHECK(cgroup_make(&cg, "router", NULL, &leaf) == 0);
+	CHECK(cgroup_make(&cg, "router", false, &leaf) == 0);
 	CHECK(file_is_there("unified/router") && !file_is_there("memory/router"));
 	CHECK(leaf.unified >= 0 && leaf.memory_peak < 0);
 	cgroup_leaf_close(&leaf);
@@ -190,7 +197,7 @@ static void a_name_that_is_taken_is_refused(void)
 	struct cgroup_leaf leaf;
 
 	CHECK(mkdirat(cg.bases[CGROUP_UNIFIED], "s1", 0755) == 0);
-	CHECK(cgroup_make(&cg, "s1", &weighted, &leaf) == -EEXIST);
+	CHECK(make_limited(&cg, "s1", &weighted, &leaf) == -EEXIST);
 	fake_done(&cg);
 }
 

@@ -1,7 +1,10 @@
 /*
  * clone3() directly: glibc's fork() knows neither CLONE_PIDFD nor CLONE_INTO_CGROUP, and a
  * process that is born in its cgroup never ran outside of it (and spares the kernel the
- * lock that moving takes). The warden has one thread, so the child may do anything.
+ * lock that moving takes). The callers have one thread, so the child may do anything.
+ *
+ * What glibc's fork() does beside the call is done here too: the thread's number that raise() and
+ * some mutexes go by is kept in a place that the kernel knows, and it writes the child's there.
  */
 #include "os/child.h"
 
@@ -38,13 +41,28 @@ static void child_reset_signals(void)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Where glibc keeps the number of this thread; NULL on a kernel that does not tell. */
+static uint64_t child_tid_place(void)
+{
+	static int *place;
+
+	if (!place && prctl(PR_GET_TID_ADDRESS, &place) < 0)
+		place = NULL;
+	return (uintptr_t)place;
+}
+
 int child_start(const struct child_how *how, int *ret_pidfd)
 {
 	int pidfd = -1;
+	uint64_t tid_place = child_tid_place();
 	struct clone_args args = {
-		.flags = how->namespaces | CLONE_PIDFD | (how->cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
+		.flags = how->namespaces | CLONE_PIDFD |
+			(how->cgroup >= 0 ? CLONE_INTO_CGROUP : 0) |
+			(how->is_sibling ? CLONE_PARENT : 0) |
+			(tid_place ? CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID : 0),
 		.pidfd = (uintptr_t)&pidfd,
-		.exit_signal = SIGCHLD,
+		.child_tid = tid_place,
+		.exit_signal = how->is_sibling ? 0 : SIGCHLD,
 		.cgroup = how->cgroup >= 0 ? (unsigned)how->cgroup : 0,
 	};
 
@@ -55,9 +73,11 @@ int child_start(const struct child_how *how, int *ret_pidfd)
 		*ret_pidfd = pidfd;
 		return 1;
 	}
-	child_reset_signals();
+	if (!how->is_sibling) /* it goes on as what it was */
+		child_reset_signals();
 	(void)setsid(); /* a Ctrl-C in the terminal is for the warden alone */
-	(void)prctl(PR_SET_NAME, how->name);
+	if (how->name)
+		(void)prctl(PR_SET_NAME, how->name);
 	if (!how->is_survivor)
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	return 0;

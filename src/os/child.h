@@ -7,8 +7,13 @@
 struct child_how {
 	uint64_t namespaces; /* CLONE_NEW… */
 	int cgroup;	     /* directory of a cgroup v2 to be born in, or -1 */
-	const char *name;    /* as ps shows it, at most 15 bytes */
+	const char *name;    /* as ps shows it, at most 15 bytes; NULL: the caller's */
 	bool is_survivor;    /* it does not die with its parent */
+	/*
+	 * Its parent is the caller's, which waits for it; it has the caller's signal handlers too, as
+	 * after a plain fork().
+	 */
+	bool is_sibling;
 };
 
 /*

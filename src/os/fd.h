@@ -22,7 +22,7 @@ void fd_close(int *fd);
 /* Set or clear O_NONBLOCK. */
 [[nodiscard]] int fd_set_nonblock(int fd, bool on);
 
-enum { FD_PASS_MAX = 8 };
+enum { FD_PASS_MAX = 24 };
 
 /*
  * Send one SOCK_SEQPACKET message with up to FD_PASS_MAX descriptors (borrowed: the

@@ -7,29 +7,64 @@
 
 #include "os/fd.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-int mount_bind(int from_dir, const char *from, int to_dir, const char *to, uint64_t attributes)
+int mount_detached(int from_dir, const char *from, uint64_t attributes, int *ret_tree)
 {
 	struct mount_attr attr = { .attr_set = attributes };
 	const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH;
 
 	scoped_fd tree = open_tree(from_dir, from, flags);
 	if (tree < 0 ||
-		mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0 ||
-		move_mount(tree, "", to_dir, to, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0)
 		return -errno;
+	*ret_tree = fd_take(&tree);
 	return 0;
 }
 
-int mount_change(int dir, uint64_t attributes)
+int mount_overlay(const int *dirs, size_t count, uint64_t attributes, int *ret_tree)
 {
-	struct mount_attr attr = { .attr_set = attributes };
+	char lower[256]; /* the kernel's limit: paths themselves would not fit */
+	size_t len = 0;
+
+	assert(count > 0 && count <= 8);
+	for (size_t i = 0; i < count; i++)
+		len += (size_t)snprintf(lower + len, sizeof(lower) - len, "%s/proc/self/fd/%d",
+			i ? ":" : "", dirs[i]);
+	scoped_fd context = fsopen("overlay", FSOPEN_CLOEXEC);
+	if (context < 0 || fsconfig(context, FSCONFIG_SET_STRING, "lowerdir", lower, 0) < 0 ||
+		fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -errno;
+	int tree = fsmount(context, FSMOUNT_CLOEXEC, (unsigned)attributes);
+	if (tree < 0)
+		return -errno;
+	*ret_tree = tree;
+	return 0;
+}
+
+int mount_attach(int tree, int to_dir, const char *to)
+{
+	return move_mount(tree, "", to_dir, to, MOVE_MOUNT_F_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+int mount_bind(int from_dir, const char *from, int to_dir, const char *to, uint64_t attributes)
+{
+	scoped_fd tree = -1;
+
+	int r = mount_detached(from_dir, from, attributes, &tree);
+	return r < 0 ? r : mount_attach(tree, to_dir, to);
+}
+
+int mount_change(int dir, uint64_t set, uint64_t cleared)
+{
+	struct mount_attr attr = { .attr_set = set, .attr_clr = cleared };
 
 	return mount_setattr(dir, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0 ? -errno : 0;
 }

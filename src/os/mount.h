@@ -1,5 +1,6 @@
 #pragma once
 /* Mounts, made where nobody sees them half done. 0 or -errno each, without a trace: they run in jails. */
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -9,8 +10,21 @@
 [[nodiscard]] int mount_bind(
 	int from_dir, const char *from, int to_dir, const char *to, uint64_t attributes);
 
-/* Set flags of a mount that is there already, by a descriptor of its root. */
-[[nodiscard]] int mount_change(int dir, uint64_t attributes);
+/*
+ * A copy of the mount tree at `from` in `from_dir`, as mount_bind() takes them, which is nowhere yet:
+ * *ret_tree (the caller's) can be sent to a process of another mount namespace and put there.
+ */
+[[nodiscard]] int mount_detached(
+	int from_dir, const char *from, uint64_t attributes, int *ret_tree);
+
+/* A read-only overlay of directories, the uppermost first, that is nowhere yet. At most 8. */
+[[nodiscard]] int mount_overlay(const int *dirs, size_t count, uint64_t attributes, int *ret_tree);
+
+/* Put a tree that is nowhere yet at `to` in `to_dir`, which exists. */
+[[nodiscard]] int mount_attach(int tree, int to_dir, const char *to);
+
+/* Set flags of a mount that is there already, and clear others, by a descriptor of its root. */
+[[nodiscard]] int mount_change(int dir, uint64_t set, uint64_t cleared);
 
 /* Nothing that is mounted in this namespace shows in another one, or the other way. */
 [[nodiscard]] int mount_make_private(void);

@@ -170,6 +170,8 @@ int socket_accept(int listener, int *ret_fd)
 	do
 		fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	while (fd < 0 && errno == EINTR);
+	if (fd < 0 && errno == EINVAL)
+		return -ESHUTDOWN;
 	if (fd < 0)
 		return socket_is_lost(errno) ? -EAGAIN : err_raise(-errno);
 

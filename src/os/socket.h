@@ -23,6 +23,7 @@
 
 /*
  * Accept one connection: non-blocking, close-on-exec, TCP_NODELAY. 0 and *ret_fd, or
- * -EAGAIN when none waits (also for a connection that was reset meanwhile), or a fault.
+ * -EAGAIN when none waits (also for a connection that was reset meanwhile), -ESHUTDOWN when somebody
+ * who has the socket too has shut it down, or a fault.
  */
 [[nodiscard]] int socket_accept(int listener, int *ret_fd);

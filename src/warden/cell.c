@@ -17,7 +17,9 @@ enum { AGAIN_MS = 2 };
 
 void cell_init(struct cell *cell)
 {
-	*cell = (struct cell){ .process.fd = -1, .memory_fd = -1 };
+	*cell = (struct cell){ .process.fd = -1,
+		.memory_fd = -1,
+		.leaf = { -1, { -1, -1, -1, -1 }, -1 } };
 	list_init(&cell->link);
 }
 
@@ -30,6 +32,7 @@ static bool cell_finish(struct warden *w, struct cell *cell)
 	if (r < 0)
 		err_log(r, "removing a cgroup");
 	list_remove(&cell->link);
+	cgroup_leaf_close(&cell->leaf);
 	int memory_fd = cell->memory_fd; /* gone() may start another in this cell */
 	cell->gone(w, cell);
 	fd_close(&memory_fd);
@@ -64,21 +67,28 @@ int cell_start(struct warden *w, struct cell *cell, const struct cell_how *how,
 	cell_init(cell);
 	cell->gone = how->gone;
 	(void)snprintf(cell->name, sizeof(cell->name), "%s", how->cgroup);
-	int r = cgroup_make(&w->cgroups, cell->name, how->limits, &leaf);
+	int r = cgroup_make(&w->cgroups, cell->name, how->limits || how->is_entered_later, &leaf);
 	if (r < 0)
 		return err_pass(r);
-	r = child_start(&(struct child_how){ how->namespaces, leaf.unified, how->process }, &pidfd);
+	if (how->limits)
+		r = cgroup_limit(&w->cgroups, cell->name, how->limits);
+	if (r == 0)
+		r = child_start(&(struct child_how){ how->namespaces, leaf.unified, how->process }, &pidfd);
 	if (r == 0) {
 		for (int tree = 0; tree < CGROUP_TREES; tree++)
 			ret_joins[tree] = leaf.joins[tree];
 		return 0;
 	}
 	cell->memory_fd = fd_take(&leaf.memory_peak);
-	cgroup_leaf_close(&leaf);
+	if (r > 0 && how->is_entered_later)
+		cell->leaf = leaf;
+	else
+		cgroup_leaf_close(&leaf);
 	if (r > 0)
 		r = source_open(w->epoll, &cell->process, pidfd, cell_on_death);
 	if (r < 0) {
 		fd_close(&cell->memory_fd);
+		cgroup_leaf_close(&cell->leaf);
 		cgroup_kill(&w->cgroups, cell->name);
 		(void)cgroup_remove(&w->cgroups, cell->name);
 		return err_pass(r);

@@ -27,11 +27,14 @@ struct cell {
 	uint64_t memory_peak;
 
 	int memory_fd; /* its memory peak, while it runs; or -1 */
+	/* What others need to enter its cgroup; all -1 but with `is_entered_later`. */
+	struct cgroup_leaf leaf;
 };
 
 struct cell_how {
 	const char *cgroup;
-	const struct cgroup_limits *limits; /* NULL: none */
+	const struct cgroup_limits *limits; /* NULL: none, for now */
+	bool is_entered_later;		    /* keep `leaf`; it can have limits */
 	uint64_t namespaces;		    /* CLONE_NEW… */
 	const char *process;		    /* its name for ps */
 	cell_fn *gone;

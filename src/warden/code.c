@@ -18,10 +18,10 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "init/init.h"
+#include "jail/jail.h"
 #include "os/child.h"
 #include "os/fd.h"
 #include "os/tree.h"
-#include "warden/jail.h"
 #include "warden/warden.h"
 
 #include <assert.h>
@@ -50,6 +50,19 @@ static struct unpack_report keeper_fault(int fault, const char *what)
 
 /* ---- the jailed process ---- */
 
+/* Returns only if it fails. */
+static void keeper_exec_unpacker(const struct job *job)
+{
+	char bytes[24], entries[16];
+
+	(void)snprintf(bytes, sizeof(bytes), "%llu", (unsigned long long)job->ask.bytes_max);
+	(void)snprintf(entries, sizeof(entries), "%u", job->ask.entries_max);
+	char *argv[] = { (char *)"mayfly-unpack", bytes, entries, NULL };
+	/* The tests' sanitizer looks for leaks with ptrace, which is not there. */
+	char *envp[] = { (char *)"ASAN_OPTIONS=detect_leaks=0", NULL };
+	execveat(JAIL_FD_ENV, "", argv, envp, AT_EMPTY_PATH); /* where `program` is now */
+}
+
 static _Noreturn void keeper_become_unpacker(
 	const struct warden *w, const struct job *job, const int joins[], int report, int parent)
 {
@@ -71,7 +84,11 @@ static _Noreturn void keeper_become_unpacker(
 	};
 
 	keeper_name(job->number, name);
-	jail_enter(&jail);
+	if (jail_enter(&jail) < 0)
+		_exit(127);
+	keeper_exec_unpacker(job);
+	note_failure(jail.report, "exec", errno);
+	_exit(127);
 }
 
 /* Its message: a report, or the note of a jail that failed. Without one: how it died. */

@@ -128,6 +128,8 @@ static int start_filters(struct warden *w)
 	int r = filter_compile(FILTER_SANDBOX, &w->filters[FILTER_SANDBOX]);
 	if (r == 0)
 		r = filter_compile(FILTER_UNPACK, &w->filters[FILTER_UNPACK]);
+	if (r == 0)
+		r = zygotes_init(w);
 	return err_pass(r);
 }
 
@@ -172,7 +174,7 @@ static const struct {
 	{ start_boot, "reading what mayfly serve says" },
 	{ start_descriptors, "preparing descriptors" },
 	{ start_signals, "preparing for signals" },
-	{ start_programs, "opening mayfly and mayfly-unpack" },
+	{ start_programs, "opening the programs beside it" },
 	{ start_filters, "compiling the system call filters" },
 	{ start_places, "taking the data directory" },
 	{ start_listener, "binding the address" },
@@ -184,6 +186,7 @@ static void loop_run(struct warden *w)
 	for (;;) {
 		uint64_t now = clock_mono_ms(), due = UINT64_MAX;
 		due = MIN(due, cells_tick(w, now));
+		due = MIN(due, zygotes_tick(w, now));
 		due = MIN(due, sandboxes_tick(w, now));
 		due = MIN(due, janitor_tick(w, now));
 		due = MIN(due, router_tick(w, now));

@@ -1,12 +1,21 @@
 /*
- *            spawn             STARTED          init ends
- *   FREE ───────────▶ BOOTING ─────────▶ LIVE ─────────────────▶ FREE
- *                        │                │ kill                  ▲
- *                        └────────────────┴────────▶ ENDING ──────┘
+ *          prepare          NOTE_READY          asked for         started
+ *   FREE ──────────▶ PREPARING ──────▶ READY ──────────▶ BOOTING ────────▶ LIVE
+ *    ▲                   │               │                  │                │ runtime ends, kill
+ *    └───────────────────┴───────────────┴──── ENDING ◀─────┴────────────────┘
  *
- * The end of init is the end of all: the kernel lets a pid namespace's first process go only
- * when all others are gone. Only after its cgroup is removed too (cell.c) is FRAME_EXITED told
- * and the slot, with its identity on the host, free for another.
+ * What all sandboxes have in common is made ahead by their process 1; what makes one a function's
+ * (limits, code, runtime) when it is asked for: then a zygote forks the runtime into it. One that
+ * is asked for while none is ready is prepared at once and goes on by itself.
+ *
+ * Two processes are ours to collect: process 1 (the cell's) and the runtime. The runtime's end is
+ * the end of the sandbox; the kernel lets a pid namespace's first process go only when all others
+ * are gone. Only after its cgroup is removed too (cell.c) is FRAME_EXITED told and the slot, with
+ * its identity on the host, free for another.
+ *
+ * A network namespace takes the kernel longer to make and to remove than all else together: it is
+ * kept for the next sandbox, emptied. All processes in it are dead by then, and shutdown() on the
+ * listeners, of which the router has copies, ends them for everybody.
  *
  * A stale handle is no offence: a sandbox may end while the router asks to kill it. One that
  * was never given is.
@@ -20,7 +29,7 @@
 #include "os/child.h"
 #include "os/clock.h"
 #include "os/fd.h"
-#include "warden/jail.h"
+#include "warden/grafts.h"
 #include "warden/warden.h"
 
 #include <assert.h>
@@ -30,6 +39,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -40,38 +50,86 @@ enum {
 	TMP_MB_MAX = 10'240 * 4,
 	EXTRA_MB_MAX = 1024,
 	PIDS_MAX = 1024,
+	PREPARE_PAUSE_MS = 5,	/* without a spawn, before more are prepared */
 };
 
 /* Which states may follow which. A move not listed here is a bug, not an error. */
 static const unsigned may_follow[SANDBOX_STATES] = {
-	[SANDBOX_FREE] = BIT(SANDBOX_BOOTING),
+	[SANDBOX_FREE] = BIT(SANDBOX_PREPARING),
+	[SANDBOX_PREPARING] = BIT(SANDBOX_READY) | BIT(SANDBOX_ENDING) | BIT(SANDBOX_FREE),
+	[SANDBOX_READY] = BIT(SANDBOX_BOOTING) | BIT(SANDBOX_ENDING) | BIT(SANDBOX_FREE),
 	[SANDBOX_BOOTING] = BIT(SANDBOX_LIVE) | BIT(SANDBOX_ENDING) | BIT(SANDBOX_FREE),
 	[SANDBOX_LIVE] = BIT(SANDBOX_ENDING) | BIT(SANDBOX_FREE),
 	[SANDBOX_ENDING] = BIT(SANDBOX_FREE),
 };
 
-/* The only place that writes the state, and with it the list that the slot is in. */
+/* The list that a slot is in, by its state and whether somebody waits for it; NULL: none. */
+static struct list *sandbox_list(struct sandboxes *table, const struct sandbox *sb)
+{
+	switch (sb->state) {
+	case SANDBOX_FREE:
+		return &table->free;
+	case SANDBOX_PREPARING:
+		return sb->has_ask ? &table->booting : &table->preparing;
+	case SANDBOX_READY:
+		return &table->ready;
+	case SANDBOX_BOOTING:
+		return &table->booting;
+	case SANDBOX_LIVE:
+	case SANDBOX_ENDING:
+	case SANDBOX_STATES:
+		break;
+	}
+	return NULL;
+}
+
+static bool is_spare(const struct sandboxes *table, const struct list *list)
+{
+	return list == &table->preparing || list == &table->ready;
+}
+
+/* To the back of the list it belongs in: a slot, an identity, rests as long as possible. */
+static void sandbox_file(struct sandboxes *table, struct sandbox *sb, const struct list *from)
+{
+	struct list *to = sandbox_list(table, sb);
+
+	list_remove(&sb->link);
+	table->spare_count -= is_spare(table, from);
+	table->spare_count += is_spare(table, to);
+	if (to)
+		list_push_back(to, &sb->link);
+}
+
+/* The only place that writes the state. */
 static void sandbox_enter(struct sandboxes *table, struct sandbox *sb, enum sandbox_state next)
 {
+	const struct list *from = sandbox_list(table, sb);
+
 	assert(next < SANDBOX_STATES);
 	assert(may_follow[sb->state] & BIT(next));
 	sb->state = next;
 	sb->since_ms = clock_mono_ms();
-	list_remove(&sb->link);
-	if (next == SANDBOX_FREE) /* at the back: an identity rests as long as possible */
-		list_push_back(&table->free, &sb->link);
-	else if (next == SANDBOX_BOOTING)
-		list_push_back(&table->booting, &sb->link);
+	sandbox_file(table, sb, from);
 }
 
 void sandboxes_init(struct sandboxes *table, uint32_t count)
 {
 	assert(count > 0 && count <= SANDBOX_SLOTS_MAX);
 	list_init(&table->free);
+	list_init(&table->preparing);
+	list_init(&table->ready);
 	list_init(&table->booting);
 	for (uint32_t i = 0; i < count; i++) {
 		struct sandbox *sb = &table->slots[i];
-		*sb = (struct sandbox){ .slot = i, .report.fd = -1, .listeners = { -1, -1 } };
+		*sb = (struct sandbox){ .slot = i,
+			.report.fd = -1,
+			.runtime.fd = -1,
+			.mounter.fd = -1,
+			.graft_report.fd = -1,
+			.listeners = { -1, -1 },
+			.network = -1,
+			.env = -1,
+			.log = -1 };
 		cell_init(&sb->cell);
 		list_push_back(&table->free, &sb->link);
 	}
@@ -89,6 +147,36 @@ static void sandbox_blame(struct sandbox *sb, const char *step, int error)
 {
 	sb->error = (uint32_t)error;
 	(void)snprintf(sb->step, sizeof(sb->step), "%s", step);
+}
+
+static void sandbox_fail(struct warden *w, struct sandbox *sb, const char *step, int error)
+{
+	if (!sb->step[0])
+		sandbox_blame(sb, step, error);
+	sandbox_kill(w, sb);
+}
+
+/* ---- networks ---- */
+
+/* One that was used before, or -1: its process 1 makes one. */
+static int network_take(struct sandboxes *table)
+{
+	return table->network_count ? table->networks[--table->network_count] : -1;
+}
+
+/* It is empty: keep it. */
+static void sandbox_leave_network(struct sandboxes *table, struct sandbox *sb, bool is_good)
+{
+	for (int i = 0; i < SANDBOX_LISTENERS; i++) {
+		if (sb->listeners[i] >= 0)
+			is_good &= shutdown(sb->listeners[i], SHUT_RDWR) == 0;
+		else
+			is_good = false;
+		fd_close(&sb->listeners[i]);
+	}
+	if (is_good && sb->network >= 0 && table->network_count < SANDBOX_SLOTS_MAX)
+		table->networks[table->network_count++] = fd_take(&sb->network);
+	fd_close(&sb->network);
 }
 
 /* ---- the end ---- */
@@ -115,6 +203,35 @@ static void sandbox_judge(const struct sandbox *sb, struct exited_frame *frame)
 }
 
 static bool sandbox_read_note(struct warden *w, struct sandbox *sb);
+static int sandbox_prepare(struct warden *w, struct sandbox *sb);
+
+static void sandbox_close(struct warden *w, struct sandbox *sb)
+{
+	source_close(w->epoll, &sb->report);
+	source_close(w->epoll, &sb->runtime);
+	source_close(w->epoll, &sb->mounter);
+	source_close(w->epoll, &sb->graft_report);
+}
+
+static void sandbox_forget_ask(struct sandbox *sb)
+{
+	sb->has_ask = false;
+	fd_close(&sb->env);
+	fd_close(&sb->log);
+}
+
+/* The same again, by exec and in a network of its own; false when that cannot be begun. */
+static bool sandbox_begin_again(struct warden *w, struct sandbox *sb)
+{
+	if (!sb->is_again || sb->was_live || sb->is_forgotten || sb->env < 0)
+		return false;
+	sb->ask.start = START_EXEC;
+	sandbox_enter(&w->sandboxes, sb, SANDBOX_FREE);
+	int r = sandbox_prepare(w, sb);
+	if (r < 0)
+		err_log(r, "beginning a sandbox again");
+	return r == 0;
+}
 
 /* Nothing of it is left: tell, and free the slot. */
 static void sandbox_on_gone(struct warden *w, struct cell *cell)
@@ -125,9 +242,10 @@ static void sandbox_on_gone(struct warden *w, struct cell *cell)
 
 	while (sandbox_read_note(w, sb)) /* what it said before it died */
 		continue;
-	source_close(w->epoll, &sb->report);
-	for (int i = 0; i < SANDBOX_LISTENERS; i++)
-		fd_close(&sb->listeners[i]);
+	sandbox_close(w, sb);
+	sandbox_leave_network(&w->sandboxes, sb, sb->state == SANDBOX_ENDING);
+	if (sandbox_begin_again(w, sb))
+		return;
 	if (!sb->was_live && !sb->step[0]) /* killed from outside, or for memory, on its way */
 		sandbox_blame(sb, "boot", ECHILD);
 	if (sb->was_live)
@@ -135,31 +253,72 @@ static void sandbox_on_gone(struct warden *w, struct cell *cell)
 	sandbox_judge(sb, &frame);
 	log_debug("sandbox_exited", LOG_U64("slot", sb->slot), LOG_U64("kind", frame.kind),
 		LOG_U64("value", frame.value), LOG_TEXT("step", frame.step));
-	sandbox_enter(&w->sandboxes, sb, SANDBOX_FREE);
-	if (!sb->is_forgotten)
+	bool is_told = sb->has_ask && !sb->is_forgotten;
+	if (!sb->has_ask && sb->step[0]) {
+		log_error("sandbox_not_prepared", LOG_TEXT("step", sb->step),
+			LOG_ERRNO("error", (int)sb->error));
+		w->sandboxes.prepare_ms = clock_mono_ms() + 1000;
+	}
+	if (sb->state != SANDBOX_FREE)
+		sandbox_enter(&w->sandboxes, sb, SANDBOX_FREE);
+	sandbox_forget_ask(sb);
+	if (is_told)
 		gate_tell(w, &frame, sizeof(frame), NULL, 0);
 }
 
-/* ---- what its init says ---- */
+/* The runtime has ended, and with it the sandbox. */
+static void sandbox_on_runtime(void *context, struct source *runtime)
+{
+	struct warden *w = context;
+	struct sandbox *sb = list_entry(runtime, struct sandbox, runtime);
 
-static void sandbox_on_started(struct warden *w, struct sandbox *sb)
+	int r = child_reap(runtime->fd, &sb->status);
+	if (r == -EAGAIN)
+		return;
+	sb->has_status = r == 0;
+	source_close(w->epoll, runtime);
+	while (sandbox_read_note(w, sb))
+		continue;
+	sandbox_kill(w, sb);
+}
+
+/* ---- what is said inside ---- */
+
+static void sandbox_boot(struct warden *w, struct sandbox *sb);
+
+static void sandbox_on_ready(struct warden *w, struct sandbox *sb)
+{
+	source_close(w->epoll, &sb->report);
+	if (sb->state != SANDBOX_PREPARING)
+		return;
+	sandbox_enter(&w->sandboxes, sb, SANDBOX_READY);
+	if (sb->has_ask)
+		sandbox_boot(w, sb);
+}
+
+/* The runtime runs: the router gets copies of the listeners. */
+static void sandbox_on_live(struct warden *w, struct sandbox *sb)
 {
 	struct spawned_frame frame = { { FRAME_SPAWNED, 0, sb->ask.head.ticket },
-		{ sb->slot, sb->generation } };
-	int fds[] = { sb->listeners[0], sb->listeners[1],
+		{ sb->slot, sb->generation }, sb->zygote == ZYGOTE_EXEC ? START_EXEC : START_FORK,
+		0 };
+	int fds[] = { fcntl(sb->listeners[0], F_DUPFD_CLOEXEC, 0),
+		fcntl(sb->listeners[1], F_DUPFD_CLOEXEC, 0),
 		fcntl(sb->cell.memory_fd, F_DUPFD_CLOEXEC, 0) };
 
-	if (sb->state != SANDBOX_BOOTING || fds[0] < 0 || fds[1] < 0 || fds[2] < 0) {
-		fd_close(&fds[2]);
-		sandbox_blame(sb, "report", EPROTO);
-		sandbox_kill(w, sb);
+	if (fds[0] < 0 || fds[1] < 0 || fds[2] < 0) {
+		for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+			fd_close(&fds[i]);
+		sandbox_fail(w, sb, "report", EMFILE);
 		return;
 	}
-	sb->listeners[0] = sb->listeners[1] = -1;
 	sb->was_live = true;
-	log_debug("sandbox_started", LOG_U64("slot", sb->slot),
+	log_debug("sandbox_started", LOG_U64("slot", sb->slot), LOG_U64("zygote", sb->zygote),
 		LOG_U64("ms", clock_mono_ms() - sb->since_ms));
 	sandbox_enter(&w->sandboxes, sb, SANDBOX_LIVE);
+	fd_close(&sb->env);
+	fd_close(&sb->log);
+	cgroup_leaf_close(&sb->cell.leaf);
 	gate_tell(w, &frame, sizeof(frame), fds, ARRAY_LEN(fds));
 }
 
@@ -172,40 +331,51 @@ static void sandbox_on_note(struct warden *w, struct sandbox *sb, struct note *n
 			fd_close(&sb->listeners[i]);
 			sb->listeners[i] = fd_take(&fds[i]);
 		}
+		fd_close(&sb->network);
+		sb->network = fd_take(&fds[SANDBOX_LISTENERS]);
 		break;
 	case NOTE_FAILED:
 		sandbox_blame(sb, note->step, note->value);
+		/* One that was prepared in a used network may have found it in disorder. */
+		sb->is_again |= sb->is_network_used && sb->state == SANDBOX_PREPARING;
+		break;
+	case NOTE_READY:
+		sandbox_on_ready(w, sb);
 		break;
 	case NOTE_STARTED:
-		sandbox_on_started(w, sb);
-		break;
-	case NOTE_ENDED:
-		sb->has_status = true;
-		sb->status = note->value;
+		sb->is_started = true;
 		break;
 	default: /* it is our own image that speaks, and says nothing else */
 		log_error("sandbox_note_unknown", LOG_U64("kind", note->kind));
 	}
 }
 
+/* Nobody holds the other end any more: what was to be exec'ed has been, or the speaker is dead. */
+static void sandbox_on_silence(struct warden *w, struct sandbox *sb)
+{
+	source_close(w->epoll, &sb->report);
+	if (sb->state == SANDBOX_BOOTING && sb->is_started && !sb->step[0])
+		sandbox_on_live(w, sb);
+}
+
 /* Read one note: false when there is none, for now or for ever. */
 static bool sandbox_read_note(struct warden *w, struct sandbox *sb)
 {
 	struct note note;
-	int fds[SANDBOX_LISTENERS] = { -1, -1 };
+	int fds[SANDBOX_LISTENERS + 1] = { -1, -1, -1 };
 	size_t len, count;
 
 	int r = sb->report.fd < 0 ? -EAGAIN
 				  : fd_receive(sb->report.fd, &note, sizeof(note), &len, fds,
-					    SANDBOX_LISTENERS, &count);
+					    ARRAY_LEN(fds), &count);
 	if (r == -EAGAIN)
 		return false;
-	if (r < 0 || len != sizeof(note)) { /* its end: the pidfd tells the rest */
-		source_close(w->epoll, &sb->report);
+	if (r < 0 || len != sizeof(note)) {
+		sandbox_on_silence(w, sb);
 		return false;
 	}
 	sandbox_on_note(w, sb, &note, fds);
-	for (size_t i = 0; i < SANDBOX_LISTENERS; i++)
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		fd_close(&fds[i]);
 	return true;
 }
@@ -216,7 +386,214 @@ static void sandbox_on_report(void *context, struct source *report)
 	(void)sandbox_read_note(w, list_entry(report, struct sandbox, report));
 }
 
-/* ---- the beginning ---- */
+/* ---- the beginning: what all have in common ---- */
+
+static _Noreturn void sandbox_become_init(
+	const struct warden *w, const struct sandbox *sb, const int joins[], int report)
+{
+	struct jail jail = {
+		.kind = JAIL_INIT,
+		.uid = w->boot->sandbox_uid + sb->slot,
+		.parent = w->self,
+		.joins = joins,
+		.filter = &w->filters[FILTER_SANDBOX],
+		.null = w->null,
+		.report = report,
+		.data_dir = w->boot->data_dir,
+		.network = sb->network,
+	};
+
+	if (jail_enter(&jail) < 0)
+		_exit(127);
+	init_run(jail.report);
+}
+
+/* Begin a life in a free slot; has_ask says whether somebody waits for it. */
+static int sandbox_prepare(struct warden *w, struct sandbox *sb)
+{
+	char name[CGROUP_NAME_MAX];
+	const struct cell_how how = { .cgroup = name,
+		.is_entered_later = true,
+		.namespaces = CLONE_NEWPID,
+		.process = "mayfly-jail",
+		.gone = sandbox_on_gone };
+	scoped_fd ours = -1, theirs = -1;
+	int joins[CGROUP_TREES];
+
+	sb->network = sb->is_again ? -1 : network_take(&w->sandboxes);
+	sb->is_network_used = sb->network >= 0;
+	sb->is_started = sb->is_again = sb->has_status = false;
+	sb->was_live = sb->was_killed = sb->is_forgotten = false;
+	sandbox_blame(sb, "", 0);
+	(void)snprintf(name, sizeof(name), "s%u", sb->slot);
+	int r = child_channel(&ours, &theirs);
+	if (r == 0) {
+		r = cell_start(w, &sb->cell, &how, joins);
+		if (r == 0)
+			sandbox_become_init(w, sb, joins, theirs);
+	}
+	if (r < 0) {
+		fd_close(&sb->network);
+		return err_pass(r);
+	}
+	sb->generation++;
+	sandbox_enter(&w->sandboxes, sb, SANDBOX_PREPARING);
+	r = source_open(w->epoll, &sb->report, fd_take(&ours), sandbox_on_report);
+	if (r < 0) {
+		err_log(r, "watching a sandbox's report");
+		sandbox_fail(w, sb, "report", -r);
+	}
+	return 0;
+}
+
+/* ---- the beginning: what makes it a function's ---- */
+
+/* The limits of its cgroup. */
+static int sandbox_limit(
+	struct warden *w, const struct sandbox *sb, const struct spawn_function *function)
+{
+	const struct cgroup_limits limits = {
+		.memory_bytes = (function->memory_mb + function->extra_mb) * MIB,
+		.pids_max = PIDS_MAX,
+		.cpu_mb = function->memory_mb,
+		.is_cpu_strict = function->cpu_strict,
+	};
+
+	return err_pass(cgroup_limit(&w->cgroups, sb->cell.name, &limits));
+}
+
+/* Ask a zygote to send somebody into the sandbox, whose notes we read from *ret_report. */
+static int sandbox_ask_zygote(struct warden *w, const struct sandbox *sb, enum zygote_work work,
+	const struct grafts *grafts, int *ret_report)
+{
+	static struct zygote_ask ask; /* large, and there is one thread */
+	const struct cgroup_leaf *leaf = &sb->cell.leaf;
+	const bool is_runtime = work == ZYGOTE_RUNTIME;
+	scoped_fd ours = -1, theirs = -1;
+	int fds[FD_PASS_MAX];
+	size_t count = ZYGOTE_ASK_REST;
+
+	int r = child_channel(&ours, &theirs);
+	if (r < 0)
+		return err_pass(r);
+	ask = (struct zygote_ask){ .work = work,
+		.slot = sb->slot,
+		.generation = sb->generation,
+		.uid = w->boot->sandbox_uid + sb->slot,
+		.pack = sb->ask.pack,
+		.tmp_mb = sb->ask.function.has_code ? sb->ask.function.tmp_mb : 0,
+		.graft_count = grafts->count,
+		.bind_count = grafts->bind_count };
+	fds[ZYGOTE_ASK_TARGET] = sb->cell.process.fd;
+	fds[ZYGOTE_ASK_CGROUP] = is_runtime ? leaf->unified : w->null;
+	fds[ZYGOTE_ASK_REPORT] = theirs;
+	fds[ZYGOTE_ASK_ENV] = is_runtime ? sb->env : w->null;
+	fds[ZYGOTE_ASK_LOG] = is_runtime ? sb->log : w->null;
+	for (int tree = 0; tree < CGROUP_TREES && is_runtime; tree++)
+		if (leaf->joins[tree] >= 0) {
+			fds[count++] = leaf->joins[tree];
+			ask.join_count++;
+		}
+	for (uint32_t i = 0; i < grafts->count; i++) {
+		fds[count++] = grafts->trees[i];
+		memcpy(ask.graft_paths[i], grafts->paths[i], PACK_PATH_MAX);
+	}
+	r = zygote_ask(w, is_runtime ? sb->zygote : ZYGOTE_EXEC, &ask, fds, count);
+	if (r == 0)
+		*ret_report = fd_take(&ours);
+	return err_pass(r);
+}
+
+static int sandbox_try_boot(struct warden *w, struct sandbox *sb)
+{
+	static struct grafts grafts; /* large, and there is one thread */
+	int report = -1;
+
+	int r = sandbox_limit(w, sb, &sb->ask.function);
+	if (r == 0)
+		r = grafts_make(w, &sb->ask.function, &w->boot->packs[sb->ask.pack], &grafts);
+	if (r < 0)
+		return err_pass(r);
+	r = sandbox_ask_zygote(w, sb, ZYGOTE_RUNTIME, &grafts, &report);
+	if (r < 0 && sb->zygote != ZYGOTE_EXEC) { /* it has just died, or is too busy */
+		err_log(r, "asking a zygote");
+		sb->zygote = ZYGOTE_EXEC;
+		r = sandbox_ask_zygote(w, sb, ZYGOTE_RUNTIME, &grafts, &report);
+	}
+	grafts_close(&grafts);
+	if (r < 0)
+		return err_pass(r);
+	return err_pass(source_open(w->epoll, &sb->report, report, sandbox_on_report));
+}
+
+/* It is ready and somebody wants it: have its runtime started. */
+static void sandbox_boot(struct warden *w, struct sandbox *sb)
+{
+	assert(sb->has_ask && sb->state == SANDBOX_READY);
+	sandbox_enter(&w->sandboxes, sb, SANDBOX_BOOTING);
+	sb->zygote = zygote_choose(w, &sb->ask);
+	int r = sandbox_try_boot(w, sb);
+	if (r < 0) {
+		err_log(r, "starting a runtime");
+		sandbox_fail(w, sb, "start", -r);
+	}
+}
+
+/* The mounter's pidfd, or the runtime's. */
+static void sandbox_on_mounter(void *context, struct source *mounter);
+
+void sandbox_on_answer(struct warden *w, const struct zygote_answer *answer, int pidfd)
+{
+	struct sandbox *sb = &w->sandboxes.slots[answer->slot];
+	const bool is_mounter = answer->slot < w->boot->sandboxes_max && sb->was_live;
+	struct source *source = is_mounter ? &sb->mounter : &sb->runtime;
+	scoped_fd child = pidfd;
+
+	/* Its slot cannot have a new life: this child is in the pid namespace of the old one. */
+	assert(answer->slot < w->boot->sandboxes_max);
+	if (answer->generation != sb->generation || source->fd >= 0)
+		return;
+	if (child < 0) {
+		log_warn("zygote_failed", LOG_U64("slot", sb->slot), LOG_ERRNO("error", answer->error));
+		sb->is_again = !is_mounter;
+		sandbox_fail(w, sb, "fork", answer->error);
+		return;
+	}
+	int r = source_open(w->epoll, source, fd_take(&child),
+		is_mounter ? sandbox_on_mounter : sandbox_on_runtime);
+	if (r < 0) {
+		err_log(r, "watching a runtime");
+		sandbox_fail(w, sb, "report", -r);
+	}
+}
+
+void sandboxes_lose_zygote(struct warden *w, uint32_t number)
+{
+	struct list *link = list_first(&w->sandboxes.booting);
+
+	while (link) {
+		struct sandbox *sb = list_entry(link, struct sandbox, link);
+		link = link->next == &w->sandboxes.booting ? NULL : link->next;
+		if (sb->state != SANDBOX_BOOTING || sb->zygote != number || sb->runtime.fd >= 0)
+			continue;
+		sb->is_again = true;
+		sandbox_fail(w, sb, "zygote", ECHILD);
+	}
+}
+
+/* ---- what the router asks ---- */
+
+static const char *function_check(const struct spawn_function *function)
+{
+	if (function->layer_count > FRAME_LAYERS_MAX || function->cpu_strict > 1 ||
+		function->has_code > 1)
+		return "a function with impossible choices";
+	if (function->memory_mb < MEMORY_MB_MIN || function->memory_mb > MEMORY_MB_MAX ||
+		function->tmp_mb < 1 || function->tmp_mb > TMP_MB_MAX ||
+		function->extra_mb > EXTRA_MB_MAX)
+		return "a function with impossible sizes";
+	return NULL;
+}
 
 /* Why no router that works would ask this, or NULL. */
 static const char *spawn_check(
@@ -225,13 +602,12 @@ static const char *spawn_check(
 	struct stat st;
 	const int sealed = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
 
-	if (ask->reserved || ask->layer_count > FRAME_LAYERS_MAX ||
-		ask->pack >= w->boot->pack_count || ask->network >= NETWORK_MODES ||
-		ask->cpu_strict > 1)
+	if (ask->reserved || ask->pack >= w->boot->pack_count || ask->network >= NETWORK_MODES ||
+		ask->start >= START_MODES)
 		return "a spawn with impossible choices";
-	if (ask->memory_mb < MEMORY_MB_MIN || ask->memory_mb > MEMORY_MB_MAX || ask->tmp_mb < 1 ||
-		ask->tmp_mb > TMP_MB_MAX || ask->extra_mb > EXTRA_MB_MAX)
-		return "a spawn with impossible sizes";
+	const char *reason = function_check(&ask->function);
+	if (reason)
+		return reason;
 	int seals = fcntl(fds[0], F_GET_SEALS);
 	if (seals < 0 || (seals & sealed) != sealed || fstat(fds[0], &st) < 0 ||
 		st.st_size > ENV_BLOCK_MAX)
@@ -253,69 +629,21 @@ static void spawn_refuse(struct warden *w, const union frame *ask, const char *s
 	gate_tell(w, &frame, sizeof(frame), NULL, 0);
 }
 
-/* Forget what the slot's former life left in it; begin the next. */
-static void sandbox_renew(struct sandbox *sb, const struct spawn_frame *ask)
+/* One that is ready, or will be soonest; NULL when there is none. */
+static struct sandbox *sandbox_take(struct warden *w)
 {
-	sb->generation++;
-	sb->ask = *ask;
-	sb->was_live = sb->was_killed = sb->is_forgotten = sb->has_status = false;
-	sandbox_blame(sb, "", 0);
-}
+	struct sandboxes *table = &w->sandboxes;
+	struct list *link = list_first(&table->ready);
 
-static _Noreturn void sandbox_become(const struct warden *w, const struct sandbox *sb,
-	const int fds[], const int joins[], int report)
-{
-	struct jail jail = {
-		.kind = JAIL_SANDBOX,
-		.uid = w->boot->sandbox_uid + sb->slot,
-		.parent = w->self,
-		.joins = joins,
-		.filter = &w->filters[FILTER_SANDBOX],
-		.data_dir = w->boot->data_dir,
-		.null = w->null,
-		.report = report,
-		.ask = &sb->ask,
-		.pack = &w->boot->packs[sb->ask.pack],
-		.env = fds[0],
-		.log = fds[1],
-	};
-
-	jail_enter(&jail);
-}
-
-static int sandbox_start(struct warden *w, struct sandbox *sb, const int fds[])
-{
-	const struct cgroup_limits limits = {
-		.memory_bytes = (sb->ask.memory_mb + sb->ask.extra_mb) * MIB,
-		.pids_max = PIDS_MAX,
-		.cpu_mb = sb->ask.memory_mb,
-		.is_cpu_strict = sb->ask.cpu_strict,
-	};
-	char name[CGROUP_NAME_MAX];
-	const struct cell_how how = { name, &limits, CLONE_NEWPID, "mayfly-jail", sandbox_on_gone };
-	scoped_fd ours = -1, theirs = -1;
-	int joins[CGROUP_TREES];
-
-	(void)snprintf(name, sizeof(name), "s%u", sb->slot);
-	int r = child_channel(&ours, &theirs);
-	if (r < 0)
-		return err_pass(r);
-	r = cell_start(w, &sb->cell, &how, joins);
-	if (r == 0)
-		sandbox_become(w, sb, fds, joins, theirs);
-	if (r < 0)
-		return err_pass(r);
-	sandbox_enter(&w->sandboxes, sb, SANDBOX_BOOTING);
-	r = source_open(w->epoll, &sb->report, fd_take(&ours), sandbox_on_report);
-	if (r < 0)
-		err_log(r, "watching a sandbox's report"); /* the boot's deadline ends it */
-	return 0;
+	if (!link)
+		link = list_first(&table->preparing);
+	if (!link)
+		link = list_first(&table->free);
+	return link ? list_entry(link, struct sandbox, link) : NULL;
 }
 
 const char *sandbox_spawn(struct warden *w, const union frame *frame, int fds[])
 {
-	struct list *link = list_first(&w->sandboxes.free);
-
 	const char *reason = spawn_check(w, &frame->spawn, fds);
 	if (reason)
 		return reason;
@@ -323,33 +651,56 @@ const char *sandbox_spawn(struct warden *w, const union frame *frame, int fds[])
 		spawn_refuse(w, frame, "network mode", EOPNOTSUPP);
 		return NULL;
 	}
-	if (!link) { /* the router counts too, but a slot is free only when all of it is gone */
+	struct sandbox *sb = sandbox_take(w);
+	if (!sb) { /* the router counts too, but a slot is free only when all of it is gone */
 		spawn_refuse(w, frame, "slot", EAGAIN);
 		return NULL;
 	}
-	struct sandbox *sb = list_entry(link, struct sandbox, link);
-	sandbox_renew(sb, &frame->spawn);
-	int r = sandbox_start(w, sb, fds);
+	const struct list *from = sandbox_list(&w->sandboxes, sb);
+	int r = sb->state == SANDBOX_FREE ? sandbox_prepare(w, sb) : 0;
 	if (r < 0) {
-		err_log(r, "starting a sandbox");
+		err_log(r, "preparing a sandbox");
 		spawn_refuse(w, frame, "start", -r);
+		return NULL;
 	}
+	if (sb->state == SANDBOX_PREPARING)
+		from = &w->sandboxes.preparing;
+	sb->has_ask = true;
+	sb->ask = frame->spawn;
+	sb->env = fd_take(&fds[0]);
+	sb->log = fd_take(&fds[1]);
+	w->sandboxes.prepare_ms = clock_mono_ms() + PREPARE_PAUSE_MS;
+	if (sb->state == SANDBOX_READY)
+		sandbox_boot(w, sb);
+	else
+		sandbox_file(&w->sandboxes, sb, from);
 	return NULL;
 }
 
-/* ---- what else is asked ---- */
+/* A sandbox that the handle names: NULL when it has ended; or why it cannot be, in *ret_reason. */
+static struct sandbox *sandbox_find(
+	struct warden *w, struct sandbox_handle handle, const char **ret_reason)
+{
+	*ret_reason = NULL;
+	if (handle.slot >= w->boot->sandboxes_max) {
+		*ret_reason = "a slot that does not exist";
+		return NULL;
+	}
+	struct sandbox *sb = &w->sandboxes.slots[handle.slot];
+	if (handle.generation == 0 || handle.generation > sb->generation) {
+		*ret_reason = "a sandbox that never was";
+		return NULL;
+	}
+	return handle.generation == sb->generation && sb->state == SANDBOX_LIVE ? sb : NULL;
+}
 
 const char *sandbox_ask(struct warden *w, const union frame *frame, [[maybe_unused]] int fds[])
 {
-	struct sandbox_handle handle = frame->sandbox.handle;
+	const char *reason;
 
-	if (handle.slot >= w->boot->sandboxes_max)
-		return "a slot that does not exist";
-	struct sandbox *sb = &w->sandboxes.slots[handle.slot];
-	if (handle.generation == 0 || handle.generation > sb->generation)
-		return "a sandbox that never was";
-	if (handle.generation != sb->generation || sb->state != SANDBOX_LIVE)
-		return NULL; /* it has ended, and the news is on its way */
+	struct sandbox *sb = sandbox_find(w, frame->sandbox.handle, &reason);
+	if (!sb) /* it has ended, and the news is on its way */
+		return reason;
 	if (frame->head.op == FRAME_KILL) {
 		sb->was_killed = !sb->has_status; /* it may have ended by itself just now */
 		sandbox_kill(w, sb);
@@ -361,13 +712,91 @@ const char *sandbox_ask(struct warden *w, const union frame *frame, [[maybe_unus
 	return NULL;
 }
 
+/* ---- code for a runtime that runs already ---- */
+
+static void graft_end(struct warden *w, struct sandbox *sb, int error)
+{
+	struct grafted_frame frame = { { FRAME_GRAFTED, 0, sb->graft_ticket },
+		{ sb->slot, sb->generation }, (uint32_t)error, 0 };
+
+	source_close(w->epoll, &sb->graft_report);
+	gate_tell(w, &frame, sizeof(frame), NULL, 0);
+	if (error)
+		sandbox_kill(w, sb);
+}
+
+static void graft_on_report(void *context, struct source *report)
+{
+	struct warden *w = context;
+	struct sandbox *sb = list_entry(report, struct sandbox, graft_report);
+	struct note note;
+	size_t len, count;
+
+	int r = fd_receive(report->fd, &note, sizeof(note), &len, NULL, 0, &count);
+	if (r == -EAGAIN)
+		return;
+	if (r == 0 && len == sizeof(note) && note.kind == NOTE_STARTED)
+		graft_end(w, sb, 0);
+	else
+		graft_end(w, sb, r == 0 && len == sizeof(note) && note.value ? note.value : ECHILD);
+}
+
+static void sandbox_on_mounter(void *context, struct source *mounter)
+{
+	struct warden *w = context;
+	int status;
+
+	if (child_reap(mounter->fd, &status) != -EAGAIN)
+		source_close(w->epoll, mounter);
+}
+
+static int graft_start(struct warden *w, struct sandbox *sb)
+{
+	static struct grafts grafts; /* large, and there is one thread */
+	int report = -1;
+
+	int r = sandbox_limit(w, sb, &sb->ask.function);
+	if (r == 0)
+		r = grafts_make(w, &sb->ask.function, NULL, &grafts);
+	if (r < 0)
+		return err_pass(r);
+	r = sandbox_ask_zygote(w, sb, ZYGOTE_MOUNTER, &grafts, &report);
+	grafts_close(&grafts);
+	if (r < 0)
+		return err_pass(r);
+	return err_pass(source_open(w->epoll, &sb->graft_report, report, graft_on_report));
+}
+
+const char *sandbox_graft(struct warden *w, const union frame *frame, [[maybe_unused]] int fds[])
+{
+	const char *reason = function_check(&frame->graft.function);
+	if (reason || !frame->graft.function.has_code)
+		return reason ? reason : "a graft of nothing";
+	struct sandbox *sb = sandbox_find(w, frame->graft.handle, &reason);
+	if (!sb)
+		return reason;
+	if (sb->ask.function.has_code)
+		return "a second function in one sandbox";
+	sb->ask.function = frame->graft.function;
+	sb->graft_ticket = frame->head.ticket;
+	int r = graft_start(w, sb);
+	if (r < 0) {
+		err_log(r, "giving a sandbox its code");
+		graft_end(w, sb, -r);
+	}
+	return NULL;
+}
+
+/* ---- all of them ---- */
+
 static bool sandbox_has(const struct sandbox *sb, const uint8_t digest[static DIGEST_LEN])
 {
-	bool has = !memcmp(sb->ask.code, digest, DIGEST_LEN);
+	const struct spawn_function *function = &sb->ask.function;
+	bool has = !memcmp(function->code, digest, DIGEST_LEN);
 
-	for (uint32_t i = 0; i < sb->ask.layer_count; i++)
-		has |= !memcmp(sb->ask.layers[i], digest, DIGEST_LEN);
-	return has && sb->state != SANDBOX_FREE;
+	for (uint32_t i = 0; i < function->layer_count; i++)
+		has |= !memcmp(function->layers[i], digest, DIGEST_LEN);
+	return has && sb->has_ask && function->has_code;
 }
 
 bool sandbox_uses(const struct warden *w, const uint8_t digest[static DIGEST_LEN])
@@ -382,22 +811,49 @@ void sandboxes_forget_router(struct warden *w)
 {
 	for (uint32_t i = 0; i < w->boot->sandboxes_max; i++) {
 		struct sandbox *sb = &w->sandboxes.slots[i];
-		if (sb->state == SANDBOX_FREE)
+		if (sb->state == SANDBOX_FREE || !sb->has_ask)
 			continue;
 		sb->is_forgotten = true;
 		sandbox_kill(w, sb);
 	}
 }
 
-uint64_t sandboxes_tick(struct warden *w, uint64_t now_ms)
+/* The oldest of a list that should not have any so old. */
+static uint64_t booting_tick(struct warden *w, struct list *list, uint64_t now_ms)
 {
-	list_each(link, &w->sandboxes.booting) {
+	list_each(link, list) {
 		struct sandbox *sb = list_entry(link, struct sandbox, link);
 		if (now_ms < sb->since_ms + SANDBOX_BOOT_MS_MAX)
 			return sb->since_ms + SANDBOX_BOOT_MS_MAX;
 		log_error("sandbox_boot_too_slow", LOG_U64("slot", sb->slot));
-		sandbox_blame(sb, "deadline", ETIMEDOUT);
-		sandbox_kill(w, sb);
+		sandbox_fail(w, sb, "deadline", ETIMEDOUT);
 	}
 	return UINT64_MAX;
+}
+
+/* One more is prepared ahead, if some are missing and nobody is waiting for a start. */
+static uint64_t prepare_tick(struct warden *w, uint64_t now_ms)
+{
+	struct sandboxes *table = &w->sandboxes;
+	struct list *link = list_first(&table->free);
+
+	if (table->spare_count >= w->boot->prepared || !link || w->is_draining)
+		return UINT64_MAX;
+	if (now_ms < table->prepare_ms)
+		return table->prepare_ms;
+	int r = sandbox_prepare(w, list_entry(link, struct sandbox, link));
+	if (r < 0) {
+		err_log(r, "preparing a sandbox");
+		table->prepare_ms = now_ms + 1000;
+		return table->prepare_ms;
+	}
+	return table->spare_count < w->boot->prepared ? now_ms : UINT64_MAX;
+}
+
+uint64_t sandboxes_tick(struct warden *w, uint64_t now_ms)
+{
+	uint64_t due = booting_tick(w, &w->sandboxes.booting, now_ms);
+
+	due = MIN(due, booting_tick(w, &w->sandboxes.preparing, now_ms));
+	return MIN(due, prepare_tick(w, now_ms));
 }

@@ -1,16 +1,20 @@
 #pragma once
 /*
- * The sandboxes: a fixed table of slots, each with its own identity on the host. A slot is
- * used again only when nothing of the one before is left.
+ * The sandboxes: a fixed table of slots, each with its own identity on the host. Some are prepared
+ * ahead for whatever function comes next (sandbox.c). A slot is used again only when nothing of the
+ * one before is left.
  */
 #include "warden/cell.h"
 #include "wire/frames.h"
+#include "zygote/zygote.h"
 
 enum sandbox_state {
 	SANDBOX_FREE,
-	SANDBOX_BOOTING, /* between clone and exec */
-	SANDBOX_LIVE,	 /* the router knows it */
-	SANDBOX_ENDING,	 /* killed, not yet gone */
+	SANDBOX_PREPARING, /* its process 1 makes it */
+	SANDBOX_READY,	   /* complete, nobody's */
+	SANDBOX_BOOTING,   /* a zygote was asked for its runtime */
+	SANDBOX_LIVE,	   /* the router knows it */
+	SANDBOX_ENDING,	   /* killed, not yet gone */
 	SANDBOX_STATES
 };
 
@@ -20,13 +24,24 @@ struct sandbox {
 	enum sandbox_state state;
 	uint32_t slot;
 	uint32_t generation;
-	struct list link;     /* in free or booting of the table */
-	struct cell cell;     /* its process is init, whose end is the end of all */
-	struct source report; /* what its init says */
+	struct list link;      /* in the list of its state, see struct sandboxes */
+	struct cell cell;      /* its process is process 1, whose end is the end of all */
+	struct source report;  /* what process 1 says, then what the runtime does */
+	struct source runtime; /* pidfd of the runtime, our child */
+	struct source mounter; /* pidfd of who puts its code there, while it does */
+	struct source graft_report;
 	int listeners[SANDBOX_LISTENERS];
+	int network;	   /* its namespace */
+	bool is_network_used; /* it had another sandbox in it before */
 	uint64_t since_ms; /* in this state */
 
+	bool has_ask; /* somebody asked for it */
 	struct spawn_frame ask;
+	int env, log; /* of the ask, until it is live */
+	uint32_t zygote; /* who was asked for the runtime */
+	bool is_started; /* the runtime is jailed; its exec may still fail */
+	bool is_again;	 /* when it is gone, begin once more: that was nobody's fault */
+	uint64_t graft_ticket; /* of the FRAME_GRAFT being obeyed */
 
 	/* How it ended. */
 	bool was_live;	   /* FRAME_SPAWNED was sent */
@@ -41,7 +56,13 @@ struct sandbox {
 struct sandboxes {
 	struct sandbox slots[SANDBOX_SLOTS_MAX];
 	struct list free;
-	struct list booting; /* the oldest first */
+	struct list preparing; /* for nobody yet */
+	struct list ready;
+	struct list booting; /* asked for and not live, the oldest first */
+	uint32_t spare_count; /* in `preparing` and `ready` */
+	uint64_t prepare_ms; /* when more may be prepared: not while somebody waits for a start */
+	int networks[SANDBOX_SLOTS_MAX]; /* namespaces of sandboxes that are gone, for the next */
+	uint32_t network_count;
 };
 
 /* Once, before anything else. */
@@ -49,13 +70,20 @@ void sandboxes_init(struct sandboxes *sandboxes, uint32_t count);
 
 /* Handlers of the gate: see there. sandbox_ask: kill, freeze, thaw. */
 const char *sandbox_spawn(struct warden *w, const union frame *frame, int fds[]);
+const char *sandbox_graft(struct warden *w, const union frame *frame, int fds[]);
 const char *sandbox_ask(struct warden *w, const union frame *frame, int fds[]);
+
+/* A zygote has forked (or not) what it was asked for. The pidfd (or -1) is taken. */
+void sandbox_on_answer(struct warden *w, const struct zygote_answer *answer, int pidfd);
+
+/* A zygote is dead: what it was asked for and has not started is begun again, with another. */
+void sandboxes_lose_zygote(struct warden *w, uint32_t number);
 
 /* Is this code in use by any sandbox? */
 [[nodiscard]] bool sandbox_uses(const struct warden *w, const uint8_t digest[static DIGEST_LEN]);
 
-/* Kill all of them, and tell nobody. */
+/* Kill all that somebody asked for, and tell nobody. */
 void sandboxes_forget_router(struct warden *w);
 
-/* End the boots that take too long. When to call next: ms, or UINT64_MAX. */
+/* End the boots that take too long, prepare more. When to call next: ms, or UINT64_MAX. */
 uint64_t sandboxes_tick(struct warden *w, uint64_t now_ms);

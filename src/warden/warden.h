@@ -7,11 +7,11 @@
 #include "os/outbox.h"
 #include "warden/cell.h"
 #include "warden/code.h"
-#include "warden/filter.h"
 #include "warden/gate.h"
 #include "warden/places.h"
 #include "warden/router.h"
 #include "warden/sandbox.h"
+#include "warden/zygotes.h"
 #include "wire/frames.h"
 
 struct janitor {
@@ -38,6 +38,7 @@ struct warden {
 	struct router router;
 	struct outbox outbox; /* for the router */
 	struct sandboxes sandboxes;
+	struct zygotes zygotes;
 	struct jobs jobs;
 	struct list busy_cells; /* cell.c's */
 

@@ -16,6 +16,7 @@ enum {
 	PACK_BINDS_MAX = 8,
 	PACK_ARGV_MAX = 12,
 	PACK_PATH_MAX = 256,
+	PACK_ENV_MAX = 1024,
 	ENV_BLOCK_MAX = 16384, /* bytes of a sandbox's NUL-separated environment */
 };
 
@@ -36,11 +37,15 @@ enum frame_op {
 	FRAME_KILL,
 	FRAME_FREEZE,
 	FRAME_THAW,
+	FRAME_WARM,	   /* a pack will be used: have what starts it quickly */
+	FRAME_GRAFT,	   /* give a sandbox that was spawned without code its function's */
 	FRAME_DRAINED,	   /* the router has finished what was in flight (after FRAME_DRAIN) */
 	FRAME_REREAD_DONE, /* after each FRAME_REREAD, also when the file is wrong */
+
 	/* events */
 	FRAME_UNPACKED,
 	FRAME_SPAWNED, /* 3 fds: Runtime API listener, AWS endpoint listener, memory peak file */
+	FRAME_GRAFTED, /* the answer to FRAME_GRAFT */
 	FRAME_EXITED,  /* the sandbox is gone, or never came to be */
 	FRAME_DRAIN,   /* SIGTERM: take no new work, finish, answer FRAME_DRAINED */
 	FRAME_REREAD,  /* SIGHUP; 1 fd: the settings file, open for reading */
@@ -92,23 +97,59 @@ struct forget_frame {
 
 enum network_mode { NETWORK_ISOLATED, NETWORK_HOST, NETWORK_MODES };
 
-struct spawn_frame {
-	struct frame_head head;
+/* How a runtime comes to be. */
+enum start_mode {
+	START_EXEC, /* its program is executed */
+	START_FORK, /* it is forked from its pack's zygote; executed when that cannot be */
+	START_MODES
+};
+
+/* What makes a sandbox a function's. */
+struct spawn_function {
 	uint8_t code[DIGEST_LEN];
 	uint8_t layers[FRAME_LAYERS_MAX][DIGEST_LEN];
 	uint32_t layer_count;
-	uint32_t pack;	     /* index into warden_boot.packs */
 	uint32_t memory_mb;  /* the cgroup's limit */
 	uint32_t tmp_mb;     /* size of /tmp */
-	uint32_t network;    /* enum network_mode */
 	uint32_t cpu_strict; /* 1: a hard ceiling of memory_mb / 1769 CPUs; 0: a weight */
 	uint32_t extra_mb;   /* added to memory_mb for what is ours inside (init) */
+	uint32_t has_code;   /* 0: a runtime without a function, FRAME_GRAFT follows */
+};
+
+struct spawn_frame {
+	struct frame_head head;
+	struct spawn_function function;
+	uint32_t pack;	  /* index into warden_boot.packs */
+	uint32_t network; /* enum network_mode */
+	uint32_t start;	  /* enum start_mode: a wish */
 	uint32_t reserved;
 };
 
 struct spawned_frame {
 	struct frame_head head;
 	struct sandbox_handle handle;
+	uint32_t start; /* enum start_mode: how it was */
+	uint32_t reserved;
+};
+
+/* Once in a sandbox's life, and only of one that has no code yet. */
+struct graft_frame {
+	struct frame_head head;
+	struct sandbox_handle handle;
+	struct spawn_function function; /* has_code: 1 */
+};
+
+struct grafted_frame {
+	struct frame_head head;
+	struct sandbox_handle handle;
+	uint32_t error; /* errno, or 0. On an error the sandbox is killed: FRAME_EXITED follows */
+	uint32_t reserved;
+};
+
+struct warm_frame {
+	struct frame_head head;
+	uint32_t pack;
+	uint32_t reserved;
 };
 
 struct sandbox_frame { /* FRAME_KILL, FRAME_FREEZE, FRAME_THAW */
@@ -152,9 +193,13 @@ union frame {
 	struct sandbox_frame sandbox;
 	struct exited_frame exited;
 	struct reread_done_frame reread_done;
+	struct graft_frame graft;
+	struct grafted_frame grafted;
+	struct warm_frame warm;
 };
 
-static_assert(sizeof(struct spawn_frame) == 16 + 32 + 160 + 32);
+static_assert(sizeof(struct spawn_function) == 32 + 160 + 24);
+static_assert(sizeof(struct spawn_frame) == 16 + sizeof(struct spawn_function) + 16);
 
 /* One installed runtime of a pack, as `mayfly serve` found it on the host. */
 struct pack_spec {
@@ -167,6 +212,9 @@ struct pack_spec {
 	uint32_t argv_alternatives; /* 1 or 2: which are tried in order until one exists */
 	uint32_t argc[2];
 	char argv[2][PACK_ARGV_MAX][PACK_PATH_MAX]; /* argv[i][0] is the program, absolute */
+	uint32_t start;	       /* enum start_mode: whether its bootstrap can be a zygote */
+	uint32_t env_len;      /* of `env` */
+	char env[PACK_ENV_MAX]; /* the zygote's environment: NUL-terminated NAME=value */
 };
 
 enum { BOOT_MAGIC = 0x6d617966, BOOT_VERSION = 3 };
@@ -183,6 +231,7 @@ struct warden_boot {
 	uint32_t unpack_uid;		 /* the unpacker's */
 	uint32_t sandbox_uid;		 /* slot N runs as sandbox_uid + N */
 	uint32_t sandboxes_max;		 /* slots, at most SANDBOX_SLOTS_MAX */
+	uint32_t prepared;		 /* how many of them are made ready ahead */
 	uint32_t drain_ms_max;		 /* how long SIGTERM waits for FRAME_DRAINED */
 	uint32_t log_json, log_level;
 	uint32_t has_listener; /* WARDEN_FD_LISTENER is there: `listen` says where it listens */

@@ -9,7 +9,7 @@
  * libseccomp cannot say stand in front of it in BPF: "greater than" on the number, and a
  * refusal of single ioctls that looks at 32 bits, as the kernel does.
  */
-#include "warden/filter.h"
+#include "jail/filter.h"
 
 #include "base/attr.h"
 #include "base/err.h"
@@ -218,11 +218,4 @@ int filter_compile(enum filter_kind kind, struct filter *ret_filter)
 		r = filter_export(ctx, ret_filter);
 	seccomp_release(ctx);
 	return err_pass(r);
-}
-
-int filter_install(const struct filter *filter)
-{
-	struct sock_fprog program = { filter->len, (struct sock_filter *)filter->program };
-
-	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 ? -errno : 0;
 }

@@ -1,5 +1,5 @@
 /* Each filter is installed in a child, which then tries; what a sandbox as a whole allows is in tests/system. */
-#include "warden/filter.h"
+#include "jail/filter.h"
 
 #include "base/attr.h"
 #include "base/test.h"

@@ -11,8 +11,7 @@
 #include "os/fd.h"
 #include "os/file.h"
 #include "os/mount.h"
-#include "warden/jail.h"
-#include "warden/places.h"
+#include "jail/jail.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +22,8 @@
 #include <unistd.h>
 
 enum {
-	BOTH = JAIL_SANDBOX | JAIL_UNPACK,
+	ROOTS = JAIL_INIT | JAIL_ZYGOTE | JAIL_UNPACK, /* all that make a root */
+	SANDBOX = JAIL_INIT | JAIL_ZYGOTE,
 	READ_ONLY = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, /* code and data */
 	DEVICE_ATTRS = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
 	PROC_ATTRS = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
@@ -47,64 +47,64 @@ struct root_row {
 };
 
 static const struct root_row root_rows[] = {
-	{ DIRECTORY, "/dev", NULL, BOTH },
-	{ DIRECTORY, "/etc", NULL, BOTH },
-	{ DIRECTORY, "/proc", NULL, BOTH },
-	{ DIRECTORY, "/run", NULL, BOTH }, /* always empty */
+	{ DIRECTORY, "/dev", NULL, ROOTS },
+	{ DIRECTORY, "/etc", NULL, ROOTS },
+	{ DIRECTORY, "/proc", NULL, ROOTS },
+	{ DIRECTORY, "/run", NULL, ROOTS }, /* always empty */
 	{ DIRECTORY, "/out", NULL, JAIL_UNPACK },
-	{ DIRECTORY, "/opt", NULL, JAIL_SANDBOX },
-	{ DIRECTORY, "/tmp", NULL, JAIL_SANDBOX },
-	{ DIRECTORY, "/var", NULL, JAIL_SANDBOX },
-	{ DIRECTORY, "/var/runtime", NULL, JAIL_SANDBOX },
-	{ DIRECTORY, "/var/task", NULL, JAIL_SANDBOX },
-	{ HOST, "/usr", NULL, BOTH },
-	{ HOST, "/bin", NULL, BOTH },
-	{ HOST, "/sbin", NULL, BOTH },
-	{ HOST, "/lib", NULL, BOTH },
-	{ HOST, "/lib32", NULL, BOTH },
-	{ HOST, "/lib64", NULL, BOTH },
+	{ DIRECTORY, "/opt", NULL, SANDBOX },
+	{ DIRECTORY, "/tmp", NULL, SANDBOX },
+	{ DIRECTORY, "/var", NULL, SANDBOX },
+	{ DIRECTORY, "/var/runtime", NULL, SANDBOX },
+	{ DIRECTORY, "/var/task", NULL, SANDBOX },
+	{ HOST, "/usr", NULL, ROOTS },
+	{ HOST, "/bin", NULL, ROOTS },
+	{ HOST, "/sbin", NULL, ROOTS },
+	{ HOST, "/lib", NULL, ROOTS },
+	{ HOST, "/lib32", NULL, ROOTS },
+	{ HOST, "/lib64", NULL, ROOTS },
 	/*
 	 * How to find libraries, whom to trust, names of numbers. No /etc/localtime: "TZ … defaults
 	 * to UTC", whatever the clock on the host's wall says.
 	 */
-	{ HOST, "/etc/ld.so.cache", NULL, BOTH },
-	{ HOST, "/etc/alternatives", NULL, BOTH },
-	{ HOST, "/etc/ssl", NULL, JAIL_SANDBOX },
-	{ HOST, "/etc/pki", NULL, JAIL_SANDBOX },
-	{ HOST, "/etc/crypto-policies", NULL, JAIL_SANDBOX },
-	{ HOST, "/etc/ca-certificates", NULL, JAIL_SANDBOX },
-	{ HOST, "/etc/mime.types", NULL, JAIL_SANDBOX },
-	{ HOST, "/etc/services", NULL, JAIL_SANDBOX },
-	{ HOST, "/etc/protocols", NULL, JAIL_SANDBOX },
-	{ DEVICE, "/dev/null", NULL, BOTH },
-	{ DEVICE, "/dev/zero", NULL, BOTH },
-	{ DEVICE, "/dev/full", NULL, BOTH },
-	{ DEVICE, "/dev/random", NULL, BOTH },
-	{ DEVICE, "/dev/urandom", NULL, BOTH },
-	{ LINK, "/dev/fd", "/proc/self/fd", BOTH },
-	{ LINK, "/dev/stdin", "/proc/self/fd/0", BOTH },
-	{ LINK, "/dev/stdout", "/proc/self/fd/1", BOTH },
-	{ LINK, "/dev/stderr", "/proc/self/fd/2", BOTH },
+	{ HOST, "/etc/ld.so.cache", NULL, ROOTS },
+	{ HOST, "/etc/alternatives", NULL, ROOTS },
+	{ HOST, "/etc/ssl", NULL, SANDBOX },
+	{ HOST, "/etc/pki", NULL, SANDBOX },
+	{ HOST, "/etc/crypto-policies", NULL, SANDBOX },
+	{ HOST, "/etc/ca-certificates", NULL, SANDBOX },
+	{ HOST, "/etc/mime.types", NULL, SANDBOX },
+	{ HOST, "/etc/services", NULL, SANDBOX },
+	{ HOST, "/etc/protocols", NULL, SANDBOX },
+	{ DEVICE, "/dev/null", NULL, ROOTS },
+	{ DEVICE, "/dev/zero", NULL, ROOTS },
+	{ DEVICE, "/dev/full", NULL, ROOTS },
+	{ DEVICE, "/dev/random", NULL, ROOTS },
+	{ DEVICE, "/dev/urandom", NULL, ROOTS },
+	{ LINK, "/dev/fd", "/proc/self/fd", ROOTS },
+	{ LINK, "/dev/stdin", "/proc/self/fd/0", ROOTS },
+	{ LINK, "/dev/stdout", "/proc/self/fd/1", ROOTS },
+	{ LINK, "/dev/stderr", "/proc/self/fd/2", ROOTS },
 };
 
 /* Parts of /proc that tell about the host or change it. What a kernel does not have is no loss. */
 static const struct root_row proc_rows[] = {
-	{ COVER, "/proc/kcore", "/dev/null", BOTH }, /* the host's memory */
-	{ COVER, "/proc/keys", "/dev/null", BOTH },  /* the host's key rings */
-	{ COVER, "/proc/key-users", "/dev/null", BOTH },
-	{ COVER, "/proc/kallsyms", "/dev/null", BOTH },	   /* where the kernel is */
-	{ COVER, "/proc/timer_list", "/dev/null", BOTH },  /* all processes' timers */
-	{ COVER, "/proc/sched_debug", "/dev/null", BOTH }, /* all processes */
-	{ COVER, "/proc/latency_stats", "/dev/null", BOTH },
-	{ COVER, "/proc/interrupts", "/dev/null", BOTH }, /* a clock to spy on others with */
-	{ COVER, "/proc/acpi", "/run", BOTH },
-	{ COVER, "/proc/asound", "/run", BOTH },
-	{ COVER, "/proc/scsi", "/run", BOTH },
-	{ COVER, "/proc/sys", "/proc/sys", BOTH },
-	{ COVER, "/proc/sysrq-trigger", "/proc/sysrq-trigger", BOTH },
-	{ COVER, "/proc/irq", "/proc/irq", BOTH },
-	{ COVER, "/proc/bus", "/proc/bus", BOTH },
-	{ COVER, "/proc/fs", "/proc/fs", BOTH },
+	{ COVER, "/proc/kcore", "/dev/null", ROOTS }, /* the host's memory */
+	{ COVER, "/proc/keys", "/dev/null", ROOTS },  /* the host's key rings */
+	{ COVER, "/proc/key-users", "/dev/null", ROOTS },
+	{ COVER, "/proc/kallsyms", "/dev/null", ROOTS },	   /* where the kernel is */
+	{ COVER, "/proc/timer_list", "/dev/null", ROOTS },  /* all processes' timers */
+	{ COVER, "/proc/sched_debug", "/dev/null", ROOTS }, /* all processes */
+	{ COVER, "/proc/latency_stats", "/dev/null", ROOTS },
+	{ COVER, "/proc/interrupts", "/dev/null", ROOTS }, /* a clock to spy on others with */
+	{ COVER, "/proc/acpi", "/run", ROOTS },
+	{ COVER, "/proc/asound", "/run", ROOTS },
+	{ COVER, "/proc/scsi", "/run", ROOTS },
+	{ COVER, "/proc/sys", "/proc/sys", ROOTS },
+	{ COVER, "/proc/sysrq-trigger", "/proc/sysrq-trigger", ROOTS },
+	{ COVER, "/proc/irq", "/proc/irq", ROOTS },
+	{ COVER, "/proc/bus", "/proc/bus", ROOTS },
+	{ COVER, "/proc/fs", "/proc/fs", ROOTS },
 };
 
 static int make_dir(const struct jail *jail, const char *path)
@@ -223,75 +223,114 @@ int jail_make_etc(struct jail *jail)
 	return 0;
 }
 
+/* Directories that libraries are looked for in: an interpreter remembers which of them exist. */
+static int make_library_dirs(const struct jail *jail)
+{
+	static const char *const dirs[] = { "var/task/lib", "opt/lib" };
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(dirs) && r == 0; i++)
+		r = make_dir(jail, dirs[i]);
+	return r;
+}
+
 int jail_bind_pack(struct jail *jail)
 {
 	const struct pack_spec *pack = jail->pack;
 
-	for (uint32_t i = 0; i < pack->bind_count; i++) {
+	int r = make_library_dirs(jail);
+	for (uint32_t i = 0; i < pack->bind_count && r == 0; i++) {
 		const char *path = pack->binds[i];
 		if (faccessat(jail->root, path + 1, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 			continue; /* it is below /usr, which is there already */
-		int r = dir_make_parents(jail->root, path);
+		r = dir_make_parents(jail->root, path);
 		if (r == 0)
 			r = bind_same(jail, path, READ_ONLY);
-		if (r != 0) /* 1: uninstalled since the daemon started */
-			return r < 0 ? r : -ENOENT;
+		if (r > 0) /* uninstalled since the daemon started */
+			r = -ENOENT;
 	}
-	return pack->folder[0]
-		? mount_bind(AT_FDCWD, pack->folder, jail->root, "var/runtime", READ_ONLY)
-		: 0;
+	if (r < 0 || !pack->folder[0])
+		return r;
+	return mount_bind(AT_FDCWD, pack->folder, jail->root, "var/runtime", READ_ONLY);
 }
 
-static int bind_digest(
-	const struct jail *jail, const uint8_t digest[static DIGEST_LEN], const char *to)
+int jail_bind_preload(struct jail *jail)
 {
-	scoped_fd dir = -1, code = open_data(jail, "code");
-	if (code < 0)
+	int r = make_file(jail, ZYGOTE_LIBRARY + 1, "");
+	return r < 0 ? r
+		     : mount_bind(AT_FDCWD, jail->library, jail->root, ZYGOTE_LIBRARY + 1,
+			       READ_ONLY);
+}
+
+/* A place for what has none in the root yet: a prefix of an interpreter outside of /usr. */
+static int graft_make_place(const struct jail *jail, const struct graft *graft, const char *absolute)
+{
+	struct stat st;
+
+	if (fstat(graft->tree, &st) < 0)
 		return -errno;
-	int r = places_open_code(code, digest, &dir);
-	return r < 0 ? r : mount_bind(dir, "", jail->root, to, READ_ONLY);
-}
-
-int jail_bind_code(struct jail *jail)
-{
-	return bind_digest(jail, jail->ask->code, "var/task");
+	int r = mount_change(jail->root, 0, MOUNT_ATTR_RDONLY);
+	if (r == 0)
+		r = dir_make_parents(jail->root, absolute);
+	if (r == 0)
+		r = S_ISDIR(st.st_mode) ? make_dir(jail, graft->path)
+					: make_file(jail, graft->path, "");
+	int again = mount_change(jail->root, MOUNT_ATTR_RDONLY, 0);
+	return r < 0 ? r : again;
 }
 
 /*
- * "Lambda extracts the layer contents into /opt … in the order that you added the layers": where
- * two have the same file, the later one's is seen. Several are one read-only overlay.
+ * The trees come in order: code, layers, the pack's folder, then binds of the pack, which may be
+ * where there is something already (below /usr, or shown by a layer).
  */
-int jail_bind_layers(struct jail *jail)
+int jail_graft(struct jail *jail)
 {
-	char options[32 + FRAME_LAYERS_MAX * DIGEST_HEX_SIZE] = "lowerdir=";
-	size_t len = strlen(options);
-	uint32_t count = jail->ask->layer_count;
+	char absolute[PACK_PATH_MAX + 1];
 
-	if (count < 2)
-		return count ? bind_digest(jail, jail->ask->layers[0], "opt") : 0;
-	scoped_fd code = open_data(jail, "code");
-	if (code < 0)
-		return -errno;
-	for (uint32_t i = count; i-- > 0; len += DIGEST_HEX_SIZE) { /* the uppermost first */
-		scoped_fd dir = -1;
-		int r = places_open_code(code, jail->ask->layers[i], &dir);
+	for (uint32_t i = 0; i < jail->graft_count; i++) {
+		const struct graft *graft = &jail->grafts[i];
+		bool is_there = faccessat(jail->root, graft->path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+		bool is_ours = i < jail->graft_count - jail->bind_count;
+		if (is_there && !is_ours)
+			continue;
+		(void)snprintf(absolute, sizeof(absolute), "/%s", graft->path);
+		int r = is_there ? 0 : graft_make_place(jail, graft, absolute);
+		if (r == 0)
+			r = mount_attach(graft->tree, jail->root, graft->path);
 		if (r < 0)
 			return r;
-		places_hex(jail->ask->layers[i], options + len);
-		options[len + DIGEST_HEX_SIZE - 1] = i > 0 ? ':' : '\0';
 	}
-	if (fchdir(code) < 0) /* relative names: a page would not hold five whole paths */
-		return -errno;
-	return mount_new(jail, "overlay", "opt", MS_RDONLY | MS_NOSUID | MS_NODEV, options);
+	return 0;
+}
+
+int jail_enter_code([[maybe_unused]] struct jail *jail)
+{
+	return chdir("/var/task") < 0 ? -errno : 0;
+}
+
+/* One inode for each 4 KiB, as a disk of that size would have. */
+static void tmp_options(uint32_t mb, char *to, size_t size)
+{
+	(void)snprintf(to, size, "mode=1777,size=%um,nr_inodes=%u", mb, mb * 256);
+}
+
+int jail_resize_tmp(struct jail *jail)
+{
+	char options[96];
+
+	if (!jail->tmp_mb || jail->tmp_mb == JAIL_TMP_MB)
+		return 0;
+	tmp_options(jail->tmp_mb, options, sizeof(options));
+	return mount("tmpfs", "/tmp", "tmpfs", MS_REMOUNT | MS_NOSUID | MS_NODEV, options) < 0
+		? -errno
+		: 0;
 }
 
 int jail_make_tmp(struct jail *jail)
 {
 	char options[96];
 
-	/* One inode for each 4 KiB, as a disk of that size would have. */
-	(void)snprintf(options, sizeof(options), "mode=1777,size=%um,nr_inodes=%u",
-		jail->ask->tmp_mb, jail->ask->tmp_mb * 256);
+	tmp_options(JAIL_TMP_MB, options, sizeof(options));
 	return mount_new(jail, "tmpfs", "tmp", MS_NOSUID | MS_NODEV, options);
 }
 
@@ -310,10 +349,10 @@ int jail_bind_out(struct jail *jail)
 
 int jail_pivot(struct jail *jail)
 {
-	int r = mount_change(jail->root, MOUNT_ATTR_RDONLY); /* it is complete now */
+	int r = mount_change(jail->root, MOUNT_ATTR_RDONLY, 0); /* it is complete now */
 	if (r == 0)
 		r = mount_pivot(jail->root);
 	if (r < 0)
 		return r;
-	return chdir(jail->kind == JAIL_SANDBOX ? "/var/task" : "/out") < 0 ? -errno : 0;
+	return chdir(jail->kind == JAIL_UNPACK ? "/out" : "/") < 0 ? -errno : 0;
 }

@@ -1,0 +1,105 @@
+/*
+ * What makes an interpreter a zygote: preloaded into it, this library stands in for the C library's
+ * fork(). The bootstrap of a language, when all is loaded, calls its fork in a loop:
+ *
+ *	while os.fork() != 0: pass
+ *
+ * and each call waits for a question of the warden's. In the child, which is in a sandbox by then,
+ * it returns 0 as fork() does, so the interpreter renews whatever it has to in a child (its random
+ * state, its locks) by its own rules; descriptor JAIL_FD_ENV has the new environment. From then on
+ * fork() is the C library's. No language needs C of its own for this.
+ *
+ * The library is only at work in a process that the warden has started so (MAYFLY_ZYGOTE); the
+ * variables that brought it here are gone before the interpreter looks at its environment.
+ */
+#include "init/init.h"
+#include "zygote/zygote.h"
+
+#include "os/fd.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static struct {
+	struct zygote zygote;
+	struct filter filter;
+	bool is_waiting; /* for questions: fork() is ours */
+	bool is_ready;	 /* the warden was told */
+} preload;
+
+static bool preload_read_filter(void)
+{
+	size_t len = 0;
+
+	int r = fd_read_all(
+		ZYGOTE_FD_FILTER, (char *)&preload.filter, sizeof(preload.filter), &len);
+	(void)close(ZYGOTE_FD_FILTER);
+	return r == 0 && len == sizeof(preload.filter);
+}
+
+[[gnu::constructor]] static void preload_begin(void)
+{
+	(void)unsetenv("LD_PRELOAD");
+	if (!getenv("MAYFLY_ZYGOTE") || !preload_read_filter())
+		return;
+	preload.zygote = (struct zygote){
+		.socket = ZYGOTE_FD_SOCKET,
+		.parent = ZYGOTE_FD_PARENT,
+		.null = STDIN_FILENO,
+		.filter = &preload.filter,
+	};
+	preload.is_waiting = true;
+	for (int fd = ZYGOTE_FD_SOCKET; fd < ZYGOTE_FD_FILTER; fd++)
+		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+/* One thread only: others would not exist in the child, and what they hold would be held for ever. */
+static bool preload_is_alone(void)
+{
+	return unshare(CLONE_VM) == 0; /* changes nothing, and is refused if there are others */
+}
+
+static pid_t preload_fork(void)
+{
+	struct zygote_birth birth;
+
+	if (!preload_is_alone()) {
+		errno = EBUSY;
+		return -1;
+	}
+	int r = preload.is_ready ? 0 : zygote_tell_ready(&preload.zygote);
+	preload.is_ready = true;
+	if (r == 0)
+		r = zygote_next(&preload.zygote, &birth);
+	if (r < 0) {
+		errno = -r;
+		return -1;
+	}
+	if (r > 0)
+		return r; /* not the child's number: nobody here waits for it */
+	if (birth.work == ZYGOTE_MOUNTER)
+		_exit(0);
+	preload.is_waiting = false;
+	(void)close(JAIL_FD_REPORT);
+	(void)close(JAIL_FD_PARENT);
+	return 0;
+}
+
+[[gnu::visibility("default")]] pid_t fork(void);
+
+pid_t fork(void)
+{
+	if (preload.is_waiting)
+		return preload_fork();
+	pid_t (*real)(void) = (pid_t(*)(void))dlsym(RTLD_NEXT, "fork");
+	if (!real) {
+		errno = ENOSYS;
+		return -1;
+	}
+	return real();
+}
