@@ -30,6 +30,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 STANDARD_LIBRARY = os.path.dirname(os.__file__)
 RUNTIME = "/2018-06-01/runtime/"
 ENVIRONMENT_FD = 3  # of a process that a zygote forked
+STEM_API = "127.0.0.1:9001"
 WRAPPED = "wrapped"  # the argument that tells a wrapper's child from the first start
 CONNECT_MAX = 3  # connections in a row without one answer, before we give up
 AWS_PATH = "/usr/local/bin:/usr/bin/:/bin:/opt/bin"  # PATH, unless the function has its own
@@ -524,19 +525,38 @@ def be_zygote():
     while os.fork() != 0:
         pass
     with open(ENVIRONMENT_FD, "rb") as block:
-        pairs = [line.partition("=") for line in os.fsdecode(block.read()).split("\0") if line]
+        replace_environment(block.read())
+
+
+def replace_environment(block):
+    """What a process has that did not start as this function's: `block` is NAME=value, NUL after each."""
     os.environ.clear()
-    for name, _, value in pairs:
-        os.environ[name] = value
+    for line in os.fsdecode(block).split("\0"):
+        if line:
+            name, _, value = line.partition("=")
+            os.environ[name] = value
     time.tzset()
+
+
+def be_stem():
+    """Wait for a function, on the connection that then serves it; its code is mounted meanwhile."""
+    api = RuntimeApi(STEM_API)
+    api.send(("GET %smayfly/stem HTTP/1.1\r\nHost: %s\r\n\r\n" % (RUNTIME, STEM_API)).encode())
+    status, _, block = api.receive_answer()
+    if status != 200:
+        sys.exit(1)
+    replace_environment(block)
+    os.chdir(os.environ["LAMBDA_TASK_ROOT"])  # where we are is below the mount
+    return api
 
 
 def main():
     if "MAYFLY_ZYGOTE" in os.environ:
         be_zygote()
+    api = be_stem() if "MAYFLY_STEM" in os.environ else None
     enter_wrapper()
     set_environment()
-    api = RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    api = api or RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"])
     json = Json(os.environ.get("AWS_EXECUTION_ENV", ""))
     set_path()
     try:

@@ -98,9 +98,10 @@ static bool manifest_read(const char *folder, struct manifest *m, struct buf *pr
 		buf_putf(problems, "%s: name, runtimes and argv are needed\n", path);
 		return false;
 	}
-	if (strcmp(m->start, "exec") != 0 && strcmp(m->start, "fork") != 0) {
-		buf_putf(problems, "%s: there is no start mode '%s', use exec or fork\n", path,
-			m->start);
+	if (strcmp(m->start, "exec") != 0 && strcmp(m->start, "fork") != 0 &&
+		strcmp(m->start, "stem") != 0) {
+		buf_putf(problems, "%s: there is no start mode '%s', use exec, fork or stem\n",
+			path, m->start);
 		return false;
 	}
 	return true;
@@ -236,6 +237,7 @@ static bool found_fill(
 	return str_to_array(str_of(m->language), found->language, sizeof(found->language)) == 0 &&
 		str_to_array(str_of(m->runtimes), found->runtimes, sizeof(found->runtimes)) == 0 &&
 		str_to_array(str_of(m->env), found->env, sizeof(found->env)) == 0 &&
+		str_to_array(str_of(m->start), found->start, sizeof(found->start)) == 0 &&
 		spec_fill(&found->spec, m, places);
 }
 

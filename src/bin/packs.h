@@ -12,6 +12,7 @@ struct pack_found {
 	char language[64];
 	char runtimes[1024]; /* the AWS runtime names it serves, separated by spaces */
 	char env[1024];	     /* NAME=value words, separated by spaces */
+	char start[16]; /* exec, fork, or stem: exec, but its bootstrap can wait for its function */
 	char interpreter[PACK_PATH_MAX];
 };
 

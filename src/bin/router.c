@@ -65,6 +65,13 @@ static void on_exited(void *context, const struct exited_frame *frame)
 	engine_on_exited(router->platform.engine, frame);
 }
 
+static void on_grafted(void *context, const struct grafted_frame *frame)
+{
+	struct router *router = context;
+
+	engine_on_grafted(router->platform.engine, frame);
+}
+
 static void on_unpacked(void *context, const struct unpacked_frame *frame)
 {
 	(void)context;
@@ -119,6 +126,7 @@ static void on_lost(void *context)
 static const struct warden_events warden_events = {
 	.on_spawned = on_spawned,
 	.on_exited = on_exited,
+	.on_grafted = on_grafted,
 	.on_unpacked = on_unpacked,
 	.on_drain = on_drain,
 	.on_reread = router_on_reread,

@@ -75,6 +75,8 @@ void router_apply_engine(struct router *router)
 	engine_tune(router->platform.engine,
 		&(struct engine_tuning){
 			.idle_ms = settings_number(settings, SET_IDLE) * 1000,
+			.stems_max = (unsigned)settings_number(settings, SET_STEMS),
+			.spares_max = (unsigned)settings_number(settings, SET_SPARES),
 			.queue_ms = settings_number(settings, SET_QUEUE),
 			.account_concurrency = (uint32_t)settings_number(
 				settings, SET_ACCOUNT_CONCURRENCY),

@@ -44,6 +44,7 @@ static int pack_line(struct runtime_pack *pack, str name, str value)
 		pack->names = value;
 	} else if (str_eq(name, S("pack.start"))) {
 		pack->start = str_eq(value, S("fork")) ? START_FORK : START_EXEC;
+		pack->has_stem = !str_eq(value, S("exec"));
 	} else if (str_eq(name, S("pack.env"))) {
 		while (value.len && str_next(&value, ' ', &word)) {
 			if (!word.len)

@@ -139,7 +139,7 @@ static void packs_put(const struct packs *packs, struct buf *out)
 			"pack=%s\npack.version=%s\npack.language=%s\npack.runtimes=%s\npack.env=%s\n"
 			"pack.start=%s\n",
 			found->spec.name, found->spec.version, found->language, found->runtimes,
-			found->env, found->spec.start == START_FORK ? "fork" : "exec");
+			found->env, found->start);
 	}
 }
 

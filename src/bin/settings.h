@@ -39,6 +39,10 @@ enum setting_when { SETTING_AT_START, SETTING_LIVE };
 		"environments", "how many execution environments may live at a time on this node") \
 	X(PREPARED, "prepared", SETTING_NUMBER, "8", 0, 1024, SETTING_AT_START, "sandboxes",       \
 		"how many sandboxes are made ready ahead, for whatever function comes next")       \
+	X(STEMS, "stems", SETTING_NUMBER, "4", 0, 256, SETTING_LIVE, "runtimes",                   \
+		"how many booted runtimes of a language may wait for whatever function comes")     \
+	X(SPARES, "spares", SETTING_NUMBER, "1", 0, 64, SETTING_LIVE, "environments",              \
+		"how many environments of a function in use wait for its next cold start")         \
 	X(IDLE, "idle", SETTING_NUMBER, "600", 1, 86'400, SETTING_LIVE, "seconds",                 \
 		"an execution environment without work is stopped after it")                       \
 	X(QUEUE, "queue", SETTING_NUMBER, "10000", 1, 900'000, SETTING_LIVE, "milliseconds",       \

@@ -23,6 +23,10 @@ struct engine {
 	struct map scopes;	 /* account/region → struct account_scope */
 	struct map environments; /* id → struct environment, every one not freed */
 	struct list idle;	 /* all idle environments, least recently used first */
+	struct list spares;	 /* all that wait before their first use, the oldest first */
+	struct list sparse;	 /* pools that will have a spare */
+	struct timer *spare_timer;
+	struct stems *stems;
 	struct list starved;	 /* pools that lack environments, in turn */
 	struct timer *starved_timer;
 	bool is_starved_timed;

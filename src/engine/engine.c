@@ -8,6 +8,7 @@
 #include "engine/function_log.h"
 #include "engine/pool.h"
 #include "engine/runtimes.h"
+#include "engine/stem.h"
 #include "os/clock.h"
 #include "os/random.h"
 
@@ -29,12 +30,20 @@ int engine_new(const struct engine_options *options, struct engine **ret_engine)
 	engine->platform = options->platform;
 	list_init(&engine->idle);
 	list_init(&engine->starved);
+	list_init(&engine->spares);
+	list_init(&engine->sparse);
 	random_bytes(&engine->random, sizeof(engine->random));
 	int r = function_log_writer_new(
 		options->loop, options->platform->logs, &engine->log_writer);
 	if (r == 0)
 		r = timer_new(options->loop, pools_on_starved, engine, &engine->starved_timer);
+	if (r == 0)
+		r = timer_new(options->loop, pools_on_sparse, engine, &engine->spare_timer);
+	if (r == 0)
+		r = stems_new(engine);
 	if (r < 0) {
+		timer_free(engine->starved_timer);
+		timer_free(engine->spare_timer);
 		function_log_writer_free(engine->log_writer);
 		mem_free(engine);
 		return err_pass(r);
@@ -46,10 +55,13 @@ int engine_new(const struct engine_options *options, struct engine **ret_engine)
 void engine_tune(struct engine *engine, const struct engine_tuning *tuning)
 {
 	engine->options.idle_ms = tuning->idle_ms;
+	engine->options.stems_max = tuning->stems_max;
+	engine->options.spares_max = tuning->spares_max;
 	engine->options.queue_ms = tuning->queue_ms;
 	engine->options.account_concurrency = tuning->account_concurrency;
 	engine->options.is_cpu_strict = tuning->is_cpu_strict;
 	environments_on_tuned(engine);
+	stems_on_tuned(engine);
 }
 
 void engine_free(struct engine *engine)
@@ -60,6 +72,8 @@ void engine_free(struct engine *engine)
 	assert(!engine->functions.count && !engine->scopes.count);
 	function_log_writer_free(engine->log_writer);
 	timer_free(engine->starved_timer);
+	timer_free(engine->spare_timer);
+	stems_free(engine->stems);
 	map_done(&engine->functions);
 	map_done(&engine->scopes);
 	map_done(&engine->environments);
@@ -93,6 +107,8 @@ void engine_on_spawned(
 {
 	struct environment *env = engine_environment(engine, frame->head.ticket);
 
+	if (stems_on_spawned(engine, frame, fds))
+		return;
 	/*
 	 * An environment is kept until its exit was told, so the warden cannot name an unknown one.
 	 */
@@ -100,10 +116,20 @@ void engine_on_spawned(
 	environment_on_spawned(env, frame, fds);
 }
 
+void engine_on_grafted(struct engine *engine, const struct grafted_frame *frame)
+{
+	struct environment *env = engine_environment(engine, frame->head.ticket);
+
+	assert(env);
+	environment_on_grafted(env, frame);
+}
+
 void engine_on_exited(struct engine *engine, const struct exited_frame *frame)
 {
 	struct environment *env = engine_environment(engine, frame->head.ticket);
 
+	if (stems_on_exited(engine, frame))
+		return;
 	assert(env);
 	environment_on_exited(env, frame);
 }
@@ -120,6 +146,14 @@ static void engine_each_function(struct engine *engine, void (*each)(struct pool
 		list_each(link, &function->pools)
 			each(list_entry(link, struct pool, link));
 	}
+}
+
+void engine_use_runtime(struct engine *engine, str runtime)
+{
+	const struct runtime_pack *pack;
+
+	if (runtimes_find(engine->options.runtimes, runtime, &pack) != RUNTIME_NONE)
+		stems_use(engine, pack);
 }
 
 void engine_function_changed(struct engine *engine, str account, str region, str name)
@@ -142,7 +176,8 @@ void engine_check_drained(struct engine *engine)
 {
 	if (!engine->on_drained || engine->is_flushing)
 		return;
-	if (engine->counters.in_flight || engine->environments.count || engine->loads)
+	if (engine->counters.in_flight || engine->environments.count || engine->loads ||
+		stems_count(engine))
 		return;
 	engine->is_flushing = true;
 	function_log_flush(engine->log_writer, engine->on_drained, engine->on_drained_context);
@@ -154,6 +189,7 @@ void engine_drain(struct engine *engine, void (*done)(void *context), void *cont
 	engine->on_drained = done;
 	engine->on_drained_context = context;
 	engine_each_function(engine, pool_drain);
+	stems_drain(engine);
 	engine_check_drained(engine);
 }
 

@@ -21,6 +21,8 @@ struct engine_options {
 	load_target_fn *load;
 	unsigned environments_max; /* live at a time on this node */
 	uint64_t idle_ms;	   /* an idle environment is stopped after it */
+	unsigned stems_max;	   /* of each pack that can wait, booted ahead */
+	unsigned spares_max;	   /* of each version in use, ready ahead */
 	uint64_t queue_ms;	   /* how long an invocation waits for a place on a full node */
 	uint32_t account_concurrency;
 	uint32_t is_cpu_strict;
@@ -41,6 +43,7 @@ struct engine_options {
 /* Settings that may change while it runs; they count from the next decision on. */
 struct engine_tuning {
 	uint64_t idle_ms;
+	unsigned stems_max, spares_max;
 	uint64_t queue_ms;
 	uint32_t account_concurrency;
 	bool is_cpu_strict;
@@ -103,6 +106,9 @@ struct invocation_ask {
  */
 void invocation_abandon(struct invocation *invocation);
 
+/* A function of this runtime exists: whatever makes its starts quick may be prepared. */
+void engine_use_runtime(struct engine *engine, str runtime);
+
 /* See platform_function_changed(). */
 void engine_function_changed(struct engine *engine, str account, str region, str name);
 
@@ -121,15 +127,18 @@ void engine_drain(struct engine *engine, void (*done)(void *context), void *cont
 /* The warden's events, given on by the router. */
 struct spawned_frame;
 struct exited_frame;
+struct grafted_frame;
 void engine_on_spawned(
 	struct engine *engine, const struct spawned_frame *frame, const int fds[static 3]);
 void engine_on_exited(struct engine *engine, const struct exited_frame *frame);
+void engine_on_grafted(struct engine *engine, const struct grafted_frame *frame);
 
 /* Numbers for `mayfly status` and the tests. All since start, or now. */
 struct engine_counters {
 	uint64_t started, finished, failed,
 		throttled; /* invocations: started = finished + failed + in flight */
 	uint64_t spawns, spawn_failures, timeouts, crashes, out_of_memory, evictions;
+	uint64_t births[4];	   /* environments by how their runtime began: enum environment_birth */
 	unsigned environments, idle, busy, in_flight, waiting; /* now */
 };
 void engine_counters(const struct engine *engine, struct engine_counters *ret_counters);

@@ -19,10 +19,13 @@ struct pool;
 struct runtime_pack;
 
 /*
- *	BOOTING ─► INIT ─► IDLE ⇄ BUSY
- *	   └────────┴───────┴──────┴────► DEAD ─► (freed when the warden says it is gone)
+ *	BOOTING ─► SPARE ─► INIT ─► IDLE ⇄ BUSY
+ *	   └────────►┴───────┴───────┴──────┴────► DEAD ─► (freed when the warden says it is gone)
  */
-enum environment_state { ENV_BOOTING, ENV_INIT, ENV_IDLE, ENV_BUSY, ENV_DEAD, ENV_STATES };
+enum environment_state { ENV_BOOTING, ENV_SPARE, ENV_INIT, ENV_IDLE, ENV_BUSY, ENV_DEAD, ENV_STATES };
+
+/* How its runtime came to be. */
+enum environment_birth { BIRTH_EXEC, BIRTH_FORK, BIRTH_STEM, BIRTH_SPARE, BIRTHS };
 
 struct environment {
 	struct engine *engine;
@@ -36,6 +39,11 @@ struct environment {
 	struct sandbox_handle sandbox;
 	bool has_sandbox;
 	bool is_kill_asked;
+	enum environment_birth birth;
+	bool is_spare;		    /* it waits, before anything of the function runs, for a use */
+	bool is_graft_failed;	    /* a stem that could not be given the function's code */
+	struct http_conn *parked;   /* its request for the environment variables */
+	int endpoint_fd;	    /* the listener, until it is served */
 	struct http_server *runtime_api;
 	struct http_conn *next;	     /* the parked GET …/next */
 	bool is_next_last;	     /* its connection closes with the event */
@@ -92,8 +100,18 @@ void environment_stream_name(const struct environment *env, struct buf *out);
 
 /* --- environment_start.c --- */
 
-/* Start one for the pool: 0, or a fault (nothing was started). */
+/* Start one for the pool, by the quickest way there is: 0, or a fault (nothing was started). */
 [[nodiscard]] int environment_start(struct pool *pool);
+/* Start one that waits, its function's code in place, until it is needed. The same. */
+[[nodiscard]] int environment_start_spare(struct pool *pool);
+/* Can there be spares of this version? */
+[[nodiscard]] bool environment_can_wait(const struct pool *pool);
+/* A spare's runtime waits: → SPARE, or → INIT when somebody needs it already. */
+void environment_on_parked(struct environment *env, struct http_conn *conn);
+/* It is needed now: SPARE → INIT. */
+void environment_unpark(struct environment *env);
+/* The code of a function is in what was a stem (or not, then its exit follows). */
+void environment_on_grafted(struct environment *env, const struct grafted_frame *frame);
 /* Free what a new one has, and the object: nobody else knows it. */
 void environment_discard(struct environment *env);
 /*
@@ -120,6 +138,8 @@ void environment_give_up(struct environment *env);
 
 enum { LOG_LINE_MAX = 256 * 1024 };
 
+/* A pipe for the output of a sandbox, close-on-exec, its read end not blocking: 0 or a fault. */
+[[nodiscard]] int environment_log_pipe(int *ret_read, int *ret_write);
 /* Watch the read end of the log pipe (taken, also on a fault). */
 [[nodiscard]] int environment_log_open(struct environment *env, int fd);
 /* Read what is in the pipe, unless the writer is full. */
@@ -140,5 +160,7 @@ void environment_log_init(struct environment *env, const char *status, const cha
 
 /* --- environment_block.c --- */
 
-/* NUL-separated "NAME=value" in a sealed memfd: 0 and *ret_fd, or -E2BIG, or a fault. */
-[[nodiscard]] int environment_block(const struct environment *env, int *ret_fd);
+/* The variables as NUL-terminated "NAME=value": 0, or -E2BIG. `block` holds ENV_BLOCK_MAX bytes. */
+[[nodiscard]] int environment_put_block(struct buf *block, const struct environment *env);
+/* Those of a runtime that waits for its function. */
+void environment_put_stem_block(struct buf *block, const struct runtime_pack *pack);

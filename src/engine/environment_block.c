@@ -8,7 +8,6 @@
 #include "engine/environment.h"
 #include "engine/pool.h"
 #include "engine/runtimes.h"
-#include "os/fd.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -100,25 +99,26 @@ static void put_reserved(struct buf *block, const struct environment *env)
 	put(block, "AWS_SESSION_TOKEN", S("mayfly"));
 }
 
-int environment_block(const struct environment *env, int *ret_fd)
+int environment_put_block(struct buf *block, const struct environment *env)
 {
 	const struct function_version *version = env->pool->version;
-	struct buf block;
 
-	buf_init(&block, ENV_BLOCK_MAX);
-	put_default(&block, env, S("TZ=:UTC"));
-	put_default(&block, env, S("LANG=en_US.UTF-8"));
-	put_default(&block, env, S("PATH=/usr/local/bin:/usr/bin:/bin:/opt/bin"));
-	put_default(&block, env, S("LD_LIBRARY_PATH=/var/task:/var/task/lib:/opt/lib"));
-	put_default(&block, env, S("AWS_ENDPOINT_URL=http://127.0.0.1:4566"));
-	put_pack_defaults(&block, env);
+	put_default(block, env, S("TZ=:UTC"));
+	put_default(block, env, S("LANG=en_US.UTF-8"));
+	put_default(block, env, S("PATH=/usr/local/bin:/usr/bin:/bin:/opt/bin"));
+	put_default(block, env, S("LD_LIBRARY_PATH=/var/task:/var/task/lib:/opt/lib"));
+	put_default(block, env, S("AWS_ENDPOINT_URL=http://127.0.0.1:4566"));
+	put_pack_defaults(block, env);
 	for (uint32_t i = 0; i < version->env_count; i++)
-		put_assignment(&block, version->env[i]);
-	put_reserved(&block, env);
+		put_assignment(block, version->env[i]);
+	put_reserved(block, env);
+	return block->err == -EOVERFLOW ? -E2BIG : block->err;
+}
 
-	int r = block.err == -EOVERFLOW ? -E2BIG : block.err;
-	if (r == 0)
-		r = fd_sealed("environment", buf_str(&block), ret_fd);
-	buf_done(&block);
-	return err_pass(r);
+void environment_put_stem_block(struct buf *block, const struct runtime_pack *pack)
+{
+	put_assignment(block, S("MAYFLY_STEM=1"));
+	put_assignment(block, S("TZ=:UTC"));
+	for (uint32_t i = 0; i < pack->env_count; i++)
+		put_assignment(block, pack->env[i]);
 }

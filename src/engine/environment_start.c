@@ -1,12 +1,20 @@
 /*
- * How an environment begins: an object, a log pipe, a request to the warden; later its answer with
- * the listeners.
+ * How an environment begins, by the quickest way there is:
+ *
+ *	spare   its own sandbox waits with the function's code in it: its parked request is answered
+ *	stem    a booted runtime waits: the warden puts the code into its sandbox, then as above
+ *	fork    the warden has a runtime forked from the pack's zygote
+ *	exec    the warden has the pack's program executed
+ *
+ * The last two are one request to the warden, which falls back from the one to the other. Variables
+ * that an interpreter reads once, when it starts, leave exec only.
  *
  * Everything that can fail here fails before the warden is asked, and then nothing has happened.
  * From the request on the object lives until the warden says that the sandbox is gone.
  */
 #include "base/attr.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "engine/core.h"
 #include "engine/environment.h"
@@ -15,6 +23,7 @@
 #include "engine/pool.h"
 #include "engine/runtime_api.h"
 #include "engine/runtimes.h"
+#include "engine/stem.h"
 #include "engine/warden_client.h"
 #include "os/clock.h"
 #include "os/fd.h"
@@ -41,8 +50,8 @@ static void make_stream_id(char to[static 33])
 	to[hex.len] = '\0';
 }
 
-static int environment_new(
-	struct pool *pool, const struct runtime_pack *pack, struct environment **ret_env)
+static int environment_new(struct pool *pool, const struct runtime_pack *pack, uint64_t id,
+	struct environment **ret_env)
 {
 	struct engine *engine = pool->engine;
 	struct environment *env = mem_one(struct environment);
@@ -52,9 +61,10 @@ static int environment_new(
 	env->engine = engine;
 	env->pool = pool;
 	env->pack = pack;
-	env->id = ++engine->next_id;
+	env->id = id ? id : ++engine->next_id;
 	env->id_key = (str){ (const char *)&env->id, sizeof(env->id) };
 	env->log_fd = -1;
+	env->endpoint_fd = -1;
 	env->created_ms = loop_now_ms(engine->loop);
 	env->created_real_ms = clock_real_ms();
 	list_init(&env->in_pool);
@@ -73,6 +83,7 @@ static int environment_new(
 void environment_discard(struct environment *env)
 {
 	environment_log_close(env);
+	fd_close(&env->endpoint_fd);
 	loop_defer_cancel(&env->exit);
 	timer_free(env->deadline);
 	log_stream_unref(env->stream);
@@ -97,18 +108,33 @@ static int environment_open_stream(struct environment *env)
 	return env->stream ? 0 : err_raise(-ENOMEM);
 }
 
-/* The pipe of its log: we read, it writes. */
-static int environment_open_log(struct environment *env, int *ret_write_fd)
+int environment_log_pipe(int *ret_read, int *ret_write)
 {
 	int fds[2];
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return err_raise(-errno);
-	scoped_fd write_end = fds[1];
-	(void)fcntl(write_end, F_SETPIPE_SZ, LOG_PIPE_BYTES); /* a wish: the default works too */
-	int r = environment_log_open(env, fds[0]);
+	(void)fcntl(fds[1], F_SETPIPE_SZ, LOG_PIPE_BYTES); /* a wish: the default works too */
+	int r = fd_set_nonblock(fds[0], true);
+	if (r < 0) {
+		close(fds[0]);
+		close(fds[1]);
+		return err_pass(r);
+	}
+	*ret_read = fds[0];
+	*ret_write = fds[1];
+	return 0;
+}
+
+/* The pipe of its log: we read, it writes. */
+static int environment_open_log(struct environment *env, int *ret_write_fd)
+{
+	scoped_fd write_end = -1;
+	int read_end;
+
+	int r = environment_log_pipe(&read_end, &write_end);
 	if (r == 0)
-		r = fd_set_nonblock(fds[0], true);
+		r = environment_log_open(env, read_end);
 	if (r < 0)
 		return err_pass(r);
 	*ret_write_fd = fd_take(&write_end);
@@ -142,14 +168,31 @@ static bool is_read_at_start(str assignment)
 	return false;
 }
 
-static enum start_mode environment_start_mode(const struct environment *env)
+/* Can its runtime come from another process, which has started already? */
+static bool version_can_fork(const struct function_version *version)
 {
-	const struct function_version *version = env->pool->version;
-
 	for (uint32_t i = 0; i < version->env_count; i++)
 		if (is_read_at_start(version->env[i]))
-			return START_EXEC;
-	return env->pack->start;
+			return false;
+	return true;
+}
+
+static int environment_block(const struct environment *env, int *ret_fd)
+{
+	struct buf block;
+
+	buf_init(&block, ENV_BLOCK_MAX);
+	int r = 0;
+	if (env->is_spare)
+		environment_put_stem_block(&block, env->pack);
+	else
+		r = environment_put_block(&block, env);
+	if (r == 0)
+		r = block.err;
+	if (r == 0)
+		r = fd_sealed("environment", buf_str(&block), ret_fd);
+	buf_done(&block);
+	return r == -E2BIG ? r : err_pass(r);
 }
 
 static int environment_ask_spawn(struct environment *env, int log_write_fd)
@@ -159,7 +202,7 @@ static int environment_ask_spawn(struct environment *env, int log_write_fd)
 		.head = { .op = FRAME_SPAWN, .ticket = env->id },
 		.pack = env->pack->index,
 		.network = NETWORK_ISOLATED,
-		.start = environment_start_mode(env),
+		.start = version_can_fork(env->pool->version) ? env->pack->start : START_EXEC,
 	};
 
 	spawn_function_fill(env, &frame.function);
@@ -171,41 +214,152 @@ static int environment_ask_spawn(struct environment *env, int log_write_fd)
 		env->engine->platform->warden, &frame, sizeof(frame), fds, ARRAY_LEN(fds)));
 }
 
-static int environment_boot(struct environment *env)
+static int environment_spawn(struct environment *env)
 {
 	scoped_fd log_write_fd = -1;
 
+	int r = environment_open_log(env, &log_write_fd);
+	return r < 0 ? err_pass(r) : err_pass(environment_ask_spawn(env, log_write_fd));
+}
+
+/* What a stem has said in the life before belongs to nobody's log. */
+static void log_discard(int fd)
+{
+	char bytes[4096];
+
+	while (read(fd, bytes, sizeof(bytes)) > 0)
+		continue;
+}
+
+/* All of the stem becomes the environment's, whatever this returns. */
+static int environment_graft(struct environment *env, struct stem_parts *parts)
+{
+	struct graft_frame frame = { .head = { .op = FRAME_GRAFT, .ticket = env->id },
+		.handle = parts->sandbox };
+
+	env->birth = BIRTH_STEM;
+	env->sandbox = parts->sandbox;
+	env->has_sandbox = true;
+	env->parked = parts->parked;
+	env->endpoint_fd = fd_take(&parts->endpoint);
+	runtime_api_take(env, parts->server);
+	log_stream_set_memory_fd(env->stream, fd_take(&parts->memory));
+	log_discard(parts->log);
+	int r = environment_log_open(env, fd_take(&parts->log));
+	if (r < 0)
+		return err_pass(r);
+	spawn_function_fill(env, &frame.function);
+	return err_pass(
+		warden_ask(env->engine->platform->warden, &frame, sizeof(frame), NULL, 0));
+}
+
+/* Into the tables, alive: its sandbox is being made. */
+static int environment_enlist(struct environment *env)
+{
 	int r = environment_open_stream(env);
 	if (r == 0)
-		r = environment_open_log(env, &log_write_fd);
-	if (r == 0)
-		r = environment_ask_spawn(env, log_write_fd);
+		r = map_put(&env->engine->environments, env->id_key, env);
+	if (r < 0)
+		environment_discard(env);
 	return err_pass(r);
+}
+
+static int environment_make(
+	struct pool *pool, bool is_spare, uint64_t id, struct environment **ret_env)
+{
+	const struct runtime_pack *pack;
+	struct environment *env;
+
+	if (runtimes_find(pool->engine->options.runtimes, pool->version->runtime, &pack) ==
+		RUNTIME_NONE)
+		return err_raise(-ENOPKG);
+	int r = environment_new(pool, pack, id, &env);
+	if (r < 0)
+		return err_pass(r);
+	env->is_spare = is_spare;
+	r = environment_enlist(env);
+	if (r < 0)
+		return err_pass(r);
+	*ret_env = env;
+	return 0;
+}
+
+static int environment_start_anew(struct pool *pool, bool is_spare)
+{
+	struct environment *env;
+
+	int r = environment_make(pool, is_spare, 0, &env);
+	if (r < 0)
+		return err_pass(r);
+	r = environment_spawn(env);
+	if (r < 0) {
+		map_remove(&pool->engine->environments, env->id_key);
+		environment_discard(env);
+		return err_pass(r);
+	}
+	pool->engine->counters.spawns++;
+	environment_join(env);
+	return 0;
+}
+
+/* From a stem if one waits: true when it was begun. */
+static bool environment_start_stem(struct pool *pool)
+{
+	struct engine *engine = pool->engine;
+	const struct runtime_pack *pack;
+	struct stem_parts parts;
+	struct environment *env;
+
+	if (pool->is_stemless || !environment_can_wait(pool) ||
+		runtimes_find(engine->options.runtimes, pool->version->runtime, &pack) ==
+			RUNTIME_NONE ||
+		!stems_take(engine, pack, &parts))
+		return false;
+	int r = environment_make(pool, false, parts.id, &env);
+	if (r < 0) {
+		err_log(r, "make an environment of a stem");
+		stems_put_back(engine, pack, &parts);
+		return false;
+	}
+	engine->counters.spawns++;
+	environment_join(env);
+	r = environment_graft(env, &parts);
+	if (r < 0) {
+		err_log(r, "make an environment of a stem");
+		env->is_graft_failed = true;
+		environment_kill(env);
+		return false;
+	}
+	return true;
+}
+
+bool environment_can_wait(const struct pool *pool)
+{
+	const struct runtime_pack *pack;
+
+	return runtimes_find(pool->engine->options.runtimes, pool->version->runtime, &pack) !=
+		RUNTIME_NONE &&
+		pack->has_stem && version_can_fork(pool->version);
 }
 
 int environment_start(struct pool *pool)
 {
-	struct engine *engine = pool->engine;
-	const struct runtime_pack *pack;
-	struct environment *env;
+	struct list *spare = list_first(&pool->spares);
 
-	if (runtimes_find(engine->options.runtimes, pool->version->runtime, &pack) == RUNTIME_NONE)
-		return err_raise(-ENOPKG);
-	int r = environment_new(pool, pack, &env);
-	if (r < 0)
-		return err_pass(r);
-	r = map_put(&engine->environments, env->id_key, env);
-	if (r == 0)
-		r = environment_boot(env);
-	if (r < 0) {
-		map_remove(&engine->environments, env->id_key);
-		environment_discard(env);
-		return err_pass(r);
+	if (spare) {
+		environment_unpark(list_entry(spare, struct environment, in_pool));
+		return 0;
 	}
-	engine->counters.spawns++;
-	environment_join(env);
-	return 0;
+	engine_use_runtime(pool->engine, pool->version->runtime);
+	return environment_start_stem(pool) ? 0 : err_pass(environment_start_anew(pool, false));
 }
+
+int environment_start_spare(struct pool *pool)
+{
+	return err_pass(environment_start_anew(pool, true));
+}
+
+/* --- the warden's answers --- */
 
 static void log_init_start(struct environment *env)
 {
@@ -220,18 +374,70 @@ static void log_init_start(struct environment *env)
 	environment_log_put(env, buf_str(&line));
 }
 
-/* The two listeners, each to who serves it. */
-static int environment_serve(struct environment *env, int api_fd, int endpoint_fd)
+/* From here on the function's own code may run. */
+static void environment_begin_init(struct environment *env)
 {
 	const struct engine_options *options = &env->engine->options;
+	int fd = fd_take(&env->endpoint_fd);
 
-	env->endpoint = options->on_endpoint(options->context, endpoint_fd, env->pool->version);
+	env->spawned_us = engine_now_us();
+	env->engine->counters.births[env->birth]++;
+	environment_enter(env, ENV_INIT);
+	log_init_start(env);
+	env->endpoint = options->on_endpoint(options->context, fd, env->pool->version);
 	if (!env->endpoint)
-		close(endpoint_fd);
-	int r = runtime_api_open(env, api_fd);
-	if (r < 0)
-		close(api_fd);
-	return err_pass(r);
+		close(fd);
+}
+
+/* It waits for its variables and gets them. */
+static void environment_answer_parked(struct environment *env)
+{
+	struct buf block;
+
+	environment_begin_init(env);
+	buf_init(&block, ENV_BLOCK_MAX);
+	int r = environment_put_block(&block, env);
+	if (r == 0)
+		runtime_api_send_block(env, buf_str(&block));
+	buf_done(&block);
+	if (r < 0) {
+		err_log(r, "give an environment its variables");
+		environment_give_up(env);
+	}
+}
+
+void environment_unpark(struct environment *env)
+{
+	assert(env->state == ENV_SPARE && env->parked);
+	env->is_spare = false;
+	env->birth = BIRTH_SPARE;
+	environment_answer_parked(env);
+}
+
+void environment_on_parked(struct environment *env, struct http_conn *conn)
+{
+	assert(env->is_spare && env->state == ENV_BOOTING);
+	env->parked = conn;
+	environment_enter(env, ENV_SPARE);
+	if (env->pool->waiting)
+		environment_unpark(env);
+}
+
+void environment_on_grafted(struct environment *env, const struct grafted_frame *frame)
+{
+	if (frame->error) {
+		log_warn("graft_failed", LOG_STR("function", env->pool->version->name),
+			LOG_ERRNO("error", (int)frame->error));
+		env->is_graft_failed = true;
+		return;
+	}
+	if (env->state != ENV_BOOTING)
+		return; /* it is dying */
+	if (!env->parked) { /* the stem has died: its exit is on its way */
+		env->is_graft_failed = true;
+		return;
+	}
+	environment_answer_parked(env);
 }
 
 void environment_on_spawned(
@@ -242,18 +448,19 @@ void environment_on_spawned(
 
 	env->sandbox = frame->handle;
 	env->has_sandbox = true;
+	env->birth = frame->start == START_FORK ? BIRTH_FORK : BIRTH_EXEC;
+	env->endpoint_fd = fds[1];
 	log_stream_set_memory_fd(env->stream, fds[2]);
 	if (env->state == ENV_DEAD) { /* not wanted any more */
 		close(fds[0]);
-		close(fds[1]);
 		environment_kill(env);
 		return;
 	}
-	env->spawned_us = engine_now_us();
-	environment_enter(env, ENV_INIT);
-	log_init_start(env);
-	int r = environment_serve(env, fds[0], fds[1]);
+	if (!env->is_spare)
+		environment_begin_init(env);
+	int r = runtime_api_open(env, fds[0]);
 	if (r < 0) {
+		close(fds[0]);
 		err_log(r, "serve the Runtime API");
 		environment_give_up(env);
 	}

@@ -21,6 +21,7 @@
 #include "engine/directory.h"
 #include "engine/environment.h"
 #include "engine/invocation.h"
+#include "engine/stem.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -45,6 +46,8 @@ struct pool *pool_find(struct function_entry *function, struct function_version 
 	list_init(&pool->others);
 	list_init(&pool->waiters);
 	list_init(&pool->starved);
+	list_init(&pool->spares);
+	list_init(&pool->sparse);
 	list_push_back(&function->pools, &pool->link);
 	return pool;
 }
@@ -57,6 +60,7 @@ void pool_reap(struct pool *pool)
 	assert(!pool->waiting && !pool->starting);
 	list_remove(&pool->link);
 	list_remove(&pool->starved);
+	list_remove(&pool->sparse);
 	function_version_unref(pool->version);
 	mem_free(pool);
 }
@@ -102,7 +106,19 @@ static unsigned pool_shortage(const struct pool *pool)
 
 static bool engine_is_full(const struct engine *engine)
 {
-	return engine->counters.environments >= engine->options.environments_max;
+	return engine->counters.environments + stems_count(engine) >=
+		engine->options.environments_max;
+}
+
+/* Whatever only waits and is nobody's work: a spare, then a stem. False when there is none. */
+static bool engine_drop_waiting(struct engine *engine)
+{
+	struct list *oldest = list_first(&engine->spares);
+
+	if (!oldest)
+		return stems_yield(engine);
+	environment_kill(list_entry(oldest, struct environment, in_idle));
+	return true;
 }
 
 /* Those that have been idle longest make room, as many as are missing and not dying already. */
@@ -112,6 +128,8 @@ static void engine_make_room(struct engine *engine)
 
 	list_each(link, &engine->starved)
 		missing += pool_shortage(list_entry(link, struct pool, starved));
+	while (engine->dying < missing && engine_drop_waiting(engine))
+		continue;
 	while (engine->dying < missing && !list_empty(&engine->idle)) {
 		struct list *oldest = list_first(&engine->idle);
 		engine->counters.evictions++;
@@ -265,13 +283,52 @@ void pool_on_free(struct environment *env)
 	engine_make_room(engine); /* somebody else may be waiting for the place */
 }
 
-void pool_on_lost(struct pool *pool)
+/* --- spares --- */
+
+enum { SPARE_MS = 20 };
+
+/* It has only spares left: nothing of it has been used for as long as idle ones live. */
+static bool pool_is_unused(const struct pool *pool)
 {
-	pool_start_more(pool);
-	pool_reap(pool);
+	return pool->environments == pool->spare_count && !pool->waiting;
+}
+
+static bool pool_may_have_spare(const struct pool *pool)
+{
+	return pool->spare_count < pool->engine->options.spares_max && !pool->is_spareless &&
+		!pool_is_ending(pool) && environment_can_wait(pool);
+}
+
+void pool_want_spare(struct pool *pool)
+{
+	if (!pool_may_have_spare(pool) || list_linked(&pool->sparse))
+		return;
+	list_push_back(&pool->engine->sparse, &pool->sparse);
+	timer_set(pool->engine->spare_timer, SPARE_MS); /* not while starts are under way */
+}
+
+void pools_on_sparse(void *context)
+{
+	struct engine *engine = context;
+
+	list_each(link, &engine->sparse) {
+		struct pool *pool = list_entry(link, struct pool, sparse);
+		list_remove(&pool->sparse);
+		if (!pool_may_have_spare(pool) || pool_is_unused(pool) || engine_is_full(engine))
+			continue;
+		int r = environment_start_spare(pool);
+		if (r < 0)
+			err_log(r, "start a spare environment");
+	}
 }
 
 /* --- the end --- */
+
+static void pool_kill_spares(struct pool *pool)
+{
+	list_each(link, &pool->spares)
+		environment_kill(list_entry(link, struct environment, in_pool));
+}
 
 static void pool_kill_idle(struct pool *pool)
 {
@@ -292,9 +349,18 @@ static void pool_kill_surplus(struct pool *pool)
 	}
 }
 
+void pool_on_lost(struct pool *pool)
+{
+	if (pool_is_unused(pool))
+		pool_kill_spares(pool);
+	pool_start_more(pool);
+	pool_reap(pool);
+}
+
 void pool_drain(struct pool *pool)
 {
 	pool->is_draining = true;
+	pool_kill_spares(pool);
 	pool_kill_idle(pool);
 	pool_kill_surplus(pool);
 }

@@ -1,13 +1,20 @@
 #pragma once
 /* The Lambda Runtime API of an environment: see runtime_api.c. */
+#include "base/str.h"
+
 #include <stdbool.h>
 
 struct environment;
 struct http_conn;
+struct http_server;
 struct invocation;
 
 /* Serve it on this listener (taken; on a fault it is still the caller's). */
 [[nodiscard]] int runtime_api_open(struct environment *env, int listener);
+/* Serve it on one that a stem had. */
+void runtime_api_take(struct environment *env, struct http_server *server);
+/* Answer the parked request of a runtime that waits for its function: the environment variables. */
+void runtime_api_send_block(struct environment *env, str block);
 /* Close all its connections. Not from inside its callbacks; twice is once. */
 void runtime_api_close(struct environment *env);
 /*

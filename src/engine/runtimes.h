@@ -18,6 +18,7 @@ struct runtime_pack {
 	uint32_t env_count;
 	uint32_t index;
 	enum start_mode start; /* FORK: its bootstrap can be a zygote */
+	bool has_stem;	       /* its bootstrap can wait for its function */
 };
 
 /* Copies of all views are made. */

@@ -52,6 +52,7 @@ static const struct {
 } event_shape[FRAME_OPS] = {
 	[FRAME_UNPACKED] = { sizeof(struct unpacked_frame), 0 },
 	[FRAME_SPAWNED] = { sizeof(struct spawned_frame), 3 },
+	[FRAME_GRAFTED] = { sizeof(struct grafted_frame), 0 },
 	[FRAME_EXITED] = { sizeof(struct exited_frame), 0 },
 	[FRAME_DRAIN] = { sizeof(struct ready_frame), 0 },
 	[FRAME_REREAD] = { sizeof(struct ready_frame), 1 },
@@ -76,6 +77,9 @@ static void client_dispatch(struct warden_client *client, const union frame *fra
 		break;
 	case FRAME_EXITED:
 		client->events->on_exited(client->context, &frame->exited);
+		break;
+	case FRAME_GRAFTED:
+		client->events->on_grafted(client->context, &frame->grafted);
 		break;
 	case FRAME_DRAIN:
 		client->events->on_drain(client->context);

@@ -16,6 +16,7 @@ struct warden_events {
 	void (*on_spawned)(
 		void *context, const struct spawned_frame *frame, const int fds[static 3]);
 	void (*on_exited)(void *context, const struct exited_frame *frame);
+	void (*on_grafted)(void *context, const struct grafted_frame *frame);
 	void (*on_unpacked)(void *context, const struct unpacked_frame *frame);
 	void (*on_drain)(void *context);
 	/* Read the settings file again; the descriptor is the receiver's to close. */

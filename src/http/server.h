@@ -93,6 +93,12 @@ void http_server_drain(struct http_server *server);
 bool http_server_is_quiet(const struct http_server *server);
 /* Another bound of connections; those above it stay. */
 void http_server_set_conns_max(struct http_server *server, unsigned conns_max);
+/*
+ * From now on somebody else's callbacks are called, for its open connections too. Not from inside
+ * one.
+ */
+void http_server_give(
+	struct http_server *server, const struct http_server_ops *ops, void *context);
 /* Open connections, and requests among them waiting for a reply. */
 unsigned http_server_conns(const struct http_server *server);
 unsigned http_server_open_requests(const struct http_server *server);

@@ -1,0 +1,54 @@
+#pragma once
+/*
+ * Stems: runtimes that are booted in sandboxes of their own and are no function's yet, a few of each
+ * pack whose bootstrap can wait for its function. See stem.c.
+ */
+#include "wire/frames.h"
+
+#include <stdbool.h>
+
+struct engine;
+struct http_conn;
+struct http_server;
+struct runtime_pack;
+struct stems;
+
+/* A stem that was taken: all of it is the taker's. */
+struct stem_parts {
+	uint64_t id; /* the ticket of its spawn, by which the warden will tell its end */
+	struct sandbox_handle sandbox;
+	struct http_server *server; /* of its Runtime API; see http_server_give() */
+	struct http_conn *parked;   /* the request that waits for the environment variables */
+	int endpoint;		    /* listener */
+	int memory;		    /* the memory peak's file */
+	int log;		    /* the read end of its output */
+};
+
+/* 0 and engine->stems, or -ENOMEM. */
+[[nodiscard]] int stems_new(struct engine *engine);
+/* None may be left: stems_drain(). */
+void stems_free(struct stems *stems);
+/* There are functions of this pack: have its zygote, and stems. */
+void stems_use(struct engine *engine, const struct runtime_pack *pack);
+/* Another bound of their number. */
+void stems_on_tuned(struct engine *engine);
+/* Take a stem that waits; false when there is none. There will be more of them then. */
+[[nodiscard]] bool stems_take(
+	struct engine *engine, const struct runtime_pack *pack, struct stem_parts *ret_parts);
+/* A taker could not use it: it is ended. */
+void stems_put_back(
+	struct engine *engine, const struct runtime_pack *pack, struct stem_parts *parts);
+/* The warden's word on one of them; false: it is none (then, of descriptors, nothing was taken). */
+[[nodiscard]] bool stems_on_spawned(
+	struct engine *engine, const struct spawned_frame *frame, const int fds[static 3]);
+[[nodiscard]] bool stems_on_exited(struct engine *engine, const struct exited_frame *frame);
+/* Somebody needs a place on this node: end a waiting one. False when there is none. */
+bool stems_yield(struct engine *engine);
+/* End all of them, and start no more. */
+void stems_drain(struct engine *engine);
+/* How many live, and how many of them wait for a function. */
+unsigned stems_count(const struct engine *engine);
+unsigned stems_ready(const struct engine *engine);
+
+/* What a runtime asks for that waits for its function. */
+#define STEM_PATH S("/2018-06-01/runtime/mayfly/stem")
