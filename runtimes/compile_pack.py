@@ -23,7 +23,7 @@ def interpreters(folder):
 def compile_with(interpreter, folder):
     oldest = "import sys; sys.exit(sys.version_info < (3, 8))"
     if subprocess.run([interpreter, "-I", "-c", oldest], check=False).returncode == 0:
-        subprocess.run([interpreter, "-I", "-m", "compileall", "-q", folder], check=True)
+        subprocess.run([interpreter, "-I", "-m", "compileall", "-q", "-l", folder], check=True)
 
 
 def main(folder, stamp=None):

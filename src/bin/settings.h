@@ -42,7 +42,7 @@ enum setting_when { SETTING_AT_START, SETTING_LIVE };
 	X(STEMS, "stems", SETTING_NUMBER, "4", 0, 256, SETTING_LIVE, "runtimes",                   \
 		"how many booted runtimes of a language may wait for whatever function comes")     \
 	X(SPARES, "spares", SETTING_NUMBER, "1", 0, 64, SETTING_LIVE, "environments",              \
-		"how many environments of a function in use wait for its next cold start")         \
+		"how many environments a function in use has initialised more than it needs")      \
 	X(IDLE, "idle", SETTING_NUMBER, "600", 1, 86'400, SETTING_LIVE, "seconds",                 \
 		"an execution environment without work is stopped after it")                       \
 	X(QUEUE, "queue", SETTING_NUMBER, "10000", 1, 900'000, SETTING_LIVE, "milliseconds",       \

@@ -23,8 +23,7 @@ struct engine {
 	struct map scopes;	 /* account/region → struct account_scope */
 	struct map environments; /* id → struct environment, every one not freed */
 	struct list idle;	 /* all idle environments, least recently used first */
-	struct list spares;	 /* all that wait before their first use, the oldest first */
-	struct list sparse;	 /* pools that will have a spare */
+	struct list sparse;	 /* pools that will have another environment ready */
 	struct timer *spare_timer;
 	struct stems *stems;
 	struct list starved;	 /* pools that lack environments, in turn */

@@ -30,7 +30,6 @@ int engine_new(const struct engine_options *options, struct engine **ret_engine)
 	engine->platform = options->platform;
 	list_init(&engine->idle);
 	list_init(&engine->starved);
-	list_init(&engine->spares);
 	list_init(&engine->sparse);
 	random_bytes(&engine->random, sizeof(engine->random));
 	int r = function_log_writer_new(

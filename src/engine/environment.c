@@ -34,8 +34,7 @@
 enum { BOOT_MS_MAX = 30'000 };
 
 static const unsigned may_follow[ENV_STATES] = {
-	[ENV_BOOTING] = BIT(ENV_SPARE) | BIT(ENV_INIT) | BIT(ENV_DEAD),
-	[ENV_SPARE] = BIT(ENV_INIT) | BIT(ENV_DEAD),
+	[ENV_BOOTING] = BIT(ENV_INIT) | BIT(ENV_DEAD),
 	[ENV_INIT] = BIT(ENV_IDLE) | BIT(ENV_BUSY) | BIT(ENV_DEAD),
 	[ENV_IDLE] = BIT(ENV_BUSY) | BIT(ENV_DEAD),
 	[ENV_BUSY] = BIT(ENV_IDLE) | BIT(ENV_BUSY) | BIT(ENV_DEAD),
@@ -46,7 +45,6 @@ const char *environment_state_name(enum environment_state state)
 {
 	static const char *const names[ENV_STATES] = {
 		[ENV_BOOTING] = "booting",
-		[ENV_SPARE] = "spare",
 		[ENV_INIT] = "init",
 		[ENV_IDLE] = "idle",
 		[ENV_BUSY] = "busy",
@@ -70,7 +68,6 @@ static uint64_t state_ms_max(const struct environment *env, enum environment_sta
 		 * runs.
 		 */
 		return LIMIT_INIT_MS + (uint64_t)timeout_ms;
-	case ENV_SPARE:
 	case ENV_IDLE:
 		return env->engine->options.idle_ms;
 	case ENV_BUSY:
@@ -99,9 +96,6 @@ static void count_state(struct environment *env, enum environment_state state, u
 	case ENV_INIT:
 		env->pool->starting += by;
 		break;
-	case ENV_SPARE:
-		env->pool->spare_count += by;
-		break;
 	case ENV_IDLE:
 		counters->idle += by;
 		break;
@@ -123,9 +117,6 @@ static void environment_settle(struct environment *env)
 	if (env->state == ENV_IDLE) {
 		list_push_front(&env->pool->idle, &env->in_pool);
 		list_push_back(&env->engine->idle, &env->in_idle);
-	} else if (env->state == ENV_SPARE) {
-		list_push_back(&env->pool->spares, &env->in_pool);
-		list_push_back(&env->engine->spares, &env->in_idle);
 	} else {
 		list_push_back(&env->pool->others, &env->in_pool);
 	}
@@ -180,7 +171,8 @@ bool environment_assign(struct environment *env, struct invocation *invocation)
 		return false;
 	environment_enter(env, ENV_BUSY);
 	memcpy(env->request_id, invocation->request_id, sizeof(env->request_id));
-	env->invocations++;
+	if (env->invocations++ == 0)
+		pool_want_spare(env->pool);
 	invocation_start(invocation, env);
 	return true;
 }
@@ -190,7 +182,6 @@ static void environment_init_done(struct environment *env)
 {
 	env->init_us = engine_now_us() - env->spawned_us;
 	environment_log_init(env, NULL, NULL);
-	pool_want_spare(env->pool);
 }
 
 void environment_on_next(struct environment *env, struct http_conn *conn)

@@ -19,13 +19,13 @@ struct pool;
 struct runtime_pack;
 
 /*
- *	BOOTING ─► SPARE ─► INIT ─► IDLE ⇄ BUSY
- *	   └────────►┴───────┴───────┴──────┴────► DEAD ─► (freed when the warden says it is gone)
+ *	BOOTING ─► INIT ─► IDLE ⇄ BUSY
+ *	   └────────┴───────┴──────┴────► DEAD ─► (freed when the warden says it is gone)
  */
-enum environment_state { ENV_BOOTING, ENV_SPARE, ENV_INIT, ENV_IDLE, ENV_BUSY, ENV_DEAD, ENV_STATES };
+enum environment_state { ENV_BOOTING, ENV_INIT, ENV_IDLE, ENV_BUSY, ENV_DEAD, ENV_STATES };
 
 /* How its runtime came to be. */
-enum environment_birth { BIRTH_EXEC, BIRTH_FORK, BIRTH_STEM, BIRTH_SPARE, BIRTHS };
+enum environment_birth { BIRTH_EXEC, BIRTH_FORK, BIRTH_STEM, BIRTHS };
 
 struct environment {
 	struct engine *engine;
@@ -40,9 +40,8 @@ struct environment {
 	bool has_sandbox;
 	bool is_kill_asked;
 	enum environment_birth birth;
-	bool is_spare;		    /* it waits, before anything of the function runs, for a use */
 	bool is_graft_failed;	    /* a stem that could not be given the function's code */
-	struct http_conn *parked;   /* its request for the environment variables */
+	struct http_conn *parked;   /* a stem's request for the environment variables */
 	int endpoint_fd;	    /* the listener, until it is served */
 	struct http_server *runtime_api;
 	struct http_conn *next;	     /* the parked GET …/next */
@@ -102,14 +101,6 @@ void environment_stream_name(const struct environment *env, struct buf *out);
 
 /* Start one for the pool, by the quickest way there is: 0, or a fault (nothing was started). */
 [[nodiscard]] int environment_start(struct pool *pool);
-/* Start one that waits, its function's code in place, until it is needed. The same. */
-[[nodiscard]] int environment_start_spare(struct pool *pool);
-/* Can there be spares of this version? */
-[[nodiscard]] bool environment_can_wait(const struct pool *pool);
-/* A spare's runtime waits: → SPARE, or → INIT when somebody needs it already. */
-void environment_on_parked(struct environment *env, struct http_conn *conn);
-/* It is needed now: SPARE → INIT. */
-void environment_unpark(struct environment *env);
 /* The code of a function is in what was a stem (or not, then its exit follows). */
 void environment_on_grafted(struct environment *env, const struct grafted_frame *frame);
 /* Free what a new one has, and the object: nobody else knows it. */

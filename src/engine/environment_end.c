@@ -206,15 +206,11 @@ static void environment_judge(struct environment *env, const struct exited_frame
 
 	if (frame->kind == EXIT_OOM)
 		env->engine->counters.out_of_memory++;
-	if (env->is_spare && env->state == ENV_BOOTING) {
-		env->pool->is_spareless = true; /* nobody was promised this one */
-		return;
-	}
 	if (frame->kind == EXIT_NO_START && is_starting(env)) {
 		environment_not_started(env, frame);
 		return;
 	}
-	if (env->state == ENV_IDLE || env->state == ENV_SPARE)
+	if (env->state == ENV_IDLE)
 		return;
 	if (env->is_graft_failed) { /* whoever waits for it gets another one, which is no stem */
 		env->pool->is_stemless = true;
@@ -326,7 +322,6 @@ void environment_on_deadline(void *context)
 		else if (env->invocation) /* answered in this very moment */
 			invocation_conclude(env->invocation);
 		break;
-	case ENV_SPARE:
 	case ENV_IDLE:
 	case ENV_DEAD:
 	case ENV_STATES:

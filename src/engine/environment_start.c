@@ -1,8 +1,8 @@
 /*
  * How an environment begins, by the quickest way there is:
  *
- *	spare   its own sandbox waits with the function's code in it: its parked request is answered
- *	stem    a booted runtime waits: the warden puts the code into its sandbox, then as above
+ *	stem    a booted runtime waits: the warden puts the code into its sandbox, then the runtime's
+ *	        parked request is answered
  *	fork    the warden has a runtime forked from the pack's zygote
  *	exec    the warden has the pack's program executed
  *
@@ -182,13 +182,7 @@ static int environment_block(const struct environment *env, int *ret_fd)
 	struct buf block;
 
 	buf_init(&block, ENV_BLOCK_MAX);
-	int r = 0;
-	if (env->is_spare)
-		environment_put_stem_block(&block, env->pack);
-	else
-		r = environment_put_block(&block, env);
-	if (r == 0)
-		r = block.err;
+	int r = environment_put_block(&block, env);
 	if (r == 0)
 		r = fd_sealed("environment", buf_str(&block), ret_fd);
 	buf_done(&block);
@@ -264,8 +258,7 @@ static int environment_enlist(struct environment *env)
 	return err_pass(r);
 }
 
-static int environment_make(
-	struct pool *pool, bool is_spare, uint64_t id, struct environment **ret_env)
+static int environment_make(struct pool *pool, uint64_t id, struct environment **ret_env)
 {
 	const struct runtime_pack *pack;
 	struct environment *env;
@@ -276,7 +269,6 @@ static int environment_make(
 	int r = environment_new(pool, pack, id, &env);
 	if (r < 0)
 		return err_pass(r);
-	env->is_spare = is_spare;
 	r = environment_enlist(env);
 	if (r < 0)
 		return err_pass(r);
@@ -284,11 +276,11 @@ static int environment_make(
 	return 0;
 }
 
-static int environment_start_anew(struct pool *pool, bool is_spare)
+static int environment_start_anew(struct pool *pool)
 {
 	struct environment *env;
 
-	int r = environment_make(pool, is_spare, 0, &env);
+	int r = environment_make(pool, 0, &env);
 	if (r < 0)
 		return err_pass(r);
 	r = environment_spawn(env);
@@ -310,12 +302,12 @@ static bool environment_start_stem(struct pool *pool)
 	struct stem_parts parts;
 	struct environment *env;
 
-	if (pool->is_stemless || !environment_can_wait(pool) ||
+	if (pool->is_stemless || !version_can_fork(pool->version) ||
 		runtimes_find(engine->options.runtimes, pool->version->runtime, &pack) ==
 			RUNTIME_NONE ||
 		!stems_take(engine, pack, &parts))
 		return false;
-	int r = environment_make(pool, false, parts.id, &env);
+	int r = environment_make(pool, parts.id, &env);
 	if (r < 0) {
 		err_log(r, "make an environment of a stem");
 		stems_put_back(engine, pack, &parts);
@@ -333,30 +325,10 @@ static bool environment_start_stem(struct pool *pool)
 	return true;
 }
 
-bool environment_can_wait(const struct pool *pool)
-{
-	const struct runtime_pack *pack;
-
-	return runtimes_find(pool->engine->options.runtimes, pool->version->runtime, &pack) !=
-		RUNTIME_NONE &&
-		pack->has_stem && version_can_fork(pool->version);
-}
-
 int environment_start(struct pool *pool)
 {
-	struct list *spare = list_first(&pool->spares);
-
-	if (spare) {
-		environment_unpark(list_entry(spare, struct environment, in_pool));
-		return 0;
-	}
 	engine_use_runtime(pool->engine, pool->version->runtime);
-	return environment_start_stem(pool) ? 0 : err_pass(environment_start_anew(pool, false));
-}
-
-int environment_start_spare(struct pool *pool)
-{
-	return err_pass(environment_start_anew(pool, true));
+	return environment_start_stem(pool) ? 0 : err_pass(environment_start_anew(pool));
 }
 
 /* --- the warden's answers --- */
@@ -406,23 +378,6 @@ static void environment_answer_parked(struct environment *env)
 	}
 }
 
-void environment_unpark(struct environment *env)
-{
-	assert(env->state == ENV_SPARE && env->parked);
-	env->is_spare = false;
-	env->birth = BIRTH_SPARE;
-	environment_answer_parked(env);
-}
-
-void environment_on_parked(struct environment *env, struct http_conn *conn)
-{
-	assert(env->is_spare && env->state == ENV_BOOTING);
-	env->parked = conn;
-	environment_enter(env, ENV_SPARE);
-	if (env->pool->waiting)
-		environment_unpark(env);
-}
-
 void environment_on_grafted(struct environment *env, const struct grafted_frame *frame)
 {
 	if (frame->error) {
@@ -456,8 +411,7 @@ void environment_on_spawned(
 		environment_kill(env);
 		return;
 	}
-	if (!env->is_spare)
-		environment_begin_init(env);
+	environment_begin_init(env);
 	int r = runtime_api_open(env, fds[0]);
 	if (r < 0) {
 		close(fds[0]);

@@ -46,7 +46,6 @@ struct pool *pool_find(struct function_entry *function, struct function_version 
 	list_init(&pool->others);
 	list_init(&pool->waiters);
 	list_init(&pool->starved);
-	list_init(&pool->spares);
 	list_init(&pool->sparse);
 	list_push_back(&function->pools, &pool->link);
 	return pool;
@@ -110,17 +109,6 @@ static bool engine_is_full(const struct engine *engine)
 		engine->options.environments_max;
 }
 
-/* Whatever only waits and is nobody's work: a spare, then a stem. False when there is none. */
-static bool engine_drop_waiting(struct engine *engine)
-{
-	struct list *oldest = list_first(&engine->spares);
-
-	if (!oldest)
-		return stems_yield(engine);
-	environment_kill(list_entry(oldest, struct environment, in_idle));
-	return true;
-}
-
 /* Those that have been idle longest make room, as many as are missing and not dying already. */
 static void engine_make_room(struct engine *engine)
 {
@@ -128,7 +116,7 @@ static void engine_make_room(struct engine *engine)
 
 	list_each(link, &engine->starved)
 		missing += pool_shortage(list_entry(link, struct pool, starved));
-	while (engine->dying < missing && engine_drop_waiting(engine))
+	while (engine->dying < missing && stems_yield(engine))
 		continue;
 	while (engine->dying < missing && !list_empty(&engine->idle)) {
 		struct list *oldest = list_first(&engine->idle);
@@ -285,23 +273,27 @@ void pool_on_free(struct environment *env)
 
 /* --- spares --- */
 
+/*
+ * As AWS initialises environments ahead: whenever one is used for the first time, another one is
+ * started a moment later, so that a version in use has one more than it has needed so far. The
+ * next burst, and imports that take seconds, then wait for nobody. It is an environment like any
+ * other: idle, evicted first come first served, and gone when the version is not used any more.
+ */
 enum { SPARE_MS = 20 };
 
-/* It has only spares left: nothing of it has been used for as long as idle ones live. */
-static bool pool_is_unused(const struct pool *pool)
+/* How many would be idle when all waiters had theirs. */
+static unsigned pool_spares(const struct pool *pool)
 {
-	return pool->environments == pool->spare_count && !pool->waiting;
-}
+	unsigned spares = pool->starting > pool->waiting ? pool->starting - pool->waiting : 0;
 
-static bool pool_may_have_spare(const struct pool *pool)
-{
-	return pool->spare_count < pool->engine->options.spares_max && !pool->is_spareless &&
-		!pool_is_ending(pool) && environment_can_wait(pool);
+	list_each(link, &pool->idle)
+		spares++;
+	return spares;
 }
 
 void pool_want_spare(struct pool *pool)
 {
-	if (!pool_may_have_spare(pool) || list_linked(&pool->sparse))
+	if (!pool->engine->options.spares_max || list_linked(&pool->sparse))
 		return;
 	list_push_back(&pool->engine->sparse, &pool->sparse);
 	timer_set(pool->engine->spare_timer, SPARE_MS); /* not while starts are under way */
@@ -314,21 +306,20 @@ void pools_on_sparse(void *context)
 	list_each(link, &engine->sparse) {
 		struct pool *pool = list_entry(link, struct pool, sparse);
 		list_remove(&pool->sparse);
-		if (!pool_may_have_spare(pool) || pool_is_unused(pool) || engine_is_full(engine))
+		if (pool_is_ending(pool) || !list_empty(&engine->starved))
 			continue;
-		int r = environment_start_spare(pool);
-		if (r < 0)
-			err_log(r, "start a spare environment");
+		for (unsigned spares = pool_spares(pool);
+			spares < engine->options.spares_max && !engine_is_full(engine); spares++) {
+			int r = environment_start(pool);
+			if (r < 0) {
+				err_log(r, "start a spare environment");
+				break;
+			}
+		}
 	}
 }
 
 /* --- the end --- */
-
-static void pool_kill_spares(struct pool *pool)
-{
-	list_each(link, &pool->spares)
-		environment_kill(list_entry(link, struct environment, in_pool));
-}
 
 static void pool_kill_idle(struct pool *pool)
 {
@@ -351,16 +342,13 @@ static void pool_kill_surplus(struct pool *pool)
 
 void pool_on_lost(struct pool *pool)
 {
-	if (pool_is_unused(pool))
-		pool_kill_spares(pool);
-	pool_start_more(pool);
+		pool_start_more(pool);
 	pool_reap(pool);
 }
 
 void pool_drain(struct pool *pool)
 {
 	pool->is_draining = true;
-	pool_kill_spares(pool);
 	pool_kill_idle(pool);
 	pool_kill_surplus(pool);
 }

@@ -21,11 +21,8 @@ struct pool {
 	struct list others;  /* in any other state */
 	struct list waiters; /* invocations, oldest first */
 	struct list starved; /* in engine->starved */
-	struct list spares;  /* environments that wait before their first use */
 	struct list sparse;  /* in engine->sparse */
-	unsigned spare_count;
-	bool is_stemless;  /* its code could not be given to a stem: start otherwise */
-	bool is_spareless; /* a spare of it did not come to be: no more of them */
+	bool is_stemless;    /* its code could not be given to a stem: start otherwise */
 	unsigned starting;   /* environments in BOOTING or INIT */
 	unsigned waiting;
 	unsigned environments;
@@ -53,7 +50,7 @@ void pool_on_free(struct environment *env);
  * freed.
  */
 void pool_on_lost(struct pool *pool);
-/* One of its environments has begun to work: have a spare ready soon, if there may be one. */
+/* One of its environments is used for the first time: have another one ready soon. */
 void pool_want_spare(struct pool *pool);
 /* It is time for the spares that are wanted. The timer of engine->sparse. */
 void pools_on_sparse(void *engine);

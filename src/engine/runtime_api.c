@@ -20,7 +20,6 @@
 #include "engine/environment.h"
 #include "engine/invocation.h"
 #include "engine/pool.h"
-#include "engine/stem.h"
 #include "http/server.h"
 #include "model/limits.h"
 
@@ -68,7 +67,6 @@ static const char *runtime_state(const struct environment *env)
 {
 	switch (env->state) {
 	case ENV_BOOTING:
-	case ENV_SPARE:
 	case ENV_INIT:
 		return env->init_error.len ? "InitError" : "Started";
 	case ENV_IDLE:
@@ -166,15 +164,6 @@ static void on_next(struct environment *env, struct http_conn *conn, bool is_las
 	} else {
 		reply_wrong_state(env, conn, "Ready");
 	}
-}
-
-/* A spare, which waits for its function to be invoked. */
-static void on_stem(struct environment *env, struct http_conn *conn)
-{
-	if (env->is_spare && env->state == ENV_BOOTING && !env->parked)
-		environment_on_parked(env, conn);
-	else
-		reply_wrong_state(env, conn, "Ready");
 }
 
 /* --- response and error --- */
@@ -348,8 +337,6 @@ static void route(struct environment *env, struct http_conn *conn, struct http_r
 		on_answer(env, conn, request, id, is_error);
 	else if (head->verb == HTTP_POST && str_eq(path, S(API "init/error")))
 		on_init_error(env, conn, request);
-	else if (is_get && str_eq(path, STEM_PATH))
-		on_stem(env, conn);
 	else if (is_get && str_eq(path, S("/2018-06-01/ping")))
 		http_reply(conn, &(struct http_reply){ .status = 200, .body = S("pong") });
 	else if (is_other_api(path))
@@ -382,11 +369,8 @@ static void on_gone(void *context, struct http_conn *conn, bool request_open)
 		invocation_keep_response(answered);
 	if (env->answering == conn)
 		env->answering = NULL;
-	if (env->parked == conn) {
+	if (env->parked == conn)
 		env->parked = NULL;
-		if (env->state == ENV_SPARE)
-			environment_kill(env);
-	}
 	if (env->next != conn)
 		return;
 	/*
