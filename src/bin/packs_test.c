@@ -135,7 +135,7 @@ static void a_broken_manifest_is_left_out_and_named(void)
 		"[pack]\nname = x\nbroken line\n%s",
 		"[pack]\nname = x\nunknown = %s\n",
 		"[other]\nname = %s\n",
-		"[pack]\nname = x\nruntimes = x1\nstart = fork\nargv = %s/x\n",
+		"[pack]\nname = x\nruntimes = x1\nstart = clone\nargv = %s/x\n",
 		"[pack]\nname = x\nruntimes = x1\nstart = exec\nargv = relative %s\n",
 		"[pack]\nname = x\nruntimes = x1\nstart = exec\nargv = /a | /b | /c %s\n",
 	};

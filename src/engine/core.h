@@ -26,7 +26,7 @@ struct engine {
 	struct list sparse;	 /* pools that will have another environment ready */
 	struct timer *spare_timer;
 	struct stems *stems;
-	struct list starved;	 /* pools that lack environments, in turn */
+	struct list starved; /* pools that lack environments, in turn */
 	struct timer *starved_timer;
 	bool is_starved_timed;
 	unsigned dying; /* environments that are DEAD and still have their place */

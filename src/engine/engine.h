@@ -138,7 +138,7 @@ struct engine_counters {
 	uint64_t started, finished, failed,
 		throttled; /* invocations: started = finished + failed + in flight */
 	uint64_t spawns, spawn_failures, timeouts, crashes, out_of_memory, evictions;
-	uint64_t births[3];	   /* environments by how their runtime began: enum environment_birth */
+	uint64_t births[3]; /* environments by how their runtime began: enum environment_birth */
 	unsigned environments, idle, busy, in_flight, waiting; /* now */
 };
 void engine_counters(const struct engine *engine, struct engine_counters *ret_counters);

@@ -40,9 +40,9 @@ struct environment {
 	bool has_sandbox;
 	bool is_kill_asked;
 	enum environment_birth birth;
-	bool is_graft_failed;	    /* a stem that could not be given the function's code */
-	struct http_conn *parked;   /* a stem's request for the environment variables */
-	int endpoint_fd;	    /* the listener, until it is served */
+	bool is_graft_failed;	  /* a stem that could not be given the function's code */
+	struct http_conn *parked; /* a stem's request for the environment variables */
+	int endpoint_fd;	  /* the listener, until it is served */
 	struct http_server *runtime_api;
 	struct http_conn *next;	     /* the parked GET …/next */
 	bool is_next_last;	     /* its connection closes with the event */

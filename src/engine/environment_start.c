@@ -243,8 +243,7 @@ static int environment_graft(struct environment *env, struct stem_parts *parts)
 	if (r < 0)
 		return err_pass(r);
 	spawn_function_fill(env, &frame.function);
-	return err_pass(
-		warden_ask(env->engine->platform->warden, &frame, sizeof(frame), NULL, 0));
+	return err_pass(warden_ask(env->engine->platform->warden, &frame, sizeof(frame), NULL, 0));
 }
 
 /* Into the tables, alive: its sandbox is being made. */
@@ -387,7 +386,7 @@ void environment_on_grafted(struct environment *env, const struct grafted_frame 
 		return;
 	}
 	if (env->state != ENV_BOOTING)
-		return; /* it is dying */
+		return;	    /* it is dying */
 	if (!env->parked) { /* the stem has died: its exit is on its way */
 		env->is_graft_failed = true;
 		return;

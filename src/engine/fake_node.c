@@ -187,6 +187,29 @@ void fake_await_kill(struct fake_node *node, struct fake_sandbox *sandbox)
 	sandbox->is_killed = true;
 }
 
+void fake_await_warm(struct fake_node *node)
+{
+	(void)take_frame(node, FRAME_WARM, 0);
+}
+
+void fake_await_graft(struct fake_node *node, struct fake_sandbox *sandbox)
+{
+	int i = take_frame(node, FRAME_GRAFT, sandbox->spawn.head.ticket);
+	const struct graft_frame *frame = &node->frames[i].frame.graft;
+
+	CHECK(frame->handle.slot == sandbox->handle.slot && frame->function.has_code);
+	sandbox->spawn.function = frame->function;
+}
+
+void fake_grafted(struct fake_node *node, struct fake_sandbox *sandbox, int error)
+{
+	struct grafted_frame frame = { .head = { FRAME_GRAFTED, 0, sandbox->spawn.head.ticket },
+		.handle = sandbox->handle,
+		.error = (uint32_t)error };
+
+	tell(node, &frame, sizeof(frame), NULL, 0);
+}
+
 bool fake_is_kill_asked(struct fake_node *node, const struct fake_sandbox *sandbox)
 {
 	fake_turn(node);
@@ -249,6 +272,13 @@ static void on_spawned(void *context, const struct spawned_frame *frame, const i
 	engine_on_spawned(node->engine, frame, fds);
 }
 
+static void on_grafted(void *context, const struct grafted_frame *frame)
+{
+	struct fake_node *node = context;
+
+	engine_on_grafted(node->engine, frame);
+}
+
 static void on_exited(void *context, const struct exited_frame *frame)
 {
 	struct fake_node *node = context;
@@ -259,6 +289,7 @@ static void on_exited(void *context, const struct exited_frame *frame)
 static const struct warden_events warden_events = {
 	.on_spawned = on_spawned,
 	.on_exited = on_exited,
+	.on_grafted = on_grafted,
 };
 
 /* --- the store --- */
@@ -423,15 +454,17 @@ static void on_endpoint_gone(void *context, void *endpoint)
 
 /* --- life --- */
 
-static void add_packs(struct fake_node *node)
+static void add_packs(struct fake_node *node, bool has_stem)
 {
-	static const struct runtime_pack packs[] = {
+	const struct runtime_pack packs[] = {
 		{ .name = S_INIT("python"),
 			.language = S_INIT("Python"),
 			.version = S_INIT("3.12.4"),
 			.names = S_INIT("python3.11 python3.12 python3.13"),
 			.env = { S_INIT("PYTHONPATH=/var/runtime"), S_INIT("LANG=C.UTF-8") },
-			.env_count = 2 },
+			.env_count = 2,
+			.start = has_stem ? START_FORK : START_EXEC,
+			.has_stem = has_stem },
 		{ .name = S_INIT("provided"),
 			.language = S_INIT("any"),
 			.names = S_INIT("provided.al2 provided.al2023"),
@@ -453,7 +486,7 @@ void fake_node_start(struct fake_node *node, const struct engine_options *option
 	pthread_mutex_init(&node->lock, NULL);
 	pthread_cond_init(&node->opened, NULL);
 	node->platform.logs = fake_logs_new();
-	add_packs(node);
+	add_packs(node, options->stems_max > 0);
 	int r = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair);
 	assert(r == 0);
 	node->warden = pair[1];
@@ -499,7 +532,7 @@ static bool is_drained(void *context)
 		const struct frame_head *head = &node->frames[i].frame.head;
 		struct exited_frame frame = { .head = { FRAME_EXITED, 0, head->ticket },
 			.kind = head->op == FRAME_SPAWN ? EXIT_NO_START : EXIT_KILLED };
-		if (node->frames[i].is_taken)
+		if (node->frames[i].is_taken || (head->op != FRAME_SPAWN && head->op != FRAME_KILL))
 			continue;
 		node->frames[i].is_taken = true;
 		for (int k = 0; k < 2 && head->op == FRAME_SPAWN; k++)

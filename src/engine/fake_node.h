@@ -72,7 +72,10 @@ struct fake_node {
 	int load_fault;
 };
 
-/* Start with these options; only the numbers matter, 0 takes a default. */
+/*
+ * Start with these options; only the numbers matter, 0 takes a default. With stems_max Python's pack
+ * can fork and wait.
+ */
 void fake_node_start(struct fake_node *node, const struct engine_options *options);
 /* Drain, playing a warden that kills; check that nothing is left; free everything. */
 void fake_node_stop(struct fake_node *node);
@@ -156,6 +159,12 @@ void fake_spawned(struct fake_node *node, struct fake_sandbox *sandbox);
 void fake_spawn(struct fake_node *node, struct fake_sandbox *sandbox);
 /* Await FRAME_KILL of this sandbox. */
 void fake_await_kill(struct fake_node *node, struct fake_sandbox *sandbox);
+/* Await FRAME_WARM. */
+void fake_await_warm(struct fake_node *node);
+/* Await FRAME_GRAFT of this sandbox, which was spawned without code; its `spawn` has it then. */
+void fake_await_graft(struct fake_node *node, struct fake_sandbox *sandbox);
+/* Answer it; with an errno the sandbox's end must follow. */
+void fake_grafted(struct fake_node *node, struct fake_sandbox *sandbox, int error);
 /* Was it asked for? After what is ready was handled. */
 [[nodiscard]] bool fake_is_kill_asked(struct fake_node *node, const struct fake_sandbox *sandbox);
 /* Close what it has, and tell that it is gone. */

@@ -55,6 +55,21 @@ void platform_function_changed(struct platform *platform, str account, str regio
 	request_wait(&request, request_run_changed);
 }
 
+static void request_run_expect(struct message *message)
+{
+	struct request *request = list_entry(message, struct request, message);
+
+	engine_use_runtime(request->platform->engine, request->name);
+	promise_keep(&request->promise);
+}
+
+void platform_expect_runtime(struct platform *platform, str runtime)
+{
+	struct request request = { .platform = platform, .name = runtime };
+
+	request_wait(&request, request_run_expect);
+}
+
 static void request_run_reset(struct message *message)
 {
 	struct request *request = list_entry(message, struct request, message);

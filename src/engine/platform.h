@@ -63,6 +63,12 @@ void platform_forget_code(struct platform *platform, const uint8_t digest[static
  */
 void platform_function_changed(struct platform *platform, str account, str region, str name);
 
+/*
+ * Worker: a function of this runtime is about to exist: what makes its first start quick is prepared.
+ * Waits until that has been asked for.
+ */
+void platform_expect_runtime(struct platform *platform, str runtime);
+
 /* Worker: forget everything and kill all environments (test controls); waits. */
 void platform_reset(struct platform *platform);
 

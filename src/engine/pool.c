@@ -281,14 +281,23 @@ void pool_on_free(struct environment *env)
  */
 enum { SPARE_MS = 20 };
 
-/* How many would be idle when all waiters had theirs. */
-static unsigned pool_spares(const struct pool *pool)
+static unsigned list_unused(struct list *environments)
 {
-	unsigned spares = pool->starting > pool->waiting ? pool->starting - pool->waiting : 0;
+	unsigned unused = 0;
 
-	list_each(link, &pool->idle)
-		spares++;
-	return spares;
+	list_each(link, environments) {
+		const struct environment *env = list_entry(link, struct environment, in_pool);
+		unused += !env->invocations && env->state != ENV_DEAD;
+	}
+	return unused;
+}
+
+/* How many have never been used, and will not be by those who wait now. */
+static unsigned pool_spares(struct pool *pool)
+{
+	unsigned unused = list_unused(&pool->idle) + list_unused(&pool->others);
+
+	return unused > pool->waiting ? unused - pool->waiting : 0;
 }
 
 void pool_want_spare(struct pool *pool)
@@ -342,7 +351,7 @@ static void pool_kill_surplus(struct pool *pool)
 
 void pool_on_lost(struct pool *pool)
 {
-		pool_start_more(pool);
+	pool_start_more(pool);
 	pool_reap(pool);
 }
 

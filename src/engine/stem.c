@@ -66,9 +66,9 @@ struct stem_pool {
 	struct list starting;		 /* BOOTING and WARMING, the oldest first */
 	struct list ready;
 	unsigned starting_count, ready_count;
-	unsigned wanted;     /* how many should be there */
-	uint64_t missed_ms;  /* when one was last missed, or one less was wanted */
-	unsigned failures;   /* in a row */
+	unsigned wanted;    /* how many should be there */
+	uint64_t missed_ms; /* when one was last missed, or one less was wanted */
+	unsigned failures;  /* in a row */
 	uint64_t pause_until_ms;
 };
 
@@ -225,8 +225,8 @@ static int stem_ask_spawn(struct stem *stem)
 	if (r < 0)
 		return err_pass(r);
 	const int fds[] = { block, log_write };
-	return err_pass(warden_ask(stem->engine->platform->warden, &frame, sizeof(frame), fds,
-		ARRAY_LEN(fds)));
+	return err_pass(warden_ask(
+		stem->engine->platform->warden, &frame, sizeof(frame), fds, ARRAY_LEN(fds)));
 }
 
 static int stem_start(struct engine *engine, struct stem_pool *pool)
@@ -440,18 +440,17 @@ bool stems_on_spawned(
 	stem->parts.endpoint = fds[1];
 	stem->parts.memory = fds[2];
 	stem->has_sandbox = true;
-	int r = stem->state == STEM_DEAD
-		? err_raise(-ECANCELED)
-		: http_server_new(
-			  &(struct http_server_options){
-				  .loop = engine->loop,
-				  .listener = fds[0],
-				  .ops = &ops,
-				  .context = stem,
-				  .conns_max = CONNS_MAX,
-				  .is_eager_close_detected = true,
-			  },
-			  &stem->parts.server);
+	int r = stem->state == STEM_DEAD ? err_raise(-ECANCELED)
+					 : http_server_new(
+						   &(struct http_server_options){
+							   .loop = engine->loop,
+							   .listener = fds[0],
+							   .ops = &ops,
+							   .context = stem,
+							   .conns_max = CONNS_MAX,
+							   .is_eager_close_detected = true,
+						   },
+						   &stem->parts.server);
 	if (r == 0) {
 		stem_enter(stem, STEM_WARMING);
 		return true;

@@ -105,8 +105,7 @@ void server_give_exchange(struct http_server *server, struct http_exchange *exch
 	server->spare_exchange_count++;
 }
 
-void http_server_give(
-	struct http_server *server, const struct http_server_ops *ops, void *context)
+void http_server_give(struct http_server *server, const struct http_server_ops *ops, void *context)
 {
 	server->options.ops = ops;
 	server->options.context = context;

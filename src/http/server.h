@@ -97,8 +97,7 @@ void http_server_set_conns_max(struct http_server *server, unsigned conns_max);
  * From now on somebody else's callbacks are called, for its open connections too. Not from inside
  * one.
  */
-void http_server_give(
-	struct http_server *server, const struct http_server_ops *ops, void *context);
+void http_server_give(struct http_server *server, const struct http_server_ops *ops, void *context);
 /* Open connections, and requests among them waiting for a reply. */
 unsigned http_server_conns(const struct http_server *server);
 unsigned http_server_open_requests(const struct http_server *server);

@@ -113,6 +113,7 @@ int lambda_runtime_set(struct call *call, struct tree *config)
 		return r;
 	tree_put_str(config, "Runtime", runtime);
 	runtime_put_version(call, config, runtime);
+	platform_expect_runtime(call->platform, runtime);
 	return 0;
 }
 

@@ -52,6 +52,12 @@ void platform_function_changed(struct platform *platform, str account, str regio
 	the_world->changes++;
 }
 
+void platform_expect_runtime(struct platform *platform, str runtime)
+{
+	(void)platform;
+	(void)runtime;
+}
+
 void platform_forget_code(struct platform *platform, const uint8_t digest[static 32])
 {
 	(void)platform;
