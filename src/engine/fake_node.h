@@ -77,7 +77,10 @@ struct fake_node {
  * can fork and wait.
  */
 void fake_node_start(struct fake_node *node, const struct engine_options *options);
-/* Drain, playing a warden that kills; check that nothing is left; free everything. */
+/*
+ * Drain, playing a warden that kills; check that nothing is left; free everything. A kill that was
+ * awaited is the test's to answer, with fake_exit().
+ */
 void fake_node_stop(struct fake_node *node);
 
 /* Let the loop run until `is_true`. */

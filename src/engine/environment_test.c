@@ -1,0 +1,547 @@
+#include "base/attr.h"
+#include "base/mem.h"
+#include "engine/fake_logs.h"
+#include "engine/fake_runtime.h"
+#include "model/limits.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+static struct fake_node node;
+static struct fake_sandbox sandbox;
+static struct fake_peer peer;
+static struct fake_call call;
+
+static void start(void)
+{
+	fake_node_start(&node, &(struct engine_options){});
+	fake_target_put(&node, &(struct fake_target){ .name = "f" });
+}
+
+static void stop(void)
+{
+	fake_call_done(&call);
+	fake_hang_up(&peer);
+	fake_node_stop(&node);
+}
+
+static void start_busy(void)
+{
+	start();
+	fake_invoke_name(&node, "f", &call);
+	fake_boot(&node, &sandbox, &peer);
+	(void)fake_receive_event(&peer, call.request_id);
+}
+
+static struct engine_counters counters(void)
+{
+	struct engine_counters now;
+
+	engine_counters(node.engine, &now);
+	return now;
+}
+
+/* --- timeouts --- */
+
+static void test_a_function_that_takes_too_long_is_stopped(void)
+{
+	fake_node_start(&node, &(struct engine_options){});
+	fake_target_put(&node, &(struct fake_target){ .name = "f", .timeout_ms = 30 });
+	fake_invoke_name(&node, "f", &call);
+	fake_boot(&node, &sandbox, &peer);
+	(void)fake_receive_event(&peer, call.request_id);
+	fake_print(&sandbox, "working");
+	fake_await(&node, &call);
+	CHECK(call.outcome == INVOKE_DONE && call.is_error);
+	CHECK(fake_payload_is(&call,
+		"{\"errorType\":\"Sandbox.Timedout\",\"errorMessage\":\"RequestId: %s Error: Task timed "
+		"out after 0.03 seconds\"}"));
+	fake_await_kill(&node, &sandbox);
+	CHECK(counters().timeouts == 1 && counters().crashes == 0);
+
+	struct fake_call next; /* a new environment, also before the old one is gone */
+	struct fake_sandbox fresh;
+	struct fake_peer fresh_peer;
+	fake_invoke_name(&node, "f", &next);
+	fake_boot(&node, &fresh, &fresh_peer);
+	fake_serve(&fresh_peer, &next, "1");
+	fake_await(&node, &next);
+	CHECK(!next.is_error);
+	fake_exit(&node, &sandbox, EXIT_KILLED, SIGKILL);
+	fake_logs_await(&node, "Status: timeout");
+	CHECK(fake_logs_in_order(node.platform.logs,
+		(const char *[]){ "START RequestId: ", "working", call.request_id,
+			" Task timed out after 0.03 seconds\n\n",
+			"END RequestId: ", "REPORT RequestId: ", "\tStatus: timeout\t\n", NULL }));
+	fake_call_done(&next);
+	fake_hang_up(&fresh_peer);
+	stop();
+}
+
+static void test_the_timeout_is_worded_with_two_decimals(void)
+{
+	fake_node_start(&node, &(struct engine_options){});
+	fake_target_put(&node, &(struct fake_target){ .name = "f", .timeout_ms = 1000 });
+	fake_invoke_name(&node, "f", &call);
+	fake_boot(&node, &sandbox, &peer);
+	fake_await(&node, &call);
+	CHECK(fake_payload_is(&call,
+		"{\"errorType\":\"Sandbox.Timedout\",\"errorMessage\":\"RequestId: %s Error: Task timed "
+		"out after 1.00 seconds\"}"));
+	stop();
+}
+
+/* It answered, but never asks for the next event. */
+static void test_a_runtime_that_does_not_come_back_is_stopped(void)
+{
+	fake_node_start(&node, &(struct engine_options){});
+	fake_target_put(&node, &(struct fake_target){ .name = "f", .timeout_ms = 50 });
+	fake_invoke_name(&node, "f", &call);
+	fake_boot(&node, &sandbox, &peer);
+	(void)fake_receive_event(&peer, call.request_id);
+	fake_respond(&peer, call.request_id, "1", NULL);
+	fake_await(&node, &call);
+	CHECK(!call.is_error);
+	fake_await_kill(&node, &sandbox);
+	fake_exit(&node, &sandbox, EXIT_KILLED, SIGKILL);
+	CHECK(counters().timeouts == 0 && counters().finished == 1);
+	stop();
+}
+
+/* --- exits while an invocation runs --- */
+
+static const struct {
+	enum exit_kind kind;
+	uint32_t value;
+	const char *words;
+} exits[] = {
+	{ EXIT_STATUS, 0, "Runtime exited without providing a reason" },
+	{ EXIT_STATUS, 1, "Runtime exited with error: exit status 1" },
+	{ EXIT_STATUS, 127, "Runtime exited with error: exit status 127" },
+	{ EXIT_SIGNAL, SIGKILL, "Runtime exited with error: signal: killed" },
+	{ EXIT_SIGNAL, SIGSEGV, "Runtime exited with error: signal: segmentation fault" },
+	{ EXIT_SIGNAL, SIGABRT, "Runtime exited with error: signal: aborted" },
+	{ EXIT_SIGNAL, SIGTERM, "Runtime exited with error: signal: terminated" },
+	{ EXIT_SIGNAL, 64, "Runtime exited with error: signal: signal 64" },
+	{ EXIT_OOM, 0, "Runtime exited with error: signal: killed" },
+	{ EXIT_KILLED, 0, "Runtime exited with error: signal: killed" },
+};
+
+static void test_an_exit_while_busy_is_an_exit_error(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(exits); i++) {
+		char wanted[256];
+		start_busy();
+		fake_print(&sandbox, "last words");
+		fake_hang_up(&peer);
+		fake_exit(&node, &sandbox, exits[i].kind, exits[i].value);
+		fake_await(&node, &call);
+		CHECK(call.outcome == INVOKE_DONE && call.is_error);
+		snprintf(wanted, sizeof(wanted),
+			"{\"errorType\":\"Runtime.ExitError\",\"errorMessage\":\"RequestId: %%s Error: "
+			"%s\"}",
+			exits[i].words);
+		CHECK(fake_payload_is(&call, wanted));
+		CHECK(counters().crashes == 1);
+		CHECK(counters().out_of_memory == (exits[i].kind == EXIT_OOM));
+		fake_logs_await(&node, "Error Type: Runtime.ExitError");
+		CHECK(fake_logs_in_order(node.platform.logs,
+			(const char *[]){ "START RequestId: ", "last words",
+				"RequestId: ", call.request_id, " Error: ", exits[i].words,
+				"\nRuntime.ExitError\n",
+				"END RequestId: ", "REPORT RequestId: ", "Max Memory Used: 40 MB",
+				"\tStatus: error\t", "Error Type: Runtime.ExitError\t\n", NULL }));
+		CHECK(!fake_has_spawn(&node));
+		stop();
+	}
+}
+
+static void test_an_idle_environment_may_exit_unnoticed(void)
+{
+	start();
+	fake_warm(&node, "f", &sandbox, &peer);
+	fake_hang_up(&peer);
+	fake_exit(&node, &sandbox, EXIT_STATUS, 1);
+	fake_turn(&node);
+	fake_turn(&node);
+	CHECK(counters().environments == 0 && counters().crashes == 0);
+	call = (struct fake_call){};
+	stop();
+}
+
+/* Everything in one turn, in each order: answer, end of the connection, the warden's word, caller gone. */
+enum { ANSWER, HANG_UP, EXIT, ABANDON, EVENTS };
+
+static void do_event(int event)
+{
+	switch (event) {
+	case ANSWER:
+		fake_respond(&peer, call.request_id, "\"in time\"", NULL);
+		break;
+	case HANG_UP:
+		fake_hang_up(&peer);
+		break;
+	case EXIT:
+		fake_exit(&node, &sandbox, EXIT_STATUS, 0);
+		break;
+	case ABANDON:
+		invocation_abandon(call.invocation);
+		break;
+	}
+}
+
+static void test_an_answer_right_before_the_exit_counts(void)
+{
+	static const int orders[][2] = { { HANG_UP, EXIT }, { EXIT, HANG_UP } };
+
+	for (size_t i = 0; i < ARRAY_LEN(orders); i++) {
+		start_busy();
+		do_event(ANSWER);
+		do_event(orders[i][0]);
+		do_event(orders[i][1]);
+		fake_await(&node, &call);
+		CHECK(!call.is_error);
+		CHECK_STR(buf_str(&call.payload), S("\"in time\""));
+		stop();
+	}
+	/* The warden's word is read first. */
+	start_busy();
+	fake_exit(&node, &sandbox, EXIT_STATUS, 0);
+	fake_respond(&peer, call.request_id, "\"in time\"", fake_next_text);
+	fake_hang_up(&peer);
+	fake_await(&node, &call);
+	CHECK(!call.is_error);
+	stop();
+}
+
+static void test_an_answer_on_a_new_connection_before_the_exit_counts(void)
+{
+	struct fake_peer other;
+
+	start_busy();
+	fake_exit(&node, &sandbox, EXIT_STATUS, 0);
+	fake_connect(&node, &sandbox, &other);
+	fake_respond(&other, call.request_id, "\"in time\"", NULL);
+	fake_hang_up(&other);
+	fake_hang_up(&peer);
+	fake_await(&node, &call);
+	CHECK(!call.is_error);
+	CHECK_STR(buf_str(&call.payload), S("\"in time\""));
+	stop();
+}
+
+/* More than a socket's buffers hold: read in many turns. The warden's word comes first. */
+static void test_a_long_answer_before_the_exit_counts(void)
+{
+	size_t len = LIMIT_PAYLOAD_BYTES;
+	char *body = mem_new(len + 1, 1);
+
+	memset(body, '1', len);
+	start_busy();
+	fake_exit(&node, &sandbox, EXIT_STATUS, 0);
+	fake_respond(&peer, call.request_id, body, NULL);
+	fake_hang_up(&peer);
+	fake_await(&node, &call);
+	CHECK(!call.is_error && call.payload.len == len);
+	mem_free(body);
+	stop();
+}
+
+static void test_all_at_once_in_any_order_ends_cleanly(void)
+{
+	static const int orders[][3] = {
+		{ ANSWER, HANG_UP, EXIT },
+		{ ANSWER, EXIT, HANG_UP },
+		{ EXIT, ANSWER, HANG_UP },
+		{ HANG_UP, EXIT, EXIT },
+		{ EXIT, HANG_UP, HANG_UP },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(orders); i++) {
+		for (int abandoned_at = 0; abandoned_at < 4; abandoned_at++) {
+			start_busy();
+			for (int k = 0; k < 3; k++) {
+				if (k == abandoned_at)
+					do_event(ABANDON);
+				if (k == 0 || orders[i][k] != orders[i][k - 1])
+					do_event(orders[i][k]);
+			}
+			if (abandoned_at == 3)
+				do_event(ABANDON);
+			while (counters().environments || counters().in_flight)
+				fake_turn(&node);
+			CHECK(!call.is_done); /* nobody asked any more */
+			stop();
+		}
+	}
+}
+
+/* --- initialisation --- */
+
+static void post_init_error(const char *body, const char *type)
+{
+	char fields[128];
+
+	snprintf(fields, sizeof(fields), "Lambda-Runtime-Function-Error-Type: %s\r\n", type);
+	fake_send_request(
+		&peer, "POST /2018-06-01/runtime/init/error", fields, str_of(body), (str){});
+	CHECK(fake_receive(&peer).status == 202);
+}
+
+#define INIT_ERROR "{\"errorMessage\":\"no module\",\"errorType\":\"Runtime.ImportModuleError\"}"
+
+static void test_a_posted_init_error_is_the_answer(void)
+{
+	start();
+	fake_invoke_name(&node, "f", &call);
+	fake_spawn(&node, &sandbox);
+	fake_connect(&node, &sandbox, &peer);
+	fake_print(&sandbox, "importing\n");
+	post_init_error(INIT_ERROR, "Runtime.ImportModuleError");
+	fake_next(&peer); /* not any more */
+	struct fake_reply reply = fake_receive(&peer);
+	CHECK(reply.status == 403);
+	CHECK(str_find_str(reply.body, S("from InitError to Ready")) >= 0);
+	CHECK(!call.is_done); /* the exit decides */
+	fake_hang_up(&peer);
+	fake_exit(&node, &sandbox, EXIT_STATUS, 1);
+	fake_await(&node, &call);
+	CHECK(call.outcome == INVOKE_DONE && call.is_error);
+	CHECK_STR(buf_str(&call.payload), S(INIT_ERROR));
+	fake_logs_await(&node, "REPORT");
+	CHECK(fake_logs_in_order(node.platform.logs,
+		(const char *[]){ "INIT_START", "importing\n", "INIT_REPORT Init Duration: ",
+			" ms\tPhase: init\tStatus: error\tError Type: Runtime.ImportModuleError\n",
+			"START", "END", "REPORT", "Status: error",
+			"Error Type: Runtime.ImportModuleError", NULL }));
+	stop();
+}
+
+static void test_a_runtime_that_stays_after_its_init_error_is_stopped(void)
+{
+	start();
+	fake_invoke_name(&node, "f", &call);
+	fake_spawn(&node, &sandbox);
+	fake_connect(&node, &sandbox, &peer);
+	post_init_error(INIT_ERROR, "Runtime.ImportModuleError");
+	fake_await(&node, &call);
+	CHECK(call.is_error);
+	CHECK_STR(buf_str(&call.payload), S(INIT_ERROR));
+	fake_await_kill(&node, &sandbox);
+	fake_exit(&node, &sandbox, EXIT_KILLED, SIGKILL);
+	CHECK(counters().timeouts == 0 && counters().crashes == 1);
+	stop();
+}
+
+static void test_an_init_error_and_the_exit_in_one_turn(void)
+{
+	start();
+	fake_invoke_name(&node, "f", &call);
+	fake_spawn(&node, &sandbox);
+	fake_turn(&node);
+	fake_exit(&node, &sandbox, EXIT_STATUS, 1); /* the warden's word is read first */
+	fake_connect(&node, &sandbox, &peer);
+	fake_send_request(&peer, "POST /2018-06-01/runtime/init/error", "", S(INIT_ERROR), (str){});
+	fake_hang_up(&peer);
+	fake_await(&node, &call);
+	CHECK(call.is_error);
+	CHECK_STR(buf_str(&call.payload), S(INIT_ERROR));
+	stop();
+}
+
+static void test_an_exit_during_init_is_an_exit_error(void)
+{
+	start();
+	fake_invoke_name(&node, "f", &call);
+	fake_spawn(&node, &sandbox);
+	fake_exit(&node, &sandbox, EXIT_STATUS, 1);
+	fake_await(&node, &call);
+	CHECK(fake_payload_is(&call,
+		"{\"errorType\":\"Runtime.ExitError\",\"errorMessage\":\"RequestId: %s Error: Runtime "
+		"exited with error: exit status 1\"}"));
+	fake_logs_await(&node, "REPORT");
+	CHECK(fake_logs_in_order(node.platform.logs,
+		(const char *[]){ "INIT_START", "INIT_REPORT", "Status: error",
+			"Error Type: Runtime.ExitError", "START", "Runtime.ExitError\n", "END",
+			"REPORT", NULL }));
+	CHECK(!fake_has_spawn(&node));
+	stop();
+}
+
+/* Each crash takes one waiter with it, so a function that never initialises ends for all. */
+static void test_each_failed_init_ends_one_waiter(void)
+{
+	struct fake_call calls[3];
+	struct fake_sandbox sandboxes[3];
+
+	start();
+	for (int i = 0; i < 3; i++)
+		fake_invoke_name(&node, "f", &calls[i]);
+	for (int i = 0; i < 3; i++)
+		fake_spawn(&node, &sandboxes[i]);
+	for (int i = 0; i < 3; i++) {
+		fake_exit(&node, &sandboxes[i], EXIT_STATUS, 1);
+		fake_await(&node, &calls[i]);
+		CHECK(calls[i].is_error);
+		fake_call_done(&calls[i]);
+	}
+	CHECK(!fake_has_spawn(&node));
+	call = (struct fake_call){};
+	peer.fd = -1;
+	fake_node_stop(&node);
+}
+
+static void test_the_init_duration_is_billed_once(void)
+{
+	struct fake_call second;
+
+	start();
+	fake_invoke_name(&node, "f", &call);
+	fake_boot(&node, &sandbox, &peer);
+	fake_serve(&peer, &call, "1");
+	fake_await(&node, &call);
+	fake_invoke_name(&node, "f", &second);
+	fake_serve(&peer, &second, "1");
+	fake_await(&node, &second);
+	fake_logs_await(&node, second.request_id);
+	CHECK(fake_logs_in_order(node.platform.logs,
+		(const char *[]){
+			"INIT_START Runtime Version: python:3.12.v3.12.4\tRuntime Version "
+			"ARN: arn:aws:lambda:us-east-1::runtime:",
+			"\n", "REPORT", "Init Duration: ", "REPORT", NULL }));
+	CHECK(!fake_logs_in_order(node.platform.logs,
+		(const char *[]){ "Init Duration: ", "Init Duration: ", NULL }));
+	fake_call_done(&second);
+	stop();
+}
+
+/* --- it cannot be started --- */
+
+static void test_a_jail_that_fails_is_our_fault(void)
+{
+	start();
+	fake_invoke_name(&node, "f", &call);
+	fake_await_spawn(&node, &sandbox);
+	fake_no_start(&node, &sandbox, "namespaces", ENOSPC);
+	fake_await(&node, &call);
+	CHECK(call.outcome == INVOKE_FAULT);
+	CHECK_STR(str_of(call.detail), S("The execution environment could not be started."));
+	CHECK(counters().spawn_failures == 1 && counters().environments == 0);
+	peer.fd = -1;
+	stop();
+}
+
+static void test_an_interpreter_that_does_not_start_is_our_fault(void)
+{
+	start();
+	fake_invoke_name(&node, "f", &call);
+	fake_await_spawn(&node, &sandbox);
+	fake_no_start(&node, &sandbox, "exec", ENOENT);
+	fake_await(&node, &call);
+	CHECK(call.outcome == INVOKE_FAULT);
+	stop();
+}
+
+static void test_a_missing_bootstrap_is_the_functions_fault(void)
+{
+	static const struct {
+		int error;
+		const char *wanted;
+	} rows[] = {
+		{ ENOENT,
+			"RequestId: %s Error: Couldn't find valid bootstrap(s): "
+			"[/var/task/bootstrap /opt/bootstrap]" },
+		{ EACCES, "RequestId: %s Error: fork/exec /var/task/bootstrap: permission denied" },
+		{ ENOEXEC,
+			"RequestId: %s Error: fork/exec /var/task/bootstrap: exec format error" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char wanted[256];
+		fake_node_start(&node, &(struct engine_options){});
+		fake_target_put(
+			&node, &(struct fake_target){ .name = "f", .runtime = "provided.al2023" });
+		fake_invoke_name(&node, "f", &call);
+		fake_await_spawn(&node, &sandbox);
+		fake_no_start(&node, &sandbox, "exec", rows[i].error);
+		fake_await(&node, &call);
+		CHECK(call.outcome == INVOKE_DONE && call.is_error);
+		snprintf(wanted, sizeof(wanted),
+			"{\"errorType\":\"Runtime.InvalidEntrypoint\",\"errorMessage\":\"%s\"}",
+			rows[i].wanted);
+		CHECK(fake_payload_is(&call, wanted));
+		stop();
+	}
+}
+
+/* The runtime hangs up its long poll: nothing can be given to it. */
+static void test_an_idle_runtime_that_hangs_up_is_stopped(void)
+{
+	start();
+	fake_warm(&node, "f", &sandbox, &peer);
+	fake_hang_up(&peer);
+	fake_await_kill(&node, &sandbox);
+	fake_exit(&node, &sandbox, EXIT_KILLED, SIGKILL);
+	call = (struct fake_call){};
+	stop();
+}
+
+static void test_what_the_warden_is_asked_for(void)
+{
+	start_busy();
+	CHECK(sandbox.spawn.function.memory_mb == 128 && sandbox.spawn.function.tmp_mb == 512);
+	CHECK(sandbox.spawn.pack == 0 && sandbox.spawn.network == NETWORK_ISOLATED);
+	CHECK(sandbox.spawn.function.code[0] == 1 && sandbox.spawn.function.code[2] == 3 && !sandbox.spawn.function.code[3]);
+	CHECK(!sandbox.spawn.function.layer_count && !sandbox.spawn.reserved);
+	fake_respond(&peer, call.request_id, "1", NULL);
+	fake_await(&node, &call);
+	stop();
+}
+
+static void see(void *context, const struct environment_info *info)
+{
+	unsigned *seen = context;
+
+	*seen += 1;
+	CHECK_STR(info->function, S("f"));
+	CHECK_STR(info->version, S("$LATEST"));
+	CHECK_STR(info->pack, S("python"));
+	CHECK_STR(info->pack_version, S("3.12.4"));
+	CHECK_STR(str_of(info->state), S("busy"));
+	CHECK(info->invocations == 1 && info->id.len == 32);
+}
+
+static void test_environments_can_be_looked_at(void)
+{
+	unsigned seen = 0;
+
+	start_busy();
+	engine_each_environment(node.engine, see, &seen);
+	CHECK(seen == 1);
+	CHECK(engine_uses_code(node.engine, sandbox.spawn.function.code));
+	CHECK(!engine_uses_code(node.engine, (uint8_t[32]){ 9 }));
+	fake_respond(&peer, call.request_id, "1", NULL);
+	fake_await(&node, &call);
+	stop();
+}
+
+TESTS(TEST(test_a_function_that_takes_too_long_is_stopped),
+	TEST(test_the_timeout_is_worded_with_two_decimals),
+	TEST(test_a_runtime_that_does_not_come_back_is_stopped),
+	TEST(test_an_exit_while_busy_is_an_exit_error),
+	TEST(test_an_idle_environment_may_exit_unnoticed),
+	TEST(test_an_answer_right_before_the_exit_counts),
+	TEST(test_an_answer_on_a_new_connection_before_the_exit_counts),
+	TEST(test_a_long_answer_before_the_exit_counts),
+	TEST(test_all_at_once_in_any_order_ends_cleanly),
+	TEST(test_a_posted_init_error_is_the_answer),
+	TEST(test_a_runtime_that_stays_after_its_init_error_is_stopped),
+	TEST(test_an_init_error_and_the_exit_in_one_turn),
+	TEST(test_an_exit_during_init_is_an_exit_error),
+	TEST(test_each_failed_init_ends_one_waiter), TEST(test_the_init_duration_is_billed_once),
+	TEST(test_a_jail_that_fails_is_our_fault),
+	TEST(test_an_interpreter_that_does_not_start_is_our_fault),
+	TEST(test_a_missing_bootstrap_is_the_functions_fault),
+	TEST(test_an_idle_runtime_that_hangs_up_is_stopped),
+	TEST(test_what_the_warden_is_asked_for), TEST(test_environments_can_be_looked_at))
