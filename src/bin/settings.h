@@ -45,6 +45,9 @@ enum setting_when { SETTING_AT_START, SETTING_LIVE };
 		"how many environments a function in use has initialised more than it needs")      \
 	X(IDLE, "idle", SETTING_NUMBER, "600", 1, 86'400, SETTING_LIVE, "seconds",                 \
 		"an execution environment without work is stopped after it")                       \
+	X(INIT, "init", SETTING_NUMBER, "10000", 100, 900'000, SETTING_LIVE, "milliseconds",       \
+		"how long initialisation may take; after it, it begins again on the invocation's " \
+		"own time (AWS: 10,000)")                                                          \
 	X(QUEUE, "queue", SETTING_NUMBER, "10000", 1, 900'000, SETTING_LIVE, "milliseconds",       \
 		"how long an invocation waits for room on a full node before it is throttled")     \
 	X(DRAIN, "drain", SETTING_NUMBER, "30", 0, 3600, SETTING_AT_START, "seconds",              \

@@ -54,6 +54,7 @@ int engine_new(const struct engine_options *options, struct engine **ret_engine)
 void engine_tune(struct engine *engine, const struct engine_tuning *tuning)
 {
 	engine->options.idle_ms = tuning->idle_ms;
+	engine->options.init_ms = tuning->init_ms;
 	engine->options.stems_max = tuning->stems_max;
 	engine->options.spares_max = tuning->spares_max;
 	engine->options.queue_ms = tuning->queue_ms;

@@ -23,6 +23,7 @@ struct engine_options {
 	uint64_t idle_ms;	   /* an idle environment is stopped after it */
 	unsigned stems_max;	   /* of each pack that can wait, booted ahead */
 	unsigned spares_max;	   /* of each version in use, ready ahead */
+	uint64_t init_ms;	   /* how long a first initialisation may take */
 	uint64_t queue_ms;	   /* how long an invocation waits for a place on a full node */
 	uint32_t account_concurrency;
 	uint32_t is_cpu_strict;
@@ -43,6 +44,7 @@ struct engine_options {
 /* Settings that may change while it runs; they count from the next decision on. */
 struct engine_tuning {
 	uint64_t idle_ms;
+	uint64_t init_ms;
 	unsigned stems_max, spares_max;
 	uint64_t queue_ms;
 	uint32_t account_concurrency;

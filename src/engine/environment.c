@@ -3,7 +3,7 @@
  *
  *	            spawned            next                next, none waiting
  *	BOOTING ───────────► INIT ───────────► IDLE ◄──────────────────────── BUSY
- *	   │                  │  └──(waiter)──► BUSY ◄──────(assign)── IDLE ──► │
+ *	   │  ◄────(once)──── │  └──(waiter)──► BUSY ◄──────(assign)── IDLE ──► │
  *	   └── exited ──► DEAD ◄── deadline, crash, kill ───────────────────────┘
  *
  * environment_enter() is the only place that writes the state, and where the deadline of the new
@@ -34,8 +34,8 @@
 enum { BOOT_MS_MAX = 30'000 };
 
 static const unsigned may_follow[ENV_STATES] = {
-	[ENV_BOOTING] = BIT(ENV_INIT) | BIT(ENV_DEAD),
-	[ENV_INIT] = BIT(ENV_IDLE) | BIT(ENV_BUSY) | BIT(ENV_DEAD),
+	[ENV_BOOTING] = BIT(ENV_BOOTING) | BIT(ENV_INIT) | BIT(ENV_DEAD),
+	[ENV_INIT] = BIT(ENV_BOOTING) | BIT(ENV_IDLE) | BIT(ENV_BUSY) | BIT(ENV_DEAD),
 	[ENV_IDLE] = BIT(ENV_BUSY) | BIT(ENV_DEAD),
 	[ENV_BUSY] = BIT(ENV_IDLE) | BIT(ENV_BUSY) | BIT(ENV_DEAD),
 	[ENV_DEAD] = 0,
@@ -54,6 +54,11 @@ const char *environment_state_name(enum environment_state state)
 	return names[state];
 }
 
+bool environment_is_starting(const struct environment *env)
+{
+	return env->state == ENV_BOOTING || env->state == ENV_INIT;
+}
+
 /* How long the state may last. */
 static uint64_t state_ms_max(const struct environment *env, enum environment_state state)
 {
@@ -64,14 +69,15 @@ static uint64_t state_ms_max(const struct environment *env, enum environment_sta
 		return BOOT_MS_MAX;
 	case ENV_INIT:
 		/*
-		 * "The Init phase is limited to 10 seconds"; beyond it the invocation's own time
-		 * runs.
+		 * "The Init phase is limited to 10 seconds. If all three tasks do not complete
+		 * within 10 seconds, Lambda retries the Init phase at the time of the first
+		 * function invocation with the configured function timeout."
 		 */
-		return LIMIT_INIT_MS + (uint64_t)timeout_ms;
+		return env->is_second ? timeout_ms : env->engine->options.init_ms;
 	case ENV_IDLE:
 		return env->engine->options.idle_ms;
 	case ENV_BUSY:
-		return timeout_ms;
+		return timeout_ms - MIN(env->spent_us / 1000, timeout_ms);
 	case ENV_DEAD:
 	case ENV_STATES:
 		break;
@@ -162,13 +168,24 @@ void environment_stream_name(const struct environment *env, struct buf *out)
 
 /* --- its work --- */
 
+uint64_t environment_spent_us(const struct environment *env, const struct invocation *invocation)
+{
+	uint64_t now_us = engine_now_us();
+
+	if (!env->is_second || !environment_is_starting(env))
+		return 0;
+	return MIN(now_us - env->spawned_us, now_us - MIN(now_us, invocation->received_ms * 1000));
+}
+
 bool environment_assign(struct environment *env, struct invocation *invocation)
 {
 	assert(!env->invocation && !env->is_gone && env->state != ENV_DEAD);
 
-	invocation_prepare(invocation);
+	uint64_t spent_us = environment_spent_us(env, invocation);
+	invocation_prepare(invocation, spent_us);
 	if (!runtime_api_send(env, invocation))
 		return false;
+	env->spent_us = spent_us;
 	environment_enter(env, ENV_BUSY);
 	memcpy(env->request_id, invocation->request_id, sizeof(env->request_id));
 	if (env->invocations++ == 0)
@@ -177,10 +194,14 @@ bool environment_assign(struct environment *env, struct invocation *invocation)
 	return true;
 }
 
-/* Initialisation is over. In JSON its end is an event; in text only a failure is. */
+/*
+ * Initialisation is over. In JSON its end is an event; in text only a failure is. A second one is
+ * part of the invocation's duration and no item of its own.
+ */
 static void environment_init_done(struct environment *env)
 {
 	env->init_us = engine_now_us() - env->spawned_us;
+	env->is_init_reported = env->is_second;
 	environment_log_init(env, NULL, NULL);
 }
 
@@ -209,9 +230,7 @@ void environment_free(struct environment *env)
 
 	assert(!env->invocation && env->state == ENV_DEAD);
 	map_remove(&engine->environments, env->id_key);
-	runtime_api_close(env);
-	if (env->endpoint)
-		engine->options.on_endpoint_gone(engine->options.context, env->endpoint);
+	environment_unserve(env);
 	environment_unsettle(env);
 	environment_discard(env);
 	pool->environments--;
@@ -221,18 +240,11 @@ void environment_free(struct environment *env)
 	engine_check_drained(engine);
 }
 
-void environment_kill(struct environment *env)
+void environment_ask_kill(struct environment *env)
 {
 	struct sandbox_frame frame = { .head = { .op = FRAME_KILL, .ticket = env->id },
 		.handle = env->sandbox };
 
-	assert(!env->invocation);
-	if (env->state != ENV_DEAD)
-		environment_enter(env, ENV_DEAD);
-	if (env->is_gone) { /* it may have waited for last words, with the timer that is off now */
-		loop_defer(env->engine->loop, &env->exit);
-		return;
-	}
 	/* One that is still being made is killed as soon as it has a handle. */
 	if (env->is_kill_asked || !env->has_sandbox)
 		return;
@@ -240,4 +252,15 @@ void environment_kill(struct environment *env)
 	int r = warden_ask(env->engine->platform->warden, &frame, sizeof(frame), NULL, 0);
 	if (r < 0)
 		err_log(r, "stop an environment");
+}
+
+void environment_kill(struct environment *env)
+{
+	assert(!env->invocation);
+	if (env->state != ENV_DEAD)
+		environment_enter(env, ENV_DEAD);
+	if (env->is_gone) /* it may have waited for last words, with the timer that is off now */
+		loop_defer(env->engine->loop, &env->exit);
+	else
+		environment_ask_kill(env);
 }

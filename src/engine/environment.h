@@ -6,6 +6,7 @@
  */
 #include "base/buf.h"
 #include "base/list.h"
+#include "engine/runtime_api.h"
 #include "os/loop.h"
 #include "os/random.h"
 #include "wire/frames.h"
@@ -19,7 +20,7 @@ struct pool;
 struct runtime_pack;
 
 /*
- *	BOOTING ─► INIT ─► IDLE ⇄ BUSY
+ *	BOOTING ⇄ INIT ─► IDLE ⇄ BUSY
  *	   └────────┴───────┴──────┴────► DEAD ─► (freed when the warden says it is gone)
  */
 enum environment_state { ENV_BOOTING, ENV_INIT, ENV_IDLE, ENV_BUSY, ENV_DEAD, ENV_STATES };
@@ -39,6 +40,8 @@ struct environment {
 	struct sandbox_handle sandbox;
 	bool has_sandbox;
 	bool is_kill_asked;
+	bool is_second;	    /* its initialisation failed, and is done again in a new sandbox */
+	bool is_restarting; /* the first sandbox is not gone yet */
 	enum environment_birth birth;
 	bool is_graft_failed;	  /* a stem that could not be given the function's code */
 	struct http_conn *parked; /* a stem's request for the environment variables */
@@ -62,16 +65,17 @@ struct environment {
 	const struct runtime_pack *pack;
 	uint64_t created_ms;	  /* loop time */
 	uint64_t created_real_ms; /* wall clock: the date in the stream's name */
-	uint64_t spawned_us;
-	uint64_t init_us; /* how long initialisation took, for the first REPORT */
+	uint64_t spawned_us;	  /* its sandbox is there; before: it was asked for */
+	uint64_t init_us;	  /* how long initialisation took, for the first REPORT */
 	bool is_init_reported;
+	uint64_t spent_us; /* what initialising again took of the running invocation's time */
 	uint64_t invocations;
 	bool is_gone;	      /* the warden said so: `exit` deals with it */
 	uint64_t gone_ms;     /* loop time */
 	struct deferred exit; /* handled after all ready sockets were read */
 	struct exited_frame exit_frame;
 	struct buf init_error; /* what the runtime posted to init/error */
-	char init_error_type[64];
+	char init_error_type[ERROR_TYPE_MAX];
 };
 
 /* Settings have changed: those that are idle now are idle for the new time from now. */
@@ -83,6 +87,14 @@ void environment_join(struct environment *env);
 void environment_enter(struct environment *env, enum environment_state next);
 /* "busy". */
 const char *environment_state_name(enum environment_state state);
+/* Is it BOOTING or in INIT? */
+[[nodiscard]] bool environment_is_starting(const struct environment *env);
+/*
+ * What its initialisation has taken of this invocation's time: a second one runs "with the
+ * configured function timeout", for the invocations that have waited for it.
+ */
+[[nodiscard]] uint64_t environment_spent_us(
+	const struct environment *env, const struct invocation *invocation);
 /*
  * Give it an invocation: → BUSY. False when its runtime can no longer receive one: the invocation
  * is untouched, and the environment should be killed.
@@ -90,6 +102,8 @@ const char *environment_state_name(enum environment_state state);
 [[nodiscard]] bool environment_assign(struct environment *env, struct invocation *invocation);
 /* The runtime asked for its next invocation: INIT or BUSY → IDLE, or → BUSY when one waits. */
 void environment_on_next(struct environment *env, struct http_conn *conn);
+/* Ask the warden to stop its sandbox, when it has one and that was not asked yet. */
+void environment_ask_kill(struct environment *env);
 /* Stop it, whatever it does. Its invocation must have ended and be concluded. */
 void environment_kill(struct environment *env);
 /* Nothing of it is left on the machine: free it. */
@@ -110,6 +124,13 @@ void environment_discard(struct environment *env);
  */
 void environment_on_spawned(
 	struct environment *env, const struct spawned_frame *frame, const int fds[static 3]);
+/* Nobody inside is listened to any more. Twice is once. */
+void environment_unserve(struct environment *env);
+/*
+ * Its first sandbox is gone, and it is BOOTING: start a second one in its place, on the same log
+ * stream. 0, or a fault (nothing was started, and the environment is of no use any more).
+ */
+[[nodiscard]] int environment_restart(struct environment *env);
 
 /* --- environment_end.c --- */
 

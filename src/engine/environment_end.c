@@ -3,6 +3,10 @@
  * be told: the *victim*, the invocation that runs there or, before there is one, the oldest that
  * waits for an environment of this version.
  *
+ * Initialisation may fail once, by a crash or by taking too long: nobody is told, and the environment
+ * begins again in a new sandbox, on the time of the invocation that waits ("Phase: invoke"). So each
+ * invocation takes at most one environment with it, and a function that never initialises ends.
+ *
  * The warden's word that a sandbox is gone is handled at the end of the turn of the loop in which
  * it came: the runtime may have answered its last invocation and exited at once, and then the
  * answer is in a socket that became readable in the same turn. It may even be in a connection that
@@ -42,16 +46,11 @@ static struct invocation *environment_victim(struct environment *env)
 	return pool_take_waiter(env->pool);
 }
 
-static bool is_starting(const struct environment *env)
-{
-	return env->state == ENV_BOOTING || env->state == ENV_INIT;
-}
-
 void environment_give_up(struct environment *env)
 {
 	struct invocation *victim = environment_victim(env);
 
-	assert(is_starting(env));
+	assert(environment_is_starting(env));
 	env->engine->counters.spawn_failures++;
 	if (victim)
 		invocation_refuse(
@@ -111,24 +110,19 @@ static void describe_exit(const struct exited_frame *frame, char *to, size_t siz
  * function's fault only where the entry point is the function's: a pack that brings an interpreter
  * has a version.
  */
-static bool blame_entry_point(
-	struct environment *env, struct invocation *victim, const struct exited_frame *frame)
+static bool is_bad_entry_point(const struct environment *env, const struct exited_frame *frame)
 {
-	if (env->pack->version.len || strncmp(frame->step, "exec", sizeof(frame->step)) != 0)
-		return false;
-	const char *reason = frame->value == EACCES ? "permission denied"
-		: frame->value == ENOEXEC	    ? "exec format error"
-						    : NULL;
-	if (reason)
-		invocation_fail(victim, "error", "Runtime.InvalidEntrypoint",
-			"RequestId: %s Error: fork/exec /var/task/bootstrap: %s",
-			victim->request_id, reason);
-	else
-		invocation_fail(victim, "error", "Runtime.InvalidEntrypoint",
-			"RequestId: %s Error: Couldn't find valid bootstrap(s): "
-			"[/var/task/bootstrap /opt/bootstrap]",
-			victim->request_id);
-	return true;
+	return frame->kind == EXIT_NO_START && !env->pack->version.len &&
+		strncmp(frame->step, "exec", sizeof(frame->step)) == 0;
+}
+
+static const char *describe_entry_point(const struct exited_frame *frame)
+{
+	if (frame->value == EACCES)
+		return "fork/exec /var/task/bootstrap: permission denied";
+	if (frame->value == ENOEXEC)
+		return "fork/exec /var/task/bootstrap: exec format error";
+	return "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]";
 }
 
 static void environment_not_started(struct environment *env, const struct exited_frame *frame)
@@ -141,15 +135,27 @@ static void environment_not_started(struct environment *env, const struct exited
 	env->engine->counters.spawn_failures++;
 	log_error("environment_not_started", LOG_STR("function", env->pool->version->name),
 		LOG_TEXT("step", step), LOG_ERRNO("error", (int)frame->value));
-	if (victim && !blame_entry_point(env, victim, frame))
+	if (victim)
 		invocation_refuse(
 			victim, INVOKE_FAULT, S("The execution environment could not be started."));
 }
 
 /* --- it crashed --- */
 
+/* What ended it, in the words of Lambda. */
+struct cause {
+	const char *type; /* "Runtime.ExitError" */
+	const char *words;
+};
+
+/* What the runtime said about its initialisation is better than what we see from outside. */
+static const char *cause_type(const struct environment *env, const struct cause *cause)
+{
+	return env->init_error.len ? env->init_error_type : cause->type;
+}
+
 static void invocation_crash(
-	struct invocation *invocation, struct environment *env, const char *words)
+	struct invocation *invocation, struct environment *env, const struct cause *cause)
 {
 	if (env->init_error.len) {
 		invocation_fail_with(
@@ -157,67 +163,113 @@ static void invocation_crash(
 		return;
 	}
 	if (!env->pool->version->log_is_json)
-		environment_log_putf(env, "RequestId: %s Error: %s\nRuntime.ExitError\n",
-			invocation->request_id, words);
-	invocation_fail(invocation, "error", "Runtime.ExitError", "RequestId: %s Error: %s",
-		invocation->request_id, words);
+		environment_log_putf(env, "RequestId: %s Error: %s\n%s\n", invocation->request_id,
+			cause->words, cause->type);
+	invocation_fail(invocation, "error", cause->type, "RequestId: %s Error: %s",
+		invocation->request_id, cause->words);
 }
 
 /* The invocation that waited for this environment fails as if it had been given to it. */
 static void invocation_start_failed(struct invocation *invocation, struct environment *env)
 {
-	invocation_prepare(invocation);
+	invocation_prepare(invocation, environment_spent_us(env, invocation));
 	invocation_start(invocation, env);
 }
 
-static void environment_crashed(struct environment *env, const char *words)
+static void environment_crashed(struct environment *env, const struct cause *cause)
 {
-	struct invocation *victim = environment_victim(env);
-	bool was_starting = is_starting(env);
+	bool was_starting = environment_is_starting(env);
+	/* The first failure is nobody's: whoever waits has another environment coming. */
+	struct invocation *victim = was_starting && !env->is_second ? NULL
+								    : environment_victim(env);
 
 	env->engine->counters.crashes++;
 	if (was_starting)
-		environment_log_init(env, "error",
-			env->init_error.len ? env->init_error_type : "Runtime.ExitError");
+		environment_log_init(env, "error", cause_type(env, cause));
 	if (!victim)
 		return;
 	if (was_starting)
 		invocation_start_failed(victim, env);
-	invocation_crash(victim, env, words);
+	invocation_crash(victim, env, cause);
 }
 
 void environment_on_init_error(struct environment *env, str body, str error_type)
 {
 	buf_clear(&env->init_error);
 	buf_put(&env->init_error, body);
-	if (!error_type.len ||
-		str_to_array(error_type, env->init_error_type, sizeof(env->init_error_type)) < 0)
-		(void)str_to_array(
-			S("Runtime.Unknown"), env->init_error_type, sizeof(env->init_error_type));
+	error_type = runtime_api_error_type(error_type);
+	(void)str_to_array(error_type, env->init_error_type, sizeof(env->init_error_type));
 	if (env->init_error.len)
 		timer_set(env->deadline, INIT_ERROR_EXIT_MS);
 }
 
+/* --- it failed to initialise, and tries again --- */
+
+/* Once, and when the invocation that waits for it has no other environment to hope for. */
+static bool may_try_again(const struct environment *env)
+{
+	return environment_is_starting(env) && !env->is_second &&
+		env->pool->waiting >= env->pool->starting;
+}
+
+/* What is left of the first try has to go before the second can begin. */
+static void environment_try_again(struct environment *env, const char *status, const char *type)
+{
+	environment_log_init(env, status, type);
+	env->is_second = env->is_restarting = true;
+	environment_enter(env, ENV_BOOTING);
+	environment_unserve(env);
+	if (!env->is_gone)
+		environment_ask_kill(env);
+}
+
+/* The first sandbox is gone. */
+static void environment_begin_again(struct environment *env)
+{
+	int r = environment_restart(env);
+	if (r == 0)
+		return;
+	err_log(r, "start an environment again");
+	environment_give_up(env);
+}
+
 /* --- it exited --- */
 
-static void environment_judge(struct environment *env, const struct exited_frame *frame)
+/* Did the runtime, or what the function brings as one, fail? Then this is why. */
+static bool environment_cause(
+	const struct environment *env, char *words, size_t size, struct cause *ret_cause)
 {
+	const struct exited_frame *frame = &env->exit_frame;
+
+	if (frame->kind == EXIT_NO_START && environment_is_starting(env)) {
+		*ret_cause = (struct cause){ "Runtime.InvalidEntrypoint",
+			describe_entry_point(frame) };
+		return is_bad_entry_point(env, frame);
+	}
+	describe_exit(frame, words, size);
+	*ret_cause = (struct cause){ "Runtime.ExitError", words };
+	return true;
+}
+
+static void environment_judge(struct environment *env)
+{
+	struct cause cause;
 	char words[96];
 
-	if (frame->kind == EXIT_OOM)
+	if (env->exit_frame.kind == EXIT_OOM)
 		env->engine->counters.out_of_memory++;
-	if (frame->kind == EXIT_NO_START && is_starting(env)) {
-		environment_not_started(env, frame);
-		return;
-	}
 	if (env->state == ENV_IDLE)
 		return;
 	if (env->is_graft_failed) { /* whoever waits for it gets another one, which is no stem */
 		env->pool->is_stemless = true;
 		return;
 	}
-	describe_exit(frame, words, sizeof(words));
-	environment_crashed(env, words);
+	if (!environment_cause(env, words, sizeof(words), &cause))
+		environment_not_started(env, &env->exit_frame);
+	else if (may_try_again(env))
+		environment_try_again(env, "error", cause_type(env, &cause));
+	else
+		environment_crashed(env, &cause);
 }
 
 /* The runtime is dead, but what it said last has not been read. */
@@ -242,10 +294,14 @@ static void environment_end(struct deferred *self)
 	log_stream_set_memory_peak(env->stream, env->exit_frame.memory_peak);
 	if (env->invocation && env->invocation->is_ended)
 		invocation_conclude(env->invocation);
-	if (env->state != ENV_DEAD) {
-		environment_judge(env, &env->exit_frame);
-		environment_enter(env, ENV_DEAD);
+	if (env->state != ENV_DEAD && !env->is_restarting)
+		environment_judge(env);
+	if (env->state != ENV_DEAD && env->is_restarting) {
+		environment_begin_again(env);
+		return;
 	}
+	if (env->state != ENV_DEAD)
+		environment_enter(env, ENV_DEAD);
 	environment_free(env);
 }
 
@@ -275,25 +331,84 @@ static void log_timeout(struct environment *env, const struct invocation *victim
 }
 
 /* "Task timed out after 3.00 seconds". */
-static void environment_timed_out(struct environment *env)
+static void invocation_time_out(struct invocation *victim, struct environment *env)
 {
-	struct invocation *victim = environment_victim(env);
 	uint32_t timeout_ms = env->pool->version->timeout_ms;
 	char time[32];
 
 	env->engine->counters.timeouts++;
-	environment_log_drain(env);
-	environment_log_end_line(env);
-	if (env->state == ENV_INIT)
-		environment_log_init(env, "timeout", NULL);
-	if (!victim)
-		return;
-	if (env->state == ENV_INIT)
-		invocation_start_failed(victim, env);
 	(void)snprintf(time, sizeof(time), "%u.%02u", timeout_ms / 1000, timeout_ms % 1000 / 10);
 	log_timeout(env, victim, time);
 	invocation_fail(victim, "timeout", "Sandbox.Timedout",
 		"RequestId: %s Error: Task timed out after %s seconds", victim->request_id, time);
+}
+
+/* Of a second initialisation: whoever came in the middle of it has time left, for another one. */
+static struct invocation *init_victim(struct environment *env)
+{
+	struct list *oldest = list_first(&env->pool->waiters);
+
+	if (!oldest ||
+		list_entry(oldest, struct invocation, waiting)->received_ms * 1000 >
+			env->spawned_us)
+		return NULL;
+	return pool_take_waiter(env->pool);
+}
+
+static void environment_init_timed_out(struct environment *env)
+{
+	if (env->init_error.len) { /* told, and not gone */
+		const struct cause cause = {};
+		if (may_try_again(env))
+			environment_try_again(env, "error", env->init_error_type);
+		else
+			environment_crashed(env, &cause);
+		return;
+	}
+	environment_log_drain(env);
+	environment_log_end_line(env);
+	if (may_try_again(env)) {
+		environment_try_again(env, "timeout", NULL);
+		return;
+	}
+	environment_log_init(env, "timeout", NULL);
+	struct invocation *victim = env->is_second ? init_victim(env) : NULL;
+	if (!victim)
+		return;
+	invocation_start_failed(victim, env);
+	invocation_time_out(victim, env);
+}
+
+/*
+ * Timers count whole milliseconds of the loop's clock, which stands still while the loop works: they
+ * may be early. A function has its time to the last millisecond.
+ */
+static bool is_early(struct environment *env)
+{
+	uint64_t now_us = engine_now_us(), end_us;
+
+	if (!env->invocation || env->invocation->is_ended)
+		return false;
+	end_us = env->invocation->started_us + env->pool->version->timeout_ms * 1000ULL;
+	if (now_us >= end_us)
+		return false;
+	timer_set(env->deadline, (end_us - now_us + 999) / 1000);
+	return true;
+}
+
+static void environment_run_out(struct environment *env)
+{
+	struct invocation *invocation = env->invocation;
+
+	if (!invocation)
+		return;
+	if (invocation->is_ended) { /* answered in this very moment */
+		invocation_conclude(invocation);
+		return;
+	}
+	environment_log_drain(env);
+	environment_log_end_line(env);
+	invocation_time_out(invocation, env);
 }
 
 void environment_on_deadline(void *context)
@@ -311,16 +426,14 @@ void environment_on_deadline(void *context)
 		environment_give_up(env);
 		return;
 	case ENV_INIT:
-		if (env->init_error.len)
-			environment_crashed(env, "");
-		else
-			environment_timed_out(env);
+		environment_init_timed_out(env);
+		if (env->state == ENV_BOOTING)
+			return; /* it begins again */
 		break;
 	case ENV_BUSY:
-		if (env->invocation && !env->invocation->is_ended)
-			environment_timed_out(env);
-		else if (env->invocation) /* answered in this very moment */
-			invocation_conclude(env->invocation);
+		if (is_early(env))
+			return;
+		environment_run_out(env);
 		break;
 	case ENV_IDLE:
 	case ENV_DEAD:

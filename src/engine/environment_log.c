@@ -59,7 +59,8 @@ void environment_log_init(struct environment *env, const char *status, const cha
 	enum log_weight weight = status ? LOG_WEIGHT_WARN : LOG_WEIGHT_DEBUG;
 	struct log_init init = {
 		.version = version,
-		.duration_us = env->spawned_us ? engine_now_us() - env->spawned_us : 0,
+		.is_second = env->is_second,
+		.duration_us = engine_now_us() - env->spawned_us,
 		.status = status,
 		.error_type = error_type,
 	};
@@ -230,6 +231,7 @@ static void log_on_ready(void *context, unsigned events)
 int environment_log_open(struct environment *env, int fd)
 {
 	env->log_fd = fd;
+	env->is_log_paused = env->is_frame = false;
 	buf_init(&env->line, LOG_LINE_MAX + FRAME_HEAD);
 	return err_pass(
 		watch_new(env->engine->loop, fd, WATCH_READ, log_on_ready, env, &env->log_watch));

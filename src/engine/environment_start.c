@@ -212,6 +212,7 @@ static int environment_spawn(struct environment *env)
 {
 	scoped_fd log_write_fd = -1;
 
+	env->spawned_us = engine_now_us();
 	int r = environment_open_log(env, &log_write_fd);
 	return r < 0 ? err_pass(r) : err_pass(environment_ask_spawn(env, log_write_fd));
 }
@@ -232,6 +233,7 @@ static int environment_graft(struct environment *env, struct stem_parts *parts)
 		.handle = parts->sandbox };
 
 	env->birth = BIRTH_STEM;
+	env->spawned_us = engine_now_us();
 	env->sandbox = parts->sandbox;
 	env->has_sandbox = true;
 	env->parked = parts->parked;
@@ -330,18 +332,48 @@ int environment_start(struct pool *pool)
 	return environment_start_stem(pool) ? 0 : err_pass(environment_start_anew(pool));
 }
 
+/* --- again --- */
+
+void environment_unserve(struct environment *env)
+{
+	const struct engine_options *options = &env->engine->options;
+
+	runtime_api_close(env);
+	env->next = env->answering = env->parked = NULL;
+	fd_close(&env->endpoint_fd);
+	if (env->endpoint)
+		options->on_endpoint_gone(options->context, env->endpoint);
+	env->endpoint = NULL;
+}
+
+int environment_restart(struct environment *env)
+{
+	assert(env->state == ENV_BOOTING && env->is_gone && env->is_restarting);
+	env->is_restarting = false;
+	environment_unserve(env);
+	environment_log_close(env);
+	buf_done(&env->line);
+	buf_clear(&env->init_error);
+	int r = environment_spawn(env);
+	if (r < 0)
+		return err_pass(r);
+	env->has_sandbox = env->is_kill_asked = env->is_gone = false;
+	env->engine->counters.spawns++;
+	return 0;
+}
+
 /* --- the warden's answers --- */
 
 static void log_init_start(struct environment *env)
 {
-	const struct function_version *version = env->pool->version;
+	const struct log_init init = { .version = env->pool->version, .is_second = env->is_second };
 	char text[1024];
 	struct buf line;
 
-	if (!log_lines_want(version, LOG_WEIGHT_INFO))
+	if (!log_lines_want(init.version, LOG_WEIGHT_INFO))
 		return;
 	buf_init_over(&line, text, sizeof(text));
-	log_put_init_start(&line, version, env->pack, clock_real_ms());
+	log_put_init_start(&line, &init, env->pack, clock_real_ms());
 	environment_log_put(env, buf_str(&line));
 }
 

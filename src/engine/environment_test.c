@@ -3,6 +3,7 @@
 #include "engine/fake_logs.h"
 #include "engine/fake_runtime.h"
 #include "model/limits.h"
+#include "os/clock.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -291,10 +292,9 @@ static void post_init_error(const char *body, const char *type)
 
 #define INIT_ERROR "{\"errorMessage\":\"no module\",\"errorType\":\"Runtime.ImportModuleError\"}"
 
-static void test_a_posted_init_error_is_the_answer(void)
+/* A sandbox whose runtime posts an error and exits. */
+static void fail_init(void)
 {
-	start();
-	fake_invoke_name(&node, "f", &call);
 	fake_spawn(&node, &sandbox);
 	fake_connect(&node, &sandbox, &peer);
 	fake_print(&sandbox, "importing\n");
@@ -306,15 +306,47 @@ static void test_a_posted_init_error_is_the_answer(void)
 	CHECK(!call.is_done); /* the exit decides */
 	fake_hang_up(&peer);
 	fake_exit(&node, &sandbox, EXIT_STATUS, 1);
+}
+
+static void test_the_posted_error_of_a_second_init_is_the_answer(void)
+{
+	start();
+	fake_invoke_name(&node, "f", &call);
+	fail_init();
+	fail_init();
 	fake_await(&node, &call);
 	CHECK(call.outcome == INVOKE_DONE && call.is_error);
 	CHECK_STR(buf_str(&call.payload), S(INIT_ERROR));
-	fake_logs_await(&node, "REPORT");
+	CHECK(counters().crashes == 1 && counters().spawns == 2);
+	fake_logs_await(&node, "REPORT RequestId");
 	CHECK(fake_logs_in_order(node.platform.logs,
 		(const char *[]){ "INIT_START", "importing\n", "INIT_REPORT Init Duration: ",
 			" ms\tPhase: init\tStatus: error\tError Type: Runtime.ImportModuleError\n",
-			"START", "END", "REPORT", "Status: error",
+			"importing\n", "INIT_REPORT Init Duration: ",
+			" ms\tPhase: invoke\tStatus: error\tError Type: Runtime.ImportModuleError\n",
+			"START RequestId", "END", "REPORT RequestId", "Status: error",
 			"Error Type: Runtime.ImportModuleError", NULL }));
+	CHECK(!fake_logs_in_order(
+		node.platform.logs, (const char *[]){ "INIT_START", "INIT_START", NULL }));
+	stop();
+}
+
+static void test_a_second_init_may_succeed(void)
+{
+	start();
+	fake_invoke_name(&node, "f", &call);
+	fail_init();
+	fake_boot(&node, &sandbox, &peer);
+	fake_serve(&peer, &call, "1");
+	fake_await(&node, &call);
+	CHECK(!call.is_error && counters().crashes == 0);
+	CHECK(counters().environments == 1 && counters().idle == 1);
+	fake_logs_await(&node, "REPORT RequestId");
+	CHECK(fake_logs_in_order(node.platform.logs,
+		(const char *[]){
+			"Phase: init", "START RequestId", "END", "REPORT RequestId", NULL }));
+	CHECK(!fake_logs_in_order(/* it is part of the Duration */
+		node.platform.logs, (const char *[]){ "REPORT RequestId", "Init Duration", NULL }));
 	stop();
 }
 
@@ -322,14 +354,17 @@ static void test_a_runtime_that_stays_after_its_init_error_is_stopped(void)
 {
 	start();
 	fake_invoke_name(&node, "f", &call);
-	fake_spawn(&node, &sandbox);
-	fake_connect(&node, &sandbox, &peer);
-	post_init_error(INIT_ERROR, "Runtime.ImportModuleError");
-	fake_await(&node, &call);
+	for (int i = 0; i < 2; i++) {
+		fake_spawn(&node, &sandbox);
+		fake_connect(&node, &sandbox, &peer);
+		post_init_error(INIT_ERROR, "Runtime.ImportModuleError");
+		fake_await_kill(&node, &sandbox);
+		CHECK(call.is_done == (i == 1));
+		fake_exit(&node, &sandbox, EXIT_KILLED, SIGKILL);
+		fake_hang_up(&peer);
+	}
 	CHECK(call.is_error);
 	CHECK_STR(buf_str(&call.payload), S(INIT_ERROR));
-	fake_await_kill(&node, &sandbox);
-	fake_exit(&node, &sandbox, EXIT_KILLED, SIGKILL);
 	CHECK(counters().timeouts == 0 && counters().crashes == 1);
 	stop();
 }
@@ -338,12 +373,15 @@ static void test_an_init_error_and_the_exit_in_one_turn(void)
 {
 	start();
 	fake_invoke_name(&node, "f", &call);
-	fake_spawn(&node, &sandbox);
-	fake_turn(&node);
-	fake_exit(&node, &sandbox, EXIT_STATUS, 1); /* the warden's word is read first */
-	fake_connect(&node, &sandbox, &peer);
-	fake_send_request(&peer, "POST /2018-06-01/runtime/init/error", "", S(INIT_ERROR), (str){});
-	fake_hang_up(&peer);
+	for (int i = 0; i < 2; i++) {
+		fake_spawn(&node, &sandbox);
+		fake_turn(&node);
+		fake_exit(&node, &sandbox, EXIT_STATUS, 1); /* the warden's word is read first */
+		fake_connect(&node, &sandbox, &peer);
+		fake_send_request(
+			&peer, "POST /2018-06-01/runtime/init/error", "", S(INIT_ERROR), (str){});
+		fake_hang_up(&peer);
+	}
 	fake_await(&node, &call);
 	CHECK(call.is_error);
 	CHECK_STR(buf_str(&call.payload), S(INIT_ERROR));
@@ -354,18 +392,148 @@ static void test_an_exit_during_init_is_an_exit_error(void)
 {
 	start();
 	fake_invoke_name(&node, "f", &call);
-	fake_spawn(&node, &sandbox);
-	fake_exit(&node, &sandbox, EXIT_STATUS, 1);
+	for (int i = 0; i < 2; i++) {
+		fake_spawn(&node, &sandbox);
+		fake_exit(&node, &sandbox, EXIT_STATUS, 1);
+	}
 	fake_await(&node, &call);
 	CHECK(fake_payload_is(&call,
 		"{\"errorType\":\"Runtime.ExitError\",\"errorMessage\":\"RequestId: %s Error: Runtime "
 		"exited with error: exit status 1\"}"));
-	fake_logs_await(&node, "REPORT");
+	fake_logs_await(&node, "REPORT RequestId");
 	CHECK(fake_logs_in_order(node.platform.logs,
-		(const char *[]){ "INIT_START", "INIT_REPORT", "Status: error",
-			"Error Type: Runtime.ExitError", "START", "Runtime.ExitError\n", "END",
+		(const char *[]){ "INIT_START", "INIT_REPORT", "Phase: init\tStatus: error",
+			"Error Type: Runtime.ExitError", "INIT_REPORT",
+			"Phase: invoke\tStatus: error", "START", "Runtime.ExitError\n", "END",
 			"REPORT", NULL }));
 	CHECK(!fake_has_spawn(&node));
+	stop();
+}
+
+/* --- initialisation that takes too long --- */
+
+enum { INIT_MS = 200 };
+
+static void start_slow(uint32_t timeout_ms)
+{
+	fake_node_start(&node, &(struct engine_options){ .init_ms = INIT_MS });
+	fake_target_put(&node, &(struct fake_target){ .name = "f", .timeout_ms = timeout_ms });
+}
+
+/* A runtime that has been imported for too long when it is stopped. */
+static void init_too_slowly(void)
+{
+	fake_spawn(&node, &sandbox);
+	fake_connect(&node, &sandbox, &peer);
+	fake_print(&sandbox, "importing\n");
+	fake_await_kill(&node, &sandbox);
+}
+
+static void test_a_second_init_has_the_functions_own_time(void)
+{
+	start_slow(150);
+	fake_invoke_name(&node, "f", &call);
+	init_too_slowly();
+	CHECK(!call.is_done && counters().timeouts == 0 && !fake_has_spawn(&node));
+	fake_await_close(&peer); /* nobody listens to the first any more */
+	fake_hang_up(&peer);
+	fake_exit(&node, &sandbox, EXIT_KILLED, SIGKILL);
+	uint64_t before_ms = clock_mono_ms();
+	init_too_slowly();
+	CHECK(clock_mono_ms() - before_ms >= 150);
+	fake_await(&node, &call);
+	CHECK(fake_payload_is(&call,
+		"{\"errorType\":\"Sandbox.Timedout\",\"errorMessage\":\"RequestId: %s Error: Task timed "
+		"out after 0.15 seconds\"}"));
+	CHECK(counters().timeouts == 1 && counters().crashes == 0);
+	fake_exit(&node, &sandbox, EXIT_KILLED, SIGKILL);
+	fake_logs_await(&node, "REPORT RequestId");
+	CHECK(fake_logs_in_order(node.platform.logs,
+		(const char *[]){ "INIT_START", "importing\n", "INIT_REPORT Init Duration: ",
+			" ms\tPhase: init\tStatus: timeout\n", "importing\n",
+			"INIT_REPORT Init Duration: ", " ms\tPhase: invoke\tStatus: timeout\n",
+			"START RequestId", " Task timed out after 0.15 seconds\n\n",
+			"END RequestId", "REPORT RequestId", "Billed Duration: 150 ms",
+			"Status: timeout", NULL }));
+	stop();
+}
+
+/* "Duration" and the deadline count from the beginning of the second initialisation. */
+static void test_a_second_init_takes_of_the_invocations_time(void)
+{
+	start_slow(1000);
+	fake_invoke_name(&node, "f", &call);
+	init_too_slowly();
+	fake_hang_up(&peer);
+	fake_exit(&node, &sandbox, EXIT_KILLED, SIGKILL);
+	fake_spawn(&node, &sandbox);
+	fake_connect(&node, &sandbox, &peer);
+	fake_sleep(&node, 100);
+	fake_next(&peer);
+	struct fake_reply reply = fake_receive(&peer);
+	uint64_t deadline_ms;
+	str deadline = fake_field(&reply, "Lambda-Runtime-Deadline-Ms");
+	CHECK(str_to_u64(deadline, UINT64_MAX, &deadline_ms) == 0);
+	CHECK(deadline_ms <= clock_real_ms() + 900);
+	fake_await(&node, &call); /* it never answers */
+	CHECK(call.is_error && counters().timeouts == 1);
+	fake_logs_await(&node, "REPORT RequestId");
+	CHECK(fake_logs_in_order(node.platform.logs,
+		(const char *[]){ "Phase: init\tStatus: timeout", "START RequestId",
+			" Task timed out after 1.00 seconds\n\n", "REPORT RequestId",
+			"Billed Duration: 1000 ms", NULL }));
+	stop();
+}
+
+/* Somebody who came in the middle of the second has time left: there is another one for him. */
+static void test_who_came_late_does_not_time_out_with_the_others(void)
+{
+	struct fake_call late;
+
+	start_slow(200);
+	fake_invoke_name(&node, "f", &call);
+	init_too_slowly();
+	fake_hang_up(&peer);
+	fake_exit(&node, &sandbox, EXIT_KILLED, SIGKILL);
+	fake_spawn(&node, &sandbox);
+	invocation_abandon(call.invocation);
+	fake_sleep(&node, 5);
+	fake_invoke_name(&node, "f", &late);
+	fake_await_kill(&node, &sandbox);
+	fake_exit(&node, &sandbox, EXIT_KILLED, SIGKILL);
+	fake_boot(&node, &sandbox, &peer);
+	fake_serve(&peer, &late, "1");
+	fake_await(&node, &late);
+	CHECK(!late.is_error);
+	fake_call_done(&late);
+	stop();
+}
+
+/* Nobody waits any more: no second try. */
+static void test_an_init_for_nobody_fails_once(void)
+{
+	start();
+	fake_invoke_name(&node, "f", &call);
+	fake_spawn(&node, &sandbox);
+	invocation_abandon(call.invocation);
+	fake_exit(&node, &sandbox, EXIT_STATUS, 1);
+	fake_turn(&node);
+	fake_turn(&node);
+	CHECK(counters().environments == 0 && counters().crashes == 1);
+	CHECK(!fake_has_spawn(&node));
+	peer.fd = -1;
+	stop();
+}
+
+/* The node stops between the two sandboxes of an environment. */
+static void test_a_stop_between_two_inits_leaves_nothing(void)
+{
+	start_slow(1000);
+	fake_invoke_name(&node, "f", &call);
+	init_too_slowly();
+	invocation_abandon(call.invocation);
+	engine_function_changed(node.engine, S("000000000000"), S("us-east-1"), S("f"));
+	fake_exit(&node, &sandbox, EXIT_KILLED, SIGKILL);
 	stop();
 }
 
@@ -380,6 +548,10 @@ static void test_each_failed_init_ends_one_waiter(void)
 		fake_invoke_name(&node, "f", &calls[i]);
 	for (int i = 0; i < 3; i++)
 		fake_spawn(&node, &sandboxes[i]);
+	for (int i = 0; i < 3; i++) {
+		fake_exit(&node, &sandboxes[i], EXIT_STATUS, 1);
+		fake_spawn(&node, &sandboxes[i]);
+	}
 	for (int i = 0; i < 3; i++) {
 		fake_exit(&node, &sandboxes[i], EXIT_STATUS, 1);
 		fake_await(&node, &calls[i]);
@@ -463,14 +635,24 @@ static void test_a_missing_bootstrap_is_the_functions_fault(void)
 		fake_target_put(
 			&node, &(struct fake_target){ .name = "f", .runtime = "provided.al2023" });
 		fake_invoke_name(&node, "f", &call);
-		fake_await_spawn(&node, &sandbox);
-		fake_no_start(&node, &sandbox, "exec", rows[i].error);
+		for (int k = 0; k < 2; k++) {
+			fake_await_spawn(&node, &sandbox);
+			fake_no_start(&node, &sandbox, "exec", rows[i].error);
+		}
 		fake_await(&node, &call);
 		CHECK(call.outcome == INVOKE_DONE && call.is_error);
 		snprintf(wanted, sizeof(wanted),
 			"{\"errorType\":\"Runtime.InvalidEntrypoint\",\"errorMessage\":\"%s\"}",
 			rows[i].wanted);
 		CHECK(fake_payload_is(&call, wanted));
+		fake_logs_await(&node, "REPORT RequestId");
+		CHECK(fake_logs_in_order(node.platform.logs,
+			(const char *[]){ "INIT_REPORT Init Duration: ",
+				"Phase: init\tStatus: error\tError Type: Runtime.InvalidEntrypoint\n",
+				"INIT_REPORT Init Duration: ",
+				"Phase: invoke\tStatus: error\tError Type: Runtime.InvalidEntrypoint\n",
+				"START RequestId", "Error: ", "\nRuntime.InvalidEntrypoint\n",
+				"END", "REPORT", "Status: error", NULL }));
 		stop();
 	}
 }
@@ -492,7 +674,8 @@ static void test_what_the_warden_is_asked_for(void)
 	start_busy();
 	CHECK(sandbox.spawn.function.memory_mb == 128 && sandbox.spawn.function.tmp_mb == 512);
 	CHECK(sandbox.spawn.pack == 0 && sandbox.spawn.network == NETWORK_ISOLATED);
-	CHECK(sandbox.spawn.function.code[0] == 1 && sandbox.spawn.function.code[2] == 3 && !sandbox.spawn.function.code[3]);
+	CHECK(sandbox.spawn.function.code[0] == 1 && sandbox.spawn.function.code[2] == 3 &&
+		!sandbox.spawn.function.code[3]);
 	CHECK(!sandbox.spawn.function.layer_count && !sandbox.spawn.reserved);
 	fake_respond(&peer, call.request_id, "1", NULL);
 	fake_await(&node, &call);
@@ -535,7 +718,12 @@ TESTS(TEST(test_a_function_that_takes_too_long_is_stopped),
 	TEST(test_an_answer_on_a_new_connection_before_the_exit_counts),
 	TEST(test_a_long_answer_before_the_exit_counts),
 	TEST(test_all_at_once_in_any_order_ends_cleanly),
-	TEST(test_a_posted_init_error_is_the_answer),
+	TEST(test_the_posted_error_of_a_second_init_is_the_answer),
+	TEST(test_a_second_init_may_succeed), TEST(test_a_second_init_has_the_functions_own_time),
+	TEST(test_a_second_init_takes_of_the_invocations_time),
+	TEST(test_who_came_late_does_not_time_out_with_the_others),
+	TEST(test_an_init_for_nobody_fails_once),
+	TEST(test_a_stop_between_two_inits_leaves_nothing),
 	TEST(test_a_runtime_that_stays_after_its_init_error_is_stopped),
 	TEST(test_an_init_error_and_the_exit_in_one_turn),
 	TEST(test_an_exit_during_init_is_an_exit_error),

@@ -57,6 +57,18 @@ void fake_until(struct fake_node *node, bool (*is_true)(void *context), void *co
 	loop_run(node->loop);
 }
 
+static bool is_past(void *context)
+{
+	return clock_mono_ms() >= *(uint64_t *)context;
+}
+
+void fake_sleep(struct fake_node *node, uint64_t ms)
+{
+	uint64_t end_ms = clock_mono_ms() + ms;
+
+	fake_until(node, is_past, &end_ms);
+}
+
 static bool at_once(void *context)
 {
 	(void)context;
@@ -505,6 +517,7 @@ void fake_node_start(struct fake_node *node, const struct engine_options *option
 	all.load = load_target;
 	all.environments_max = all.environments_max ? all.environments_max : 50;
 	all.idle_ms = all.idle_ms ? all.idle_ms : 600'000;
+	all.init_ms = all.init_ms ? all.init_ms : 60'000;
 	all.queue_ms = all.queue_ms ? all.queue_ms : 60'000;
 	all.account_concurrency = all.account_concurrency ? all.account_concurrency : 1000;
 	all.on_endpoint = on_endpoint;

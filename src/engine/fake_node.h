@@ -85,6 +85,8 @@ void fake_node_stop(struct fake_node *node);
 
 /* Let the loop run until `is_true`. */
 void fake_until(struct fake_node *node, bool (*is_true)(void *context), void *context);
+/* Let it run for so long. */
+void fake_sleep(struct fake_node *node, uint64_t ms);
 /* Let it run for one turn: what is ready is handled, nothing is waited for. */
 void fake_turn(struct fake_node *node);
 

@@ -393,7 +393,8 @@ void log_stream_unref(struct log_stream *stream)
 
 void log_stream_set_memory_fd(struct log_stream *stream, int memory_fd)
 {
-	assert(stream->memory_fd < 0);
+	if (stream->memory_fd >= 0)
+		close(stream->memory_fd);
 	stream->memory_fd = memory_fd;
 }
 

@@ -143,10 +143,11 @@ static void trace_sample(struct invocation *invocation)
 		invocation->trace[strlen(invocation->trace) - 1] = '1';
 }
 
-void invocation_prepare(struct invocation *invocation)
+void invocation_prepare(struct invocation *invocation, uint64_t spent_us)
 {
-	invocation->started_us = engine_now_us();
-	invocation->deadline_ms = clock_real_ms() + invocation->pool->version->timeout_ms;
+	invocation->started_us = engine_now_us() - spent_us;
+	invocation->deadline_ms = clock_real_ms() + invocation->pool->version->timeout_ms -
+		spent_us / 1000;
 	trace_sample(invocation);
 }
 
@@ -214,6 +215,7 @@ static void make_report(const struct invocation *invocation, struct log_report *
 	*report = (struct log_report){
 		.duration_us = invocation->duration_us,
 		.init_us = env->is_init_reported ? 0 : env->init_us,
+		.timeout_us = version->timeout_ms * 1000ULL,
 		.produced_bytes = invocation->result.len,
 		.memory_mb = version->memory_mb,
 		.status = invocation->status,
@@ -378,7 +380,7 @@ void invocation_respond(
 		invocation->content_type[0] = '\0';
 	if (answer->is_error) {
 		invocation->status = "error";
-		set_error_type(invocation, answer->error_type);
+		set_error_type(invocation, runtime_api_error_type(answer->error_type));
 	}
 	invocation_end(invocation);
 }

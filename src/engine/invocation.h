@@ -2,6 +2,7 @@
 /* One invocation, from engine_invoke() to its end: see invocation.c. */
 #include "base/buf.h"
 #include "engine/engine.h"
+#include "engine/runtime_api.h"
 #include "os/loop.h"
 
 struct environment;
@@ -39,7 +40,7 @@ struct invocation {
 	enum invoke_outcome outcome;
 	bool is_error;
 	const char *status; /* of the REPORT line; NULL: success */
-	char error_type[64];
+	char error_type[ERROR_TYPE_MAX];
 	str result; /* the answer: into the runtime's connection, or into `own_result` */
 	struct buf own_result;
 	struct http_conn *response; /* the runtime's POST that is not answered yet */
@@ -48,8 +49,11 @@ struct invocation {
 	char text[];
 };
 
-/* Its time begins: deadline, and the decision about tracing. It is not the environment's yet. */
-void invocation_prepare(struct invocation *invocation);
+/*
+ * Its time begins, or began so long ago: deadline, and the decision about tracing. It is not the
+ * environment's yet.
+ */
+void invocation_prepare(struct invocation *invocation, uint64_t spent_us);
 /* The environment has it (each points at the other from now on): START. */
 void invocation_start(struct invocation *invocation, struct environment *env);
 

@@ -70,9 +70,18 @@ static void put_runtime_version(struct buf *out, str runtime, const struct runti
 	}
 }
 
-void log_put_init_start(struct buf *out, const struct function_version *version,
+static const char *init_phase(const struct log_init *init)
+{
+	return init->is_second ? "invoke" : "init";
+}
+
+void log_put_init_start(struct buf *out, const struct log_init *init,
 	const struct runtime_pack *pack, uint64_t now_ms)
 {
+	const struct function_version *version = init->version;
+
+	if (!version->log_is_json && init->is_second)
+		return;
 	if (!version->log_is_json) {
 		buf_put(out, S("INIT_START Runtime Version: "));
 		put_runtime_version(out, version->runtime, pack);
@@ -82,9 +91,8 @@ void log_put_init_start(struct buf *out, const struct function_version *version,
 		return;
 	}
 	open_event(out, "initStart", now_ms);
-	buf_put(out,
-		S("\"initializationType\":\"on-demand\",\"phase\":\"init\","
-		  "\"runtimeVersion\":\""));
+	buf_putf(out, "\"initializationType\":\"on-demand\",\"phase\":\"%s\",\"runtimeVersion\":\"",
+		init_phase(init));
 	put_runtime_version(out, version->runtime, pack);
 	buf_put(out, S("\",\"runtimeVersionArn\":\""));
 	runtime_put_arn(out, version->region, version->runtime, pack->name, pack->version);
@@ -99,7 +107,7 @@ void log_put_init_report(struct buf *out, const struct log_init *init)
 {
 	buf_put(out, S("INIT_REPORT Init Duration: "));
 	put_ms(out, init->duration_us);
-	buf_putf(out, " ms\tPhase: init\tStatus: %s", init->status);
+	buf_putf(out, " ms\tPhase: %s\tStatus: %s", init_phase(init), init->status);
 	if (init->error_type)
 		buf_putf(out, "\tError Type: %s", init->error_type);
 	buf_put_char(out, '\n');
@@ -109,10 +117,8 @@ void log_put_init_event(
 	struct buf *out, const struct log_init *init, bool with_metrics, uint64_t now_ms)
 {
 	open_event(out, with_metrics ? "initReport" : "initRuntimeDone", now_ms);
-	buf_putf(out,
-		"\"initializationType\":\"on-demand\",\"phase\":\"init\",\"status\":"
-		"\"%s\"",
-		init->status ? init->status : "success");
+	buf_putf(out, "\"initializationType\":\"on-demand\",\"phase\":\"%s\",\"status\":\"%s\"",
+		init_phase(init), init->status ? init->status : "success");
 	if (init->error_type) {
 		buf_put(out, S(",\"errorType\":"));
 		buf_put_json(out, str_of(init->error_type));
@@ -164,7 +170,8 @@ void log_put_runtime_done(struct buf *out, const struct log_report *report, uint
 /* Lambda's announcement of August 2025: "the INIT phase will be billed for all" configurations. */
 uint64_t log_report_billed_ms(const struct log_report *report)
 {
-	uint64_t us = report->duration_us + report->init_us;
+	/* "Duration: 45054.87 ms Billed Duration: 45000 ms": what a timeout takes too long is free. */
+	uint64_t us = MIN(report->duration_us, report->timeout_us) + report->init_us;
 
 	return us ? (us + 999) / 1000 : 1;
 }

@@ -5,6 +5,7 @@
  */
 #include "base/buf.h"
 #include "engine/platform.h"
+#include "engine/runtime_api.h"
 #include "os/random.h"
 
 struct runtime_pack;
@@ -15,20 +16,20 @@ struct runtime_pack;
 enum log_weight { LOG_WEIGHT_DEBUG, LOG_WEIGHT_INFO, LOG_WEIGHT_WARN };
 [[nodiscard]] bool log_lines_want(const struct function_version *version, enum log_weight weight);
 
-/* INIT_START: which runtime really runs the function. */
-void log_put_init_start(struct buf *out, const struct function_version *version,
-	const struct runtime_pack *pack, uint64_t now_ms);
-
 /*
  * How the initialisation went: `status` is NULL (success), "error" or "timeout"; `error_type` with
  * "error".
  */
 struct log_init {
 	const struct function_version *version;
+	bool is_second; /* "Phase: invoke": on the invocation's time */
 	uint64_t duration_us;
 	const char *status;
 	const char *error_type;
 };
+/* INIT_START: which runtime really runs the function. Text has it of the first one only. */
+void log_put_init_start(struct buf *out, const struct log_init *init,
+	const struct runtime_pack *pack, uint64_t now_ms);
 /* Text: INIT_REPORT, of failures only. */
 void log_put_init_report(struct buf *out, const struct log_init *init);
 /* JSON: platform.initRuntimeDone or, with metrics, platform.initReport. */
@@ -44,12 +45,13 @@ struct log_report {
 	char request_id[UUID_LEN + 1];
 	uint64_t duration_us;
 	uint64_t init_us; /* 0: a warm invocation */
+	uint64_t timeout_us;
 	uint64_t produced_bytes;
 	uint32_t memory_mb;
-	const char *status;  /* NULL (success), "timeout" or "error" */
-	char error_type[64]; /* with "error" */
-	char trace[36];	     /* X-Ray's root id when sampled, else empty */
-	char segment[17];    /* with `trace`: the segment's id, or empty */
+	const char *status;		 /* NULL (success), "timeout" or "error" */
+	char error_type[ERROR_TYPE_MAX]; /* with "error" */
+	char trace[36];			 /* X-Ray's root id when sampled, else empty */
+	char segment[17];		 /* with `trace`: the segment's id, or empty */
 	bool is_json;
 };
 

@@ -168,6 +168,29 @@ static void on_next(struct environment *env, struct http_conn *conn, bool is_las
 
 /* --- response and error --- */
 
+static bool is_letters(str text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		char lower = (char)(text.at[i] | 0x20);
+		if (lower < 'a' || lower > 'z')
+			return false;
+	}
+	return text.len > 1 && text.at[0] <= 'Z';
+}
+
+str runtime_api_error_type(str said)
+{
+	str rest = said, domain;
+
+	if (!str_cut(&rest, '.', &domain))
+		return S("Runtime.Unknown");
+	bool is_function = str_eq(domain, S("Function"));
+	if (is_letters(rest) && said.len < ERROR_TYPE_MAX &&
+		(is_function || str_eq(domain, S("Runtime"))))
+		return said;
+	return is_function ? S("Function.Unknown") : S("Runtime.Unknown");
+}
+
 /* …/invocation/{id}/response or …/error: false when it is neither. */
 static bool parse_answer_path(const struct http_head *head, str *ret_id, bool *ret_is_error)
 {

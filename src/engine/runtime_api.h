@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+enum { ERROR_TYPE_MAX = 64 }; /* of "Runtime.ExitError", with its NUL */
+
 struct environment;
 struct http_conn;
 struct http_server;
@@ -24,6 +26,12 @@ void runtime_api_close(struct environment *env);
 [[nodiscard]] bool runtime_api_send(struct environment *env, const struct invocation *invocation);
 /* Answer a response or an error that was taken: 202, held back for the next event. */
 void runtime_api_accepted(struct http_conn *conn);
+/*
+ * The type of an error as Lambda's logs name it: what a runtime says (Lambda-Runtime-Function-
+ * Error-Type) when it has the form of Lambda's own types, else "Runtime.Unknown" or
+ * "Function.Unknown".
+ */
+str runtime_api_error_type(str said);
 /*
  * Could a request of the runtime still be on its way? After its death: not when all connections are
  * read.

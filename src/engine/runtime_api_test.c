@@ -1,5 +1,6 @@
 #include "engine/fake_logs.h"
 #include "engine/fake_runtime.h"
+#include "engine/runtime_api.h"
 
 #include "base/attr.h"
 #include "base/mem.h"
@@ -173,9 +174,31 @@ static void test_a_posted_error_is_the_functions_error(void)
 	check_reply(202, "{\"status\":\"OK\"}\n");
 	CHECK(call.outcome == INVOKE_DONE && call.is_error);
 	CHECK_STR(buf_str(&call.payload), S("{\"errorMessage\":\"no\"}"));
-	fake_logs_await(&node, "\tStatus: error\tError Type: Unhandled\t\n");
+	fake_logs_await(&node, "\tStatus: error\tError Type: Runtime.Unknown\t\n");
 	fake_call_done(&call);
 	stop();
+}
+
+static void test_error_types_are_lambdas_own_or_unknown(void)
+{
+	static const char *const rows[][2] = {
+		{ "Runtime.MyType", "Runtime.MyType" },
+		{ "Function.MyType", "Function.MyType" },
+		{ "", "Runtime.Unknown" },
+		{ "ValueError", "Runtime.Unknown" },
+		{ "Runtime.", "Runtime.Unknown" },
+		{ "Runtime.lower", "Runtime.Unknown" },
+		{ "Runtime.T", "Runtime.Unknown" },
+		{ "Runtime.With Space", "Runtime.Unknown" },
+		{ "Runtime.Two.Dots", "Runtime.Unknown" },
+		{ "Function.\t", "Function.Unknown" },
+		{ "Sandbox.Timedout", "Runtime.Unknown" },
+		{ "Runtime.AbcdefghijAbcdefghijAbcdefghijAbcdefghijAbcdefghijAbcdef",
+			"Runtime.Unknown" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		CHECK_STR(runtime_api_error_type(str_of(rows[i][0])), str_of(rows[i][1]));
 }
 
 static void test_an_error_in_a_streams_trailers_fails_the_invocation(void)
@@ -513,6 +536,7 @@ TESTS(TEST(test_an_event_has_all_of_lambdas_fields),
 	TEST(test_a_chunked_answer_with_trailers_is_taken),
 	TEST(test_the_content_type_of_an_answer_is_passed_on),
 	TEST(test_a_posted_error_is_the_functions_error),
+	TEST(test_error_types_are_lambdas_own_or_unknown),
 	TEST(test_an_error_in_a_streams_trailers_fails_the_invocation),
 	TEST(test_a_wrong_request_id_is_refused), TEST(test_a_second_answer_is_refused),
 	TEST(test_two_answers_in_one_write_are_one_answer),
