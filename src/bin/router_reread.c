@@ -75,6 +75,7 @@ void router_apply_engine(struct router *router)
 	engine_tune(router->platform.engine,
 		&(struct engine_tuning){
 			.idle_ms = settings_number(settings, SET_IDLE) * 1000,
+			.log_rate = settings_number(settings, SET_LOG_RATE) * 1024,
 			.init_ms = settings_number(settings, SET_INIT),
 			.stems_max = (unsigned)settings_number(settings, SET_STEMS),
 			.spares_max = (unsigned)settings_number(settings, SET_SPARES),

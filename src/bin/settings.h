@@ -52,6 +52,9 @@ enum setting_when { SETTING_AT_START, SETTING_LIVE };
 		"how long an invocation waits for room on a full node before it is throttled")     \
 	X(DRAIN, "drain", SETTING_NUMBER, "30", 0, 3600, SETTING_AT_START, "seconds",              \
 		"how long SIGTERM waits for what is in flight")                                    \
+	X(LOG_RATE, "log-rate", SETTING_NUMBER, "4096", 16, 1'000'000, SETTING_LIVE,               \
+		"KB a second",                                                                     \
+		"what an execution environment may log for long; four seconds of it at once")      \
 	X(CPU, "cpu", SETTING_CHOICE, "weight", 0, 0, SETTING_LIVE, "weight|strict",               \
 		"a function's share of CPU by its memory: as a weight, or as a hard ceiling")      \
 	X(CONNECTIONS, "connections", SETTING_NUMBER, "4096", 16, 60'000, SETTING_LIVE,            \

@@ -55,6 +55,7 @@ void engine_tune(struct engine *engine, const struct engine_tuning *tuning)
 {
 	engine->options.idle_ms = tuning->idle_ms;
 	engine->options.init_ms = tuning->init_ms;
+	engine->options.log_rate = tuning->log_rate;
 	engine->options.stems_max = tuning->stems_max;
 	engine->options.spares_max = tuning->spares_max;
 	engine->options.queue_ms = tuning->queue_ms;

@@ -27,6 +27,7 @@ struct engine_options {
 	uint64_t queue_ms;	   /* how long an invocation waits for a place on a full node */
 	uint32_t account_concurrency;
 	uint32_t is_cpu_strict;
+	uint64_t log_rate; /* bytes a second that an environment may log, see log_meter.h */
 	/*
 	 * A new environment's listener on 127.0.0.1:4566: take it (and serve it until the matching
 	 * on_endpoint_gone with the returned pointer), or return NULL to have it closed.
@@ -45,6 +46,7 @@ struct engine_options {
 struct engine_tuning {
 	uint64_t idle_ms;
 	uint64_t init_ms;
+	uint64_t log_rate;
 	unsigned stems_max, spares_max;
 	uint64_t queue_ms;
 	uint32_t account_concurrency;

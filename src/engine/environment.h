@@ -6,6 +6,7 @@
  */
 #include "base/buf.h"
 #include "base/list.h"
+#include "engine/log_meter.h"
 #include "engine/runtime_api.h"
 #include "os/loop.h"
 #include "os/random.h"
@@ -56,7 +57,10 @@ struct environment {
 	struct timer *deadline;
 	int log_fd;
 	struct watch *log_watch;
-	bool is_log_paused;
+	bool is_log_paused; /* the store is full */
+	struct log_meter log_meter;
+	struct timer *log_rest; /* of a flood: the pipe is read again after it; or NULL */
+	bool is_log_resting;
 	bool has_printed; /* since the running invocation began */
 	bool is_talker;	  /* it printed during the invocation before */
 	struct buf line;  /* a log event that is not whole yet */

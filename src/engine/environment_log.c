@@ -7,6 +7,10 @@
  * the text. 0xa5 never begins a character of UTF-8, so at the start of a line it tells a frame from
  * text.
  *
+ * A function may print as fast as the setting log-rate says (log_meter.h). Beyond it lines are
+ * dropped, a mark tells how many, and the pipe is read with rests: so a flood costs the loop one
+ * read(2) each REST_MS, and the function waits in write(2) for the rest of the time.
+ *
  * The pipe of an environment that prints is read to its end (for the moment) before an invocation
  * ends, so that what was printed before the answer stands before END; see invocation_conclude(). A
  * line longer than an event may be is cut. When the log store cannot keep up the pipe is not read,
@@ -32,6 +36,7 @@ enum {
 	READS_PER_TURN = 16,
 	FRAME_HEAD = 16,
 	LINE_KEEP = 16 * 1024, /* a longer buffer is freed with its line */
+	REST_MS = 10,
 };
 
 void environment_log_put(struct environment *env, str line)
@@ -81,16 +86,49 @@ void environment_log_init(struct environment *env, const char *status, const cha
 	}
 }
 
-void environment_log_end_line(struct environment *env)
+/* --- what the function says --- */
+
+static void log_tell_dropped(struct environment *env)
+{
+	struct log_meter *meter = &env->log_meter;
+	char text[512];
+	struct buf line;
+
+	if (!meter->lines)
+		return;
+	buf_init_over(&line, text, sizeof(text));
+	log_put_dropped(&line, env->pool->version, meter->lines, meter->bytes, clock_real_ms());
+	log_meter_told(meter);
+	environment_log_put(env, buf_str(&line));
+}
+
+static void log_put_own(struct environment *env, str line)
+{
+	const struct engine *engine = env->engine;
+
+	if (!log_meter_take(&env->log_meter, line.len, loop_now_ms(engine->loop),
+		    function_log_is_pressed(engine->log_writer)))
+		return;
+	log_tell_dropped(env);
+	environment_log_put(env, line);
+}
+
+static void log_flush_line(struct environment *env)
 {
 	if (!env->line.len)
 		return;
-	environment_log_put(env, str_from(buf_str(&env->line), env->is_frame ? FRAME_HEAD : 0));
+	log_put_own(env, str_from(buf_str(&env->line), env->is_frame ? FRAME_HEAD : 0));
 	env->is_frame = false;
 	if (env->line.size > LINE_KEEP)
 		buf_done(&env->line);
 	else
 		buf_clear(&env->line);
+}
+
+void environment_log_end_line(struct environment *env)
+{
+	log_flush_line(env);
+	log_tell_dropped(env);
 }
 
 /* The length of a frame's text, or -1 when these are no frame's first bytes. */
@@ -127,7 +165,7 @@ static void log_take_frame(struct environment *env, str *bytes)
 	}
 	line_take(env, bytes, FRAME_HEAD + (size_t)len - env->line.len);
 	if (env->line.len == FRAME_HEAD + (size_t)len)
-		environment_log_end_line(env);
+		log_flush_line(env);
 }
 
 /* Go on with a line of text, up to its newline. */
@@ -137,7 +175,7 @@ static void log_take_text(struct environment *env, str *bytes)
 	size_t len = newline < 0 ? bytes->len : (size_t)newline + 1;
 
 	if (newline >= 0 && !env->line.len) { /* whole, where it lies */
-		environment_log_put(env, str_slice(*bytes, 0, len));
+		log_put_own(env, str_slice(*bytes, 0, len));
 		*bytes = str_from(*bytes, len);
 		return;
 	}
@@ -145,7 +183,7 @@ static void log_take_text(struct environment *env, str *bytes)
 	if (env->line.err)
 		return;
 	if (env->line.at[env->line.len - 1] == '\n' || env->line.len >= LOG_LINE_MAX)
-		environment_log_end_line(env);
+		log_flush_line(env);
 }
 
 /* Cut `bytes` into events; what is not whole yet waits in env->line. */
@@ -173,7 +211,8 @@ static void log_on_room(void *context)
 		struct environment *env = value;
 		if (!env->is_log_paused || !env->log_watch)
 			continue;
-		env->is_log_paused = watch_set(env->log_watch, WATCH_READ) < 0;
+		env->is_log_paused = !env->is_log_resting &&
+			watch_set(env->log_watch, WATCH_READ) < 0;
 	}
 }
 
@@ -183,6 +222,29 @@ static void log_pause(struct environment *env)
 		return;
 	env->is_log_paused = true;
 	function_log_on_room(env->engine->log_writer, log_on_room, env->engine);
+}
+
+static void log_on_rested(void *context)
+{
+	struct environment *env = context;
+
+	env->is_log_resting = false;
+	if (!env->is_log_paused && env->log_watch)
+		(void)!watch_set(env->log_watch, WATCH_READ); /* the next drain reads it else */
+}
+
+/* In a flood: leave the pipe alone for a while. */
+static bool log_rest(struct environment *env)
+{
+	if (!env->log_meter.is_dropping)
+		return false;
+	if (!env->log_rest && timer_new(env->engine->loop, log_on_rested, env, &env->log_rest) < 0)
+		return false;
+	if (!env->log_watch || watch_set(env->log_watch, 0) < 0)
+		return false;
+	env->is_log_resting = true;
+	timer_set(env->log_rest, REST_MS);
+	return true;
 }
 
 /* One read(2): false when that was all there is. */
@@ -205,12 +267,12 @@ static bool log_read(struct environment *env)
 
 void environment_log_drain(struct environment *env)
 {
-	for (int i = 0; env->log_fd >= 0 && i < READS_PER_TURN; i++) {
+	for (int i = 0; env->log_fd >= 0 && !env->is_log_resting && i < READS_PER_TURN; i++) {
 		if (function_log_is_full(env->engine->log_writer)) {
 			log_pause(env);
 			return;
 		}
-		if (!log_read(env))
+		if (!log_read(env) || log_rest(env))
 			return;
 	}
 }
@@ -231,7 +293,9 @@ static void log_on_ready(void *context, unsigned events)
 int environment_log_open(struct environment *env, int fd)
 {
 	env->log_fd = fd;
-	env->is_log_paused = env->is_frame = false;
+	env->is_log_paused = env->is_log_resting = env->is_frame = false;
+	log_meter_init(
+		&env->log_meter, env->engine->options.log_rate, loop_now_ms(env->engine->loop));
 	buf_init(&env->line, LOG_LINE_MAX + FRAME_HEAD);
 	return err_pass(
 		watch_new(env->engine->loop, fd, WATCH_READ, log_on_ready, env, &env->log_watch));
@@ -239,6 +303,8 @@ int environment_log_open(struct environment *env, int fd)
 
 void environment_log_close(struct environment *env)
 {
+	timer_free(env->log_rest);
+	env->log_rest = NULL;
 	watch_free(env->log_watch);
 	env->log_watch = NULL;
 	if (env->log_fd >= 0)

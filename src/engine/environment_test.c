@@ -278,6 +278,94 @@ static void test_all_at_once_in_any_order_ends_cleanly(void)
 	}
 }
 
+/* --- floods --- */
+
+/* Lines of 1,000 bytes with their newlines, as one write. */
+static void print_lines(unsigned count)
+{
+	char line[1001];
+
+	memset(line, 'x', 999);
+	memcpy(line + 999, "\n", 2);
+	while (count--)
+		fake_print(&sandbox, line);
+}
+
+static size_t count_lines(const char *text)
+{
+	struct buf message;
+	size_t count = 0;
+
+	buf_init(&message, 1 * MIB);
+	for (size_t i = 0; fake_logs_at(node.platform.logs, i, &message); i++) {
+		count += str_find_str(buf_str(&message), str_of(text)) >= 0;
+		buf_clear(&message);
+	}
+	buf_done(&message);
+	return count;
+}
+
+static void start_flood(bool is_json)
+{
+	fake_node_start(&node, &(struct engine_options){ .log_rate = 11'280 });
+	fake_target_put(&node, &(struct fake_target){ .name = "f", .is_json = is_json });
+	fake_invoke_name(&node, "f", &call);
+	fake_boot(&node, &sandbox, &peer);
+	(void)fake_receive_event(&peer, call.request_id);
+}
+
+/* 4 s of the rate at once: 40 lines at 1,128. What is more is counted in one mark. */
+static void test_a_flood_is_cut_and_marked(void)
+{
+	start_flood(false);
+	print_lines(60);
+	fake_respond(&peer, call.request_id, "1", NULL);
+	fake_await(&node, &call);
+	CHECK(!call.is_error);
+	fake_logs_await(&node, "REPORT");
+	CHECK(count_lines("xxx") == 40);
+	CHECK(count_lines("LOGS_DROPPED Reason: The function logs faster than its log is written."
+			  "\tDropped Records: 20\tDropped Bytes: 20000\n") == 1);
+	CHECK(fake_logs_in_order(node.platform.logs,
+		(const char *[]){ "START", "xxx", "LOGS_DROPPED", "END", "REPORT", NULL }));
+	stop();
+}
+
+static void test_a_flood_in_json_is_an_event(void)
+{
+	start_flood(true);
+	print_lines(50);
+	fake_respond(&peer, call.request_id, "1", NULL);
+	fake_await(&node, &call);
+	fake_logs_await(&node, "platform.report");
+	CHECK(count_lines(
+		      "\"type\":\"platform.logsDropped\",\"record\":{\"reason\":\"The function logs "
+		      "faster than its log is written.\",\"droppedRecords\":10,"
+		      "\"droppedBytes\":10000}}\n") == 1);
+	stop();
+}
+
+/* Nothing is read for a while, but nothing is forgotten either. */
+static void test_after_a_flood_the_log_goes_on(void)
+{
+	struct fake_call second;
+
+	start_flood(false);
+	print_lines(100);
+	fake_respond(&peer, call.request_id, "1", fake_next_text);
+	fake_await(&node, &call);
+	fake_sleep(&node, 1100);
+	fake_invoke_name(&node, "f", &second);
+	(void)fake_receive(&peer);
+	fake_print(&sandbox, "quiet again\n");
+	fake_receive_event(&peer, second.request_id);
+	fake_respond(&peer, second.request_id, "1", NULL);
+	fake_await(&node, &second);
+	fake_logs_await(&node, "quiet again");
+	fake_call_done(&second);
+	stop();
+}
+
 /* --- initialisation --- */
 
 static void post_init_error(const char *body, const char *type)
@@ -717,7 +805,8 @@ TESTS(TEST(test_a_function_that_takes_too_long_is_stopped),
 	TEST(test_an_answer_right_before_the_exit_counts),
 	TEST(test_an_answer_on_a_new_connection_before_the_exit_counts),
 	TEST(test_a_long_answer_before_the_exit_counts),
-	TEST(test_all_at_once_in_any_order_ends_cleanly),
+	TEST(test_all_at_once_in_any_order_ends_cleanly), TEST(test_a_flood_is_cut_and_marked),
+	TEST(test_a_flood_in_json_is_an_event), TEST(test_after_a_flood_the_log_goes_on),
 	TEST(test_the_posted_error_of_a_second_init_is_the_answer),
 	TEST(test_a_second_init_may_succeed), TEST(test_a_second_init_has_the_functions_own_time),
 	TEST(test_a_second_init_takes_of_the_invocations_time),

@@ -517,6 +517,7 @@ void fake_node_start(struct fake_node *node, const struct engine_options *option
 	all.load = load_target;
 	all.environments_max = all.environments_max ? all.environments_max : 50;
 	all.idle_ms = all.idle_ms ? all.idle_ms : 600'000;
+	all.log_rate = all.log_rate ? all.log_rate : 100 * MIB;
 	all.init_ms = all.init_ms ? all.init_ms : 60'000;
 	all.queue_ms = all.queue_ms ? all.queue_ms : 60'000;
 	all.account_concurrency = all.account_concurrency ? all.account_concurrency : 1000;

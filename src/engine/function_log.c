@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/log_lines.h"
+#include "engine/log_meter.h"
 #include "os/clock.h"
 #include "os/loop.h"
 #include "store/logs.h"
@@ -32,7 +33,7 @@
 enum {
 	FLUSH_MS = 40,
 	BATCHES_MAX = 2,
-	LINE_COST = 128, /* bytes that a line costs beside its text, here and with the worker */
+	LINE_COST = LOG_METER_LINE_COST, /* here and with the worker */
 };
 #define FLUSH_BYTES   (1 * MIB)
 #define BATCH_CEILING (16 * MIB)
@@ -331,6 +332,11 @@ void function_log_flush(
 bool function_log_is_full(const struct function_log_writer *writer)
 {
 	return writer->open && batch_size(writer->open) >= BATCH_CEILING;
+}
+
+bool function_log_is_pressed(const struct function_log_writer *writer)
+{
+	return writer->open && batch_size(writer->open) >= BATCH_CEILING / 2;
 }
 
 void function_log_on_room(

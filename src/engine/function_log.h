@@ -24,6 +24,8 @@ void function_log_flush(
 	struct function_log_writer *writer, void (*done)(void *context), void *context);
 /* Is so much waiting that functions should be slowed down? */
 bool function_log_is_full(const struct function_log_writer *writer);
+/* Is half of that waiting? */
+bool function_log_is_pressed(const struct function_log_writer *writer);
 /* Call `on_room` (once each time) when it was full and no longer is. */
 void function_log_on_room(
 	struct function_log_writer *writer, void (*on_room)(void *context), void *context);

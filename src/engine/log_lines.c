@@ -131,6 +131,27 @@ void log_put_init_event(
 	buf_put(out, S("}}\n"));
 }
 
+/* --- floods --- */
+
+/* The Telemetry API's platform.logsDropped; text has no form of Lambda's own for it. */
+void log_put_dropped(struct buf *out, const struct function_version *version, uint64_t lines,
+	uint64_t bytes, uint64_t now_ms)
+{
+	static const char reason[] = "The function logs faster than its log is written.";
+
+	if (!version->log_is_json) {
+		buf_putf(out,
+			"LOGS_DROPPED Reason: %s\tDropped Records: %" PRIu64
+			"\tDropped Bytes: %" PRIu64 "\n",
+			reason, lines, bytes);
+		return;
+	}
+	open_event(out, "logsDropped", now_ms);
+	buf_putf(out,
+		"\"reason\":\"%s\",\"droppedRecords\":%" PRIu64 ",\"droppedBytes\":%" PRIu64 "}}\n",
+		reason, lines, bytes);
+}
+
 /* --- invocations --- */
 
 void log_put_start(struct buf *out, const struct function_version *version, const char *request_id,

@@ -36,6 +36,10 @@ void log_put_init_report(struct buf *out, const struct log_init *init);
 void log_put_init_event(
 	struct buf *out, const struct log_init *init, bool with_metrics, uint64_t now_ms);
 
+/* Lines of the function that are not in its log, because it wrote too many. */
+void log_put_dropped(struct buf *out, const struct function_version *version, uint64_t lines,
+	uint64_t bytes, uint64_t now_ms);
+
 /* START, with the version that runs. */
 void log_put_start(struct buf *out, const struct function_version *version, const char *request_id,
 	uint64_t now_ms);
