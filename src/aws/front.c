@@ -165,15 +165,15 @@ static bool region_is_plain(str region)
 static int on_head(void *context, struct http_conn *conn, const struct http_head *head,
 	uint64_t *ret_body_max, uint64_t *ret_memory_max)
 {
+	const struct front_listener *listener = context;
 	str expected = http_field(head, S("Expect"));
 
-	(void)context;
 	(void)conn;
 	/* RFC 9110 10.1.1: an expectation that cannot be met is answered with 417. */
 	if (expected.at && !head->expect_continue)
 		return 417;
 	if (path_is_invocations(head->path)) {
-		*ret_body_max = LIMIT_PAYLOAD_BYTES + PAYLOAD_SLACK;
+		*ret_body_max = listener->front->options.payload_max + PAYLOAD_SLACK;
 		*ret_memory_max = *ret_body_max;
 	} else if (str_starts(head->path, FUNCTIONS_PATH) || str_starts(head->path, LAYERS_PATH)) {
 		*ret_body_max = LIMIT_REQUEST_BYTES;

@@ -38,7 +38,8 @@ struct front_options {
 	const struct front_key *keys;
 	size_t key_count;
 	unsigned conns_max;
-	str version; /* of the product, for / and the health answers */
+	uint64_t payload_max; /* of an Invoke */
+	str version;	      /* of the product, for / and the health answers */
 	/*
 	 * Asked on the loop thread for each POST to /2015-03-31/functions/…/invocations, with its body in memory,
 	 * before anything is copied: true when it took the request and will answer it with http_reply().

@@ -24,6 +24,7 @@
 #include "services/iam/service.h"
 #include "services/lambda/invoke.h"
 #include "services/lambda/load.h"
+#include "services/lambda/relaxed.h"
 #include "services/lambda/service.h"
 #include "services/logs/service.h"
 #include "services/sts/service.h"
@@ -253,6 +254,7 @@ static int open_front(struct router *router)
 			.service_count = ARRAY_LEN(services),
 			.account = router->platform.account,
 			.conns_max = (unsigned)settings_number(settings, SET_CONNECTIONS),
+			.payload_max = lambda_payload_max(&router->platform),
 			.version = S(MAYFLY_VERSION),
 			.fast = lambda_invoke_fast,
 			.extra = router_extra,
@@ -295,6 +297,13 @@ static int read_settings(struct router *router)
 	router_apply_platform(router);
 	router->platform.has_test_controls = settings_is(
 		&router->settings, SET_TEST_CONTROLS, S("true"));
+	router->platform.relaxed = (struct relaxed_limits){
+		.is_on = settings_is(&router->settings, SET_LIMITS, S("relaxed")),
+		.timeout_s = (uint32_t)settings_number(&router->settings, SET_RELAXED_TIMEOUT),
+		.memory_mb = (uint32_t)settings_number(&router->settings, SET_RELAXED_MEMORY),
+		.tmp_mb = (uint32_t)settings_number(&router->settings, SET_RELAXED_TMP),
+		.payload_bytes = settings_number(&router->settings, SET_RELAXED_PAYLOAD) * MIB,
+	};
 	router->platform.runtimes = router->runtimes;
 	router->started_ms = clock_mono_ms();
 	return 0;

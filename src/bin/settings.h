@@ -57,6 +57,17 @@ enum setting_when { SETTING_AT_START, SETTING_LIVE };
 		"what an execution environment may log for long; four seconds of it at once")      \
 	X(CPU, "cpu", SETTING_CHOICE, "weight", 0, 0, SETTING_LIVE, "weight|strict",               \
 		"a function's share of CPU by its memory: as a weight, or as a hard ceiling")      \
+	X(LIMITS, "limits", SETTING_CHOICE, "strict", 0, 0, SETTING_AT_START, "strict|relaxed",    \
+		"relaxed: functions tagged mayfly:limits = relaxed have the next four limits, "    \
+		"all others AWS's")                                                                \
+	X(RELAXED_TIMEOUT, "relaxed-timeout", SETTING_NUMBER, "86400", 900, 604'800,               \
+		SETTING_AT_START, "seconds", "the longest Timeout of a relaxed function")          \
+	X(RELAXED_MEMORY, "relaxed-memory", SETTING_NUMBER, "40960", 10'240, 40'960,               \
+		SETTING_AT_START, "MB", "the largest MemorySize of a relaxed function")            \
+	X(RELAXED_TMP, "relaxed-tmp", SETTING_NUMBER, "40960", 10'240, 40'960, SETTING_AT_START,   \
+		"MB", "the largest EphemeralStorage of a relaxed function")                        \
+	X(RELAXED_PAYLOAD, "relaxed-payload", SETTING_NUMBER, "64", 6, 1024, SETTING_AT_START,     \
+		"MB", "the largest event and answer of a relaxed function")                        \
 	X(CONNECTIONS, "connections", SETTING_NUMBER, "4096", 16, 60'000, SETTING_LIVE,            \
 		"connections", "client connections at a time")                                     \
 	X(WORKERS, "workers", SETTING_NUMBER, "4", 1, 64, SETTING_AT_START, "threads",             \

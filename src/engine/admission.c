@@ -42,6 +42,15 @@ static bool state_refuses(struct invocation *invocation, const struct function_v
 	return true;
 }
 
+static bool payload_refuses(struct invocation *invocation, const struct function_version *version)
+{
+	if (invocation->payload.len <= version->payload_max)
+		return false;
+	invocation->payload_max = version->payload_max;
+	invocation_refuse(invocation, INVOKE_TOO_LARGE, S("The event is too large."));
+	return true;
+}
+
 static bool runtime_refuses(struct invocation *invocation, const struct function_version *version)
 {
 	const struct runtimes *runtimes = invocation->engine->options.runtimes;
@@ -85,8 +94,8 @@ void invocation_admit(struct invocation *invocation, const struct function_targe
 	struct function_entry *function = invocation->function;
 	struct function_version *version = target_choose(invocation->engine, target);
 
-	if (state_refuses(invocation, version) || runtime_refuses(invocation, version) ||
-		concurrency_refuses(invocation))
+	if (state_refuses(invocation, version) || payload_refuses(invocation, version) ||
+		runtime_refuses(invocation, version) || concurrency_refuses(invocation))
 		return;
 	struct pool *pool = pool_find(function, version);
 	if (!pool) {

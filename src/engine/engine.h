@@ -63,6 +63,7 @@ enum invoke_outcome {
 	INVOKE_PENDING,	     /* ResourceConflictException: still being created */
 	INVOKE_STATE_FAILED, /* ResourceConflictException: creation failed */
 	INVOKE_THROTTLED,    /* TooManyRequestsException, `detail` is its Reason */
+	INVOKE_TOO_LARGE,    /* RequestTooLargeException: see `payload_max` */
 	INVOKE_NO_RUNTIME,   /* InvalidRuntimeException, `detail` says what to do */
 	INVOKE_FAULT,	     /* ServiceException */
 };
@@ -77,6 +78,7 @@ struct invocation_result {
 	str tail;	  /* the last LIMIT_LOG_TAIL_BYTES of its log when asked for */
 	str trace;	  /* the X-Ray header */
 	str detail;
+	uint64_t payload_max; /* INVOKE_TOO_LARGE */
 };
 
 /* Tells the caller how it ended. */

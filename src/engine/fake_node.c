@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "engine/fake_logs.h"
 #include "engine/warden_client.h"
+#include "model/limits.h"
 #include "os/clock.h"
 #include "os/fd.h"
 #include "os/loop.h"
@@ -374,6 +375,7 @@ static struct function_version *make_version(
 		.memory_mb = 128,
 		.timeout_ms = target->timeout_ms,
 		.tmp_mb = 512,
+		.payload_max = target->payload_max ? target->payload_max : LIMIT_PAYLOAD_BYTES,
 		.code = { 1, 2, 3 },
 		.env = (str *)target->env,
 		.env_count = target->env_count,

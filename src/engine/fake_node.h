@@ -33,6 +33,7 @@ struct fake_target {
 	uint32_t per_million;
 	uint32_t reserved; /* 0: none; 1 + the reserved concurrency */
 	uint32_t timeout_ms;
+	uint64_t payload_max;
 	enum function_state state; /* FUNCTION_PENDING (0) means active: see is_pending */
 	bool is_pending;
 	bool is_json;

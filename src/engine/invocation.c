@@ -88,7 +88,6 @@ static struct invocation *invocation_new(struct engine *engine, const struct inv
 	invocation->engine = engine;
 	list_init(&invocation->waiting);
 	buf_init(&invocation->tail, 2 * LIMIT_LOG_TAIL_BYTES + 1);
-	buf_init(&invocation->own_result, LIMIT_PAYLOAD_ERROR_BYTES);
 	texts_copy(invocation, parts);
 	invocation->payload = ask->payload;
 	invocation->wants_tail = ask->wants_tail;
@@ -305,6 +304,7 @@ static void tell_caller(struct invocation *invocation)
 			.tail = buf_str(&invocation->tail),
 			.trace = str_of(invocation->trace),
 			.detail = str_of(invocation->detail),
+			.payload_max = invocation->payload_max,
 		});
 }
 
@@ -388,6 +388,8 @@ void invocation_respond(
 /* The result becomes our own copy: without memory for it there is none. */
 static void own_result(struct invocation *invocation, str result)
 {
+	assert(!invocation->own_result.at);
+	buf_init(&invocation->own_result, result.len);
 	buf_put(&invocation->own_result, result);
 	invocation->result = buf_str(&invocation->own_result);
 	if (!invocation->own_result.err)

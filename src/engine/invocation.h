@@ -46,6 +46,7 @@ struct invocation {
 	struct http_conn *response; /* the runtime's POST that is not answered yet */
 	char content_type[96];
 	char detail[256];
+	uint64_t payload_max; /* INVOKE_TOO_LARGE */
 	char text[];
 };
 

@@ -28,6 +28,15 @@ struct installed_runtime {
 /* Which pack serves an AWS runtime name. */
 enum runtime_match { RUNTIME_EXACT, RUNTIME_NEAREST, RUNTIME_NONE };
 
+/* What a node grants to functions that ask for it; where it is off, all have AWS's limits. */
+struct relaxed_limits {
+	bool is_on;
+	uint32_t timeout_s;
+	uint32_t memory_mb;
+	uint32_t tmp_mb;
+	uint64_t payload_bytes;
+};
+
 struct platform {
 	struct loop *loop;
 	struct docs *docs;
@@ -39,6 +48,7 @@ struct platform {
 	str account; /* the default account */
 	_Atomic uint32_t account_concurrency;
 	_Atomic bool is_runtimes_strict;
+	struct relaxed_limits relaxed;
 	bool has_test_controls;
 };
 

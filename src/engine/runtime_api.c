@@ -24,6 +24,7 @@
 #include "model/limits.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,7 +32,7 @@ enum {
 	CONNS_MAX = 16,
 	HEAD_MAX = 8192,	    /* of an event: header values have limits of their own */
 	SMALL_BODY_MAX = 64 * 1024, /* of everything that is no answer: errors of initialisation */
-	LARGE_BODY_MAX = 4 * LIMIT_PAYLOAD_BYTES,
+	LARGE_BODY_FACTOR = 4,	    /* so much of an answer that is too large is taken */
 };
 
 #define API	   "/2018-06-01/runtime/"
@@ -214,17 +215,28 @@ static struct invocation *running(const struct environment *env)
 	return env->invocation && !env->invocation->is_ended ? env->invocation : NULL;
 }
 
+static uint64_t answer_max(const struct environment *env)
+{
+	return env->pool->version->payload_max + LIMIT_PAYLOAD_SLACK_BYTES;
+}
+
 static void fail_too_large(struct invocation *invocation)
 {
 	invocation_fail(invocation, "error", "Function.ResponseSizeTooLarge",
-		"Response payload size exceeded maximum allowed payload size (%d bytes).",
-		LIMIT_PAYLOAD_ERROR_BYTES);
+		"Response payload size exceeded maximum allowed payload size (%" PRIu64 " bytes).",
+		answer_max(invocation->env));
 }
 
 static const str too_large_type = S_INIT("RequestEntityTooLarge");
-static const str too_large_message = S_INIT(
-	"Exceeded maximum allowed payload size (6291556 bytes).");
-static_assert(LIMIT_PAYLOAD_ERROR_BYTES == 6291556);
+
+/* In the words of Lambda; `text` holds them. */
+static str describe_too_large(const struct environment *env, char *text, size_t size)
+{
+	int len = snprintf(text, size, "Exceeded maximum allowed payload size (%" PRIu64 " bytes).",
+		answer_max(env));
+
+	return (str){ text, (size_t)len };
+}
 
 /* A streaming response ends with its error in trailers, when the function failed midway. */
 static bool trailer_error(const struct http_request *request, str *ret_type)
@@ -260,9 +272,11 @@ static void take_answer(struct invocation *invocation, struct http_conn *conn,
 	};
 	str stream_error;
 
-	if (request->body_len > LIMIT_PAYLOAD_ERROR_BYTES) {
+	if (request->body_len > answer_max(invocation->env)) {
+		char text[96];
+		str message = describe_too_large(invocation->env, text, sizeof(text));
 		fail_too_large(invocation);
-		reply_error(conn, 413, too_large_type, too_large_message);
+		reply_error(conn, 413, too_large_type, message);
 		return;
 	}
 	/*
@@ -322,8 +336,8 @@ static int on_head(void *context, struct http_conn *conn, const struct http_head
 		!str_eq(id, str_of(env->request_id)))
 		return 0;
 	env->answering = conn;
-	*ret_body_max = LARGE_BODY_MAX;
-	*ret_memory_max = LIMIT_PAYLOAD_ERROR_BYTES;
+	*ret_body_max = LARGE_BODY_FACTOR * answer_max(env);
+	*ret_memory_max = answer_max(env);
 	return 0;
 }
 
@@ -331,11 +345,12 @@ static int on_head(void *context, struct http_conn *conn, const struct http_head
 static void on_refuse(void *context, int status, struct buf *fields, struct buf *body)
 {
 	struct environment *env = context;
+	char text[96];
 
 	if (status != 413)
 		return;
 	buf_put(fields, JSON_FIELD);
-	put_error(body, too_large_type, too_large_message);
+	put_error(body, too_large_type, describe_too_large(env, text, sizeof(text)));
 	if (env->answering && running(env))
 		fail_too_large(env->invocation);
 }

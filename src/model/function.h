@@ -30,7 +30,8 @@ struct function_version {
 	uint32_t memory_mb;
 	uint32_t timeout_ms;
 	uint32_t tmp_mb;
-	uint8_t code[32]; /* SHA-256 of the ZIP */
+	uint64_t payload_max; /* bytes of an event and of an answer */
+	uint8_t code[32];     /* SHA-256 of the ZIP */
 	uint8_t layers[5][32];
 	uint32_t layer_count;
 	str *env; /* "NAME=value", the function's own */

@@ -11,9 +11,10 @@ enum {
 	LIMIT_UNZIPPED_ENTRIES = 200'000,   /* ours: bounds the inodes of one ZIP */
 	LIMIT_ENVIRONMENT_BYTES = 4096,	    /* "4 KB, in aggregate" */
 	LIMIT_PAYLOAD_BYTES = 6'291'456,    /* "6 MB each for request and response (synchronous)" */
-	LIMIT_PAYLOAD_ERROR_BYTES = 6291556, /* the figure that the response error prints */
-	LIMIT_EVENT_BYTES = 1024 * 1024,     /* asynchronous: 1 MB */
-	LIMIT_REQUEST_BYTES = 70'167'211,    /* the largest request that create and update accept */
+	LIMIT_PAYLOAD_SLACK_BYTES = 100, /* that much more is let through, and printed in errors */
+	LIMIT_PAYLOAD_ERROR_BYTES = LIMIT_PAYLOAD_BYTES + LIMIT_PAYLOAD_SLACK_BYTES,
+	LIMIT_EVENT_BYTES = 1024 * 1024,  /* asynchronous: 1 MB */
+	LIMIT_REQUEST_BYTES = 70'167'211, /* the largest request that create and update accept */
 	LIMIT_LAYERS = 5,
 	LIMIT_MEMORY_MB_MIN = 128,
 	LIMIT_MEMORY_MB_MAX = 10'240,

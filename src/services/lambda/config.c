@@ -12,6 +12,7 @@
 #include "model/limits.h"
 #include "os/clock.h"
 #include "services/lambda/environment.h"
+#include "services/lambda/relaxed.h"
 #include "services/lambda/runtime.h"
 #include "services/lambda/tree.h"
 #include "wire/timestamp.h"
@@ -104,18 +105,18 @@ static int config_check_quota(struct call *call, int64_t value, const char *show
 		(long long)value, shown, (long long)quota);
 }
 
-static int config_check_quotas(struct call *call)
+static int config_check_quotas(struct call *call, const struct lambda_limits *limits)
 {
 	const json_t *tmp = json_object_get(call_get(call, "EphemeralStorage"), "Size");
 	int r = config_check_quota(
-		call, call_int(call, "Timeout", 0), "timeout", LIMIT_TIMEOUT_S_MAX);
+		call, call_int(call, "Timeout", 0), "timeout", limits->timeout_s);
 
 	if (r == 0)
 		r = config_check_quota(
-			call, call_int(call, "MemorySize", 0), "memorySize", LIMIT_MEMORY_MB_MAX);
+			call, call_int(call, "MemorySize", 0), "memorySize", limits->memory_mb);
 	if (r == 0)
 		r = config_check_quota(
-			call, json_integer_value(tmp), "ephemeralStorage.size", LIMIT_TMP_MB_MAX);
+			call, json_integer_value(tmp), "ephemeralStorage.size", limits->tmp_mb);
 	return r;
 }
 
@@ -209,9 +210,10 @@ static void config_set_vpc(struct tree *config)
 	tree_join(config, &vpc);
 }
 
-static int config_apply(struct call *call, struct tree *config)
+static int config_apply(struct call *call, struct tree *config, const json_t *tags)
 {
-	int r = config_check_quotas(call);
+	const struct lambda_limits limits = lambda_limits_of(call->platform, tags);
+	int r = config_check_quotas(call, &limits);
 
 	if (r == 0)
 		r = config_check_available(call);
@@ -279,7 +281,7 @@ int lambda_config_new(struct call *call, const struct lambda_ref *ref, json_t **
 	config_put_defaults(&config, ref->name);
 	if (config.err)
 		return err_pass(config.err);
-	int r = config_apply(call, &config);
+	int r = config_apply(call, &config, call_get(call, "Tags"));
 	if (r == 0)
 		r = lambda_architecture_set(call, &config);
 	if (r)
@@ -292,11 +294,11 @@ int lambda_config_new(struct call *call, const struct lambda_ref *ref, json_t **
 	return 0;
 }
 
-int lambda_config_update(struct call *call, json_t *config)
+int lambda_config_update(struct call *call, json_t *config, const json_t *tags)
 {
 	struct tree tree = { .at = config };
 
-	return err_pass(config_apply(call, &tree));
+	return err_pass(config_apply(call, &tree, tags));
 }
 
 /* --- states and views --- */

@@ -13,8 +13,11 @@
 [[nodiscard]] int lambda_config_new(
 	struct call *call, const struct lambda_ref *ref, json_t **ret_config);
 
-/* Change a configuration by the parameters of UpdateFunctionConfiguration: 0, CALL_ERROR or a fault. */
-[[nodiscard]] int lambda_config_update(struct call *call, json_t *config);
+/*
+ * Change a configuration of a function with these tags (NULL: none) by the parameters of
+ * UpdateFunctionConfiguration: 0, CALL_ERROR or a fault.
+ */
+[[nodiscard]] int lambda_config_update(struct call *call, json_t *config, const json_t *tags);
 
 /* Now, as LastModified is written, in a new JSON string; NULL when out of memory. */
 [[nodiscard]] json_t *lambda_config_now(void);

@@ -17,6 +17,7 @@
 #include "model/arn.h"
 #include "model/limits.h"
 #include "services/lambda/payload.h"
+#include "services/lambda/relaxed.h"
 #include "wire/digest.h"
 
 #include <stdio.h>
@@ -74,6 +75,17 @@ static void reply_error(struct http_conn *conn, const char *request_id, int stat
 	buf_done(&body);
 }
 
+static void reply_large(struct http_conn *conn, const char *request_id, uint64_t payload_max)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text),
+		"Request must be smaller than %llu bytes for the InvokeFunction operation",
+		(unsigned long long)payload_max + LIMIT_PAYLOAD_SLACK_BYTES);
+	reply_error(
+		conn, request_id, 413, "RequestTooLargeException", "message", str_of(text), S(""));
+}
+
 static void reply_refused(const struct fast_invoke *fast, const struct invocation_result *result)
 {
 	char text[768];
@@ -97,6 +109,9 @@ static void reply_refused(const struct fast_invoke *fast, const struct invocatio
 	case INVOKE_THROTTLED:
 		reply_error(fast->conn, fast->request_id, 429, "TooManyRequestsException",
 			"message", S("Rate Exceeded."), result->detail);
+		return;
+	case INVOKE_TOO_LARGE:
+		reply_large(fast->conn, fast->request_id, result->payload_max);
 		return;
 	case INVOKE_NO_RUNTIME:
 		reply_error(fast->conn, fast->request_id, 502, "InvalidRuntimeException", "Message",
@@ -261,15 +276,13 @@ static bool ask_take(
 }
 
 /* The payload's own limits; true when it was answered here. */
-static bool refuse_payload(
-	struct http_conn *conn, const struct http_request *request, const char *request_id)
+static bool refuse_payload(struct http_conn *conn, const struct http_request *request,
+	const char *request_id, uint64_t payload_max)
 {
 	struct buf message;
 
-	if (request->body_len > LIMIT_PAYLOAD_BYTES) {
-		reply_error(conn, request_id, 413, "RequestTooLargeException", "message",
-			S("Request must be smaller than 6291556 bytes for the InvokeFunction operation"),
-			S(""));
+	if (request->body_len > payload_max) {
+		reply_large(conn, request_id, payload_max);
 		return true;
 	}
 	buf_init(&message, ERROR_MAX / 2);
@@ -331,7 +344,7 @@ bool lambda_invoke_fast(void *context, struct http_conn *conn, struct http_reque
 	buf_init(&ask.decoded, NAME_MAX_BYTES + LIMIT_CLIENT_CONTEXT_BYTES);
 	bool is_taken = ask_take(&ask, request, caller) &&
 		str_to_array(caller->request_id, request_id, sizeof(request_id)) == 0;
-	if (is_taken && !refuse_payload(conn, request, request_id))
+	if (is_taken && !refuse_payload(conn, request, request_id, lambda_payload_max(platform)))
 		is_taken = fast_begin(platform, conn, request, caller, &ask);
 	buf_done(&ask.decoded);
 	return is_taken;

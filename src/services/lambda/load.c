@@ -1,6 +1,7 @@
 /*
  * From documents to the snapshots that the engine holds. The revision of a snapshot is the version's "Build", which
- * changes with code and configuration only: a tag, a policy or the end of an update must not stop what runs.
+ * changes with code and configuration only: a tag, a policy or the end of an update must not stop what runs. The one
+ * tag that does is that of relaxed limits.
  */
 #include "services/lambda/load.h"
 
@@ -10,6 +11,7 @@
 #include "base/mem.h"
 #include "model/arn.h"
 #include "services/lambda/names.h"
+#include "services/lambda/relaxed.h"
 #include "services/lambda/reserved.h"
 #include "services/lambda/settle.h"
 
@@ -56,12 +58,21 @@ static int load_environment(
 	return 0;
 }
 
-static uint32_t load_number(const json_t *object, const char *name)
+static uint32_t load_number(const json_t *object, const char *name, int64_t max)
 {
 	json_int_t number = json_integer_value(json_object_get(object, name));
 
 	assert(number >= 0 && number <= INT32_MAX);
-	return (uint32_t)number;
+	return (uint32_t)MIN(number, max);
+}
+
+static str load_revision(
+	const struct lambda_scope *scope, const json_t *config, const struct lambda_limits *limits)
+{
+	str build = json_get_str(config, "Build");
+
+	return limits->is_relaxed ? arena_strf(scope->arena, STR_FMT "+relaxed", STR_ARG(build))
+				  : build;
 }
 
 static int load_version(const struct function_record *function, const json_t *config,
@@ -69,12 +80,14 @@ static int load_version(const struct function_record *function, const json_t *co
 {
 	const json_t *logging = json_object_get(config, "LoggingConfig");
 	bool is_json = str_eq(json_get_str(logging, "LogFormat"), S("JSON"));
+	const struct lambda_limits limits = lambda_limits_of(
+		function->scope->platform, json_object_get(function->doc, "Tags"));
 	struct function_version version = {
 		.account = function->scope->account,
 		.region = function->scope->region,
 		.name = function->name,
 		.version = json_get_str(config, "Version"),
-		.revision = json_get_str(config, "Build"),
+		.revision = load_revision(function->scope, config, &limits),
 		.arn = lambda_arn(function->scope, function->name, S("")),
 		.runtime = json_get_str(config, "Runtime"),
 		.handler = json_get_str(config, "Handler"),
@@ -86,12 +99,15 @@ static int load_version(const struct function_record *function, const json_t *co
 		.is_traced = str_eq(json_get_str(json_object_get(config, "TracingConfig"), "Mode"),
 			S("Active")),
 		.state = load_state(config),
-		.memory_mb = load_number(config, "MemorySize"),
-		.timeout_ms = load_number(config, "Timeout") * 1000,
-		.tmp_mb = load_number(json_object_get(config, "EphemeralStorage"), "Size"),
+		/* What was granted may be gone: the tag, or the setting. */
+		.memory_mb = load_number(config, "MemorySize", limits.memory_mb),
+		.timeout_ms = load_number(config, "Timeout", limits.timeout_s) * 1000,
+		.tmp_mb = load_number(
+			json_object_get(config, "EphemeralStorage"), "Size", limits.tmp_mb),
+		.payload_max = limits.payload_bytes,
 	};
 
-	if (!version.arn.at)
+	if (!version.arn.at || !version.revision.at)
 		return err_raise(-ENOMEM);
 	int r = record_digest(config, version.code);
 	if (r == 0)

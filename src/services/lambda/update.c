@@ -32,7 +32,8 @@ static int update_configuration_once(struct call *call, const struct lambda_ref 
 	(void)context;
 	int r = update_read(call, ref, &function);
 	if (r == 0)
-		r = lambda_config_update(call, function.latest);
+		r = lambda_config_update(
+			call, function.latest, json_object_get(function.doc, "Tags"));
 	if (r == 0)
 		r = lambda_refuse_busy(call, &function);
 	if (r)
