@@ -120,7 +120,11 @@ static void count_state(struct environment *env, enum environment_state state, u
 static void environment_settle(struct environment *env)
 {
 	count_state(env, env->state, 1);
-	if (env->state == ENV_IDLE) {
+	if (env->state == ENV_IDLE && !env->invocations) {
+		/* A spare: the last to be used, as each use calls for another one; the first to go. */
+		list_push_back(&env->pool->idle, &env->in_pool);
+		list_push_front(&env->engine->idle, &env->in_idle);
+	} else if (env->state == ENV_IDLE) {
 		list_push_front(&env->pool->idle, &env->in_pool);
 		list_push_back(&env->engine->idle, &env->in_idle);
 	} else {

@@ -305,6 +305,61 @@ static void test_one_that_was_never_used_is_spare_enough(void)
 	fake_node_stop(&node);
 }
 
+/* Else each use of a spare would call for the next one, and so on. */
+static void test_a_used_environment_goes_before_a_spare(void)
+{
+	struct fake_sandbox sandbox, spare;
+	struct fake_peer peer, spare_peer;
+	struct fake_call call;
+
+	fake_node_start(&node, &(struct engine_options){ .spares_max = 1 });
+	fake_target_put(&node, &(struct fake_target){ .name = "f" });
+	fake_warm(&node, "f", &sandbox, &peer);
+	fake_boot(&node, &spare, &spare_peer);
+	while (counters().idle != 2)
+		fake_turn(&node);
+	for (int i = 0; i < 3; i++) {
+		fake_invoke_name(&node, "f", &call);
+		fake_serve(&peer, &call, "1");
+		fake_await(&node, &call);
+		fake_call_done(&call);
+		while (counters().idle != 2)
+			fake_turn(&node);
+	}
+	CHECK(fake_is_silent(&spare_peer) && counters().spawns == 2);
+	fake_hang_up(&peer);
+	fake_hang_up(&spare_peer);
+	fake_node_stop(&node);
+}
+
+/* A place is needed: the one that nobody has used costs least. */
+static void test_a_spare_is_evicted_before_a_used_environment(void)
+{
+	struct fake_sandbox sandbox, spare, other;
+	struct fake_peer peer, spare_peer, other_peer;
+	struct fake_call call;
+
+	fake_node_start(&node, &(struct engine_options){ .spares_max = 1, .environments_max = 2 });
+	fake_target_put(&node, &(struct fake_target){ .name = "f" });
+	fake_target_put(&node, &(struct fake_target){ .name = "g" });
+	fake_warm(&node, "f", &sandbox, &peer);
+	fake_boot(&node, &spare, &spare_peer);
+	while (counters().idle != 2)
+		fake_turn(&node);
+	fake_invoke_name(&node, "g", &call);
+	fake_await_kill(&node, &spare);
+	CHECK(!fake_is_kill_asked(&node, &sandbox));
+	fake_exit(&node, &spare, EXIT_KILLED, 0);
+	fake_boot(&node, &other, &other_peer);
+	fake_serve(&other_peer, &call, "1");
+	fake_await(&node, &call);
+	fake_call_done(&call);
+	fake_hang_up(&peer);
+	fake_hang_up(&spare_peer);
+	fake_hang_up(&other_peer);
+	fake_node_stop(&node);
+}
+
 TESTS(TEST(test_a_start_takes_the_stem_that_waits), TEST(test_a_taken_stem_is_replaced),
 	TEST(test_a_stem_that_cannot_have_the_code_costs_nobody_an_answer),
 	TEST(test_a_stem_that_dies_while_it_is_given_code_is_replaced_too),
@@ -313,4 +368,6 @@ TESTS(TEST(test_a_start_takes_the_stem_that_waits), TEST(test_a_taken_stem_is_re
 	TEST(test_what_an_interpreter_reads_at_its_start_leaves_only_exec),
 	TEST(test_a_pack_that_cannot_wait_has_no_stems),
 	TEST(test_a_first_use_has_another_environment_started),
-	TEST(test_one_that_was_never_used_is_spare_enough))
+	TEST(test_one_that_was_never_used_is_spare_enough),
+	TEST(test_a_used_environment_goes_before_a_spare),
+	TEST(test_a_spare_is_evicted_before_a_used_environment))
