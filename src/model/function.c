@@ -25,6 +25,7 @@ static const size_t function_views[] = {
 	offsetof(struct function_version, log_group),
 	offsetof(struct function_version, log_level_app),
 	offsetof(struct function_version, log_level_system),
+	offsetof(struct function_version, snapshot),
 };
 
 static str *function_view(struct function_version *version, size_t i)

@@ -24,6 +24,7 @@ struct function_version {
 	str log_group;
 	str log_level_app;    /* "INFO"; empty in text format */
 	str log_level_system; /* "INFO"; empty in text format */
+	str snapshot;	      /* the image that its environments are restored from; empty: none */
 	bool log_is_json;
 	bool is_traced; /* TracingConfig Active */
 	enum function_state state;

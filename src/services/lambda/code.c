@@ -20,6 +20,7 @@
 #include "os/clock.h"
 #include "os/fd.h"
 #include "services/lambda/tree.h"
+#include "services/lambda/snapshot.h"
 #include "store/blobs.h"
 #include "wire/digest.h"
 
@@ -312,6 +313,7 @@ void lambda_code_sweep_sometimes(struct platform *platform)
 		!atomic_compare_exchange_strong(&last_ms, &last, now_ms))
 		return;
 	lambda_code_sweep(platform);
+	lambda_snapshot_sweep(platform);
 }
 
 void lambda_code_sweep(struct platform *platform)

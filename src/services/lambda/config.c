@@ -49,13 +49,6 @@ static bool is_vpc_none(const json_t *value)
 		!json_is_true(json_object_get(value, "Ipv6AllowedForDualStack"));
 }
 
-static bool is_snap_start_none(const json_t *value)
-{
-	str apply = json_get_str(value, "ApplyOn");
-
-	return apply.len == 0 || str_eq(apply, S("None"));
-}
-
 static bool is_target_none(const json_t *value)
 {
 	return json_get_str(value, "TargetArn").len == 0;
@@ -70,7 +63,6 @@ static const struct {
 	{ "FileSystemConfigs", is_empty_list, "FileSystemConfigs" },
 	{ "KMSKeyArn", is_empty_text, "KMSKeyArn" },
 	{ "CodeSigningConfigArn", is_empty_text, "CodeSigningConfigArn" },
-	{ "SnapStart", is_snap_start_none, "SnapStart with ApplyOn PublishedVersions" },
 	{ "DeadLetterConfig", is_target_none, "DeadLetterConfig with a TargetArn" },
 	{ "ImageConfig", is_empty_object, "ImageConfig" },
 	{ "CapacityProviderConfig", is_never, "CapacityProviderConfig" },
@@ -186,6 +178,39 @@ static int config_set_logging(struct call *call, struct tree *config)
 	return err_pass(logging.err);
 }
 
+/* --- SnapStart --- */
+
+/* "Lambda SnapStart … Java 11 and later, Python 3.12 and later, .NET 8 and later"; /tmp of 512 MB. */
+static int config_set_snap_start(struct call *call, struct tree *config)
+{
+	static const str starts[] = { S_INIT("java8"), S_INIT("python3.8"), S_INIT("python3.9"),
+		S_INIT("python3.10"), S_INIT("python3.11"), S_INIT("dotnet6"), S_INIT("nodejs"),
+		S_INIT("ruby"), S_INIT("provided"), S_INIT("go") };
+	const json_t *given = call_get(call, "SnapStart");
+	str apply = json_get_str(given ? given : json_object_get(config->at, "SnapStart"), "ApplyOn");
+	str runtime = json_get_str(config->at, "Runtime");
+
+	if (given) {
+		struct tree snap = tree_object(config, "SnapStart");
+		tree_put_str(&snap, "ApplyOn", apply.len ? apply : S("None"));
+		tree_put_text(&snap, "OptimizationStatus", "Off");
+		tree_join(config, &snap);
+	}
+	if (!str_eq(apply, S("PublishedVersions")))
+		return err_pass(config->err);
+	for (size_t i = 0; i < ARRAY_LEN(starts); i++)
+		if (str_starts(runtime, starts[i]))
+			return lambda_refuse(call, INVALID,
+				STR_FMT " is not supported for SnapStart enabled functions.",
+				STR_ARG(runtime));
+	if (json_integer_value(json_object_get(
+		    json_object_get(config->at, "EphemeralStorage"), "Size")) > LIMIT_TMP_MB_MIN)
+		return lambda_refuse(call, INVALID,
+			"Ephemeral storage larger than 512 MB is not supported for SnapStart enabled "
+			"functions.");
+	return err_pass(config->err);
+}
+
 /* --- the whole --- */
 
 /* Parameters that are kept as they come. */
@@ -235,7 +260,7 @@ static int config_apply(struct call *call, struct tree *config, const json_t *ta
 		tree_copy(config, "TracingConfig", tracing);
 	if (call_get(call, "VpcConfig"))
 		config_set_vpc(config);
-	return err_pass(config->err);
+	return err_pass(config_set_snap_start(call, config));
 }
 
 /* "{Name: {Member: value}}", as defaults have it. */
@@ -362,6 +387,7 @@ int lambda_config_show(json_t *out, const json_t *config, str name, str arn, enu
 	if (!copy || !arn.at || json_object_update(out, copy) < 0)
 		return err_raise(-ENOMEM);
 	tree_drop(&tree, "Build");
+	tree_drop(&tree, "Snapshot");
 	tree_put_str(&tree, "FunctionName", name);
 	tree_put_str(&tree, "FunctionArn", arn);
 	for (size_t i = 0; view == CONFIG_LISTED && i < ARRAY_LEN(config_unlisted); i++)

@@ -149,8 +149,6 @@ static void test_what_cannot_act_is_refused_by_name(void)
 			"KMSKeyArn is not available in mayfly yet." },
 		{ "CodeSigningConfigArn", "\"arn\"",
 			"CodeSigningConfigArn is not available in mayfly yet." },
-		{ "SnapStart", "{\"ApplyOn\":\"PublishedVersions\"}",
-			"SnapStart with ApplyOn PublishedVersions is not available in mayfly yet." },
 		{ "DeadLetterConfig", "{\"TargetArn\":\"arn:aws:sqs:us-east-1:1:q\"}",
 			"DeadLetterConfig with a TargetArn is not available in mayfly yet." },
 		{ "ImageConfig", "{\"Command\":[\"x\"]}",

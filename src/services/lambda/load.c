@@ -95,6 +95,7 @@ static int load_version(const struct function_record *function, const json_t *co
 		.log_group = json_get_str(logging, "LogGroup"),
 		.log_level_app = is_json ? json_get_str(logging, "ApplicationLogLevel") : S(""),
 		.log_level_system = is_json ? json_get_str(logging, "SystemLogLevel") : S(""),
+		.snapshot = json_get_str(config, "Snapshot"),
 		.log_is_json = is_json,
 		.is_traced = str_eq(json_get_str(json_object_get(config, "TracingConfig"), "Mode"),
 			S("Active")),

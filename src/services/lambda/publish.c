@@ -10,6 +10,7 @@
 #include "services/lambda/config.h"
 #include "services/lambda/operations.h"
 #include "services/lambda/settle.h"
+#include "services/lambda/snapshot.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -17,7 +18,7 @@
 
 static void publish_put_states(struct tree *config, enum publish_state state)
 {
-	if (state == PUBLISH_PENDING) {
+	if (state != PUBLISH_READY) {
 		lambda_config_set_created(config);
 		return;
 	}
@@ -57,6 +58,8 @@ int lambda_publish(struct batch *batch, struct function_record *function, enum p
 	if (doc_tree.err)
 		return err_pass(doc_tree.err);
 
+	if (lambda_snapshot_is_wanted(config) && state == PUBLISH_SNAPSHOT)
+		lambda_snapshot_note(batch, function, number);
 	batch_put(batch, KIND_VERSION, record_version_key(function, number), doc, DOCS_NEW);
 	lambda_code_use(batch, function, config, version);
 	*ret_number = number;
@@ -129,7 +132,9 @@ static int publish_once(struct call *call, const struct lambda_ref *ref, void *c
 		return err_pass(r);
 
 	str description = call_has(call, "Description") ? call_str(call, "Description") : (str){};
-	r = lambda_publish(&batch, &function, PUBLISH_READY, description, &number, &config);
+	bool is_snapshot = lambda_snapshot_is_wanted(function.latest);
+	r = lambda_publish(&batch, &function, is_snapshot ? PUBLISH_SNAPSHOT : PUBLISH_READY,
+		description, &number, &config);
 	if (r < 0)
 		return err_pass(r);
 	/* A new version is a change of the function that was published: $LATEST gets a new revision too. */
@@ -139,7 +144,11 @@ static int publish_once(struct call *call, const struct lambda_ref *ref, void *c
 		return err_pass(latest.err);
 	batch_put_function(&batch, &function);
 	r = lambda_commit(&batch, ref->name);
-	return r ? r : err_pass(publish_show(call, ref, config));
+	if (r)
+		return r;
+	if (is_snapshot)
+		lambda_snapshot_later(&function, number);
+	return err_pass(publish_show(call, ref, config));
 }
 
 int lambda_publish_version(struct call *call)

@@ -284,6 +284,7 @@ static const char *const record_volatile[] = {
 	"LastUpdateStatusReasonCode",
 	"RevisionId",
 	"RuntimeVersionConfig",
+	"Snapshot",
 	"State",
 	"StateReason",
 	"StateReasonCode",

@@ -7,6 +7,7 @@
  *	lambda.alias      account/region/name/id/alias
  *	lambda.policy     account/region/name/id/qualifier        "" for the function itself
  *	lambda.unsettled  account/region/name                     this function has states to finish
+ *	lambda.snapshot   account/region/name/id/0000000007       an image of the version is kept, or being made
  *	lambda.deleted    account/region/name/id                  what was below it is still to be removed
  *	lambda.reserved   account/region                          reserved concurrency of all functions
  *	lambda.code       DIGEST/account/region/name/id/version   who uses a ZIP
@@ -29,6 +30,7 @@ struct platform;
 #define KIND_ALIAS     S("lambda.alias")
 #define KIND_POLICY    S("lambda.policy")
 #define KIND_UNSETTLED S("lambda.unsettled")
+#define KIND_SNAPSHOT  S("lambda.snapshot")
 #define KIND_DELETED   S("lambda.deleted")
 #define KIND_RESERVED  S("lambda.reserved")
 #define KIND_CODE      S("lambda.code")

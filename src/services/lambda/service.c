@@ -11,6 +11,7 @@
 #include "services/lambda/invoke.h"
 #include "services/lambda/operations.h"
 #include "services/lambda/settle.h"
+#include "services/lambda/snapshot.h"
 
 extern const struct aws_service aws_service_lambda; /* generated from AWS's model */
 
@@ -72,5 +73,6 @@ int lambda_start(struct platform *platform)
 	if (r < 0)
 		return err_pass(r);
 	lambda_code_sweep(platform);
-	return 0;
+	lambda_snapshot_sweep(platform);
+	return err_pass(lambda_snapshot_resume(platform));
 }

@@ -21,6 +21,7 @@
 #include "os/fd.h"
 #include "os/loop.h"
 #include "services/lambda/names.h"
+#include "services/lambda/snapshot.h"
 #include "services/lambda/tree.h"
 #include "store/blobs.h"
 
@@ -87,6 +88,9 @@ static int settle_unpack(
 
 /* --- a function --- */
 
+/* Of settle_version(): its states wait for a snapshot. */
+enum { SETTLE_SNAPSHOT = 1 };
+
 /* The version that was published with the change, if one was. */
 static int settle_version(const struct function_record *function, uint64_t number, bool is_unpacked,
 	struct batch *batch)
@@ -100,6 +104,11 @@ static int settle_version(const struct function_record *function, uint64_t numbe
 	if (r < 0)
 		return err_pass(r);
 	struct tree tree = { .at = json_object_get(doc, "Config") };
+	if (is_unpacked && lambda_snapshot_is_wanted(tree.at)) {
+		lambda_snapshot_note(batch, function, number); /* it stays Pending until that is done */
+		json_decref(doc);
+		return SETTLE_SNAPSHOT;
+	}
 	settle_config(tree.at, is_unpacked, &tree);
 	batch_put(batch, KIND_VERSION, record_version_key(function, number), doc, revision);
 	json_decref(doc);
@@ -129,6 +138,7 @@ static int settle_once(const struct lambda_scope *scope, str name, enum settle_w
 		if (r < 0)
 			return err_pass(r);
 	}
+	const bool is_snapshot = number && r == SETTLE_SNAPSHOT;
 	struct tree latest = { .at = function.latest }, doc = { .at = function.doc };
 	settle_config(function.latest, is_unpacked, &latest);
 	tree_drop(&doc, "Unsettled");
@@ -137,7 +147,10 @@ static int settle_once(const struct lambda_scope *scope, str name, enum settle_w
 		return err_pass(doc.err);
 	batch_put_function(&batch, &function);
 	batch_delete(&batch, KIND_UNSETTLED, record_account_key(scope, name), DOCS_ANY);
-	return err_pass(lambda_commit(&batch, name));
+	r = lambda_commit(&batch, name);
+	if (r == 0 && is_snapshot)
+		lambda_snapshot_later(&function, number);
+	return err_pass(r);
 }
 
 int lambda_settle(const struct lambda_scope *scope, str name, enum settle_why why)
