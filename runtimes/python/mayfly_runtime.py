@@ -47,7 +47,7 @@ PINNED = frozenset(
     "atexit collections contextlib copyreg decimal _decimal _pydecimal enum functools "
     "importlib itertools json keyword linecache logging math numbers operator re reprlib "
     "string textwrap threading token tokenize traceback types warnings weakref "
-    "mayfly_errors mayfly_json mayfly_logging".split()
+    "mayfly_errors mayfly_json mayfly_logging mayfly_snapshot".split()
 )
 
 
@@ -551,6 +551,11 @@ def be_zygote():
     gc.freeze()  # the collector writes into objects it looks at: these pages stay shared
     while os.fork() != 0:
         pass
+    take_environment()
+
+
+def take_environment():
+    """The environment variables that a process was born with which another one had begun."""
     with open(ENVIRONMENT_FD, "rb") as block:
         replace_environment(block.read())
 
@@ -578,8 +583,24 @@ def be_stem():
     return api
 
 
+def snapshot(api, is_forked):
+    """A version with SnapStart has initialised: save the process. Returns where it is restored."""
+    module = import_module("mayfly_snapshot")
+    module.run_before()
+    api.close()
+    flush()
+    trouble = module.save(is_forked)
+    if trouble is not None:
+        api.post(api.request("mayfly/snapshot", trouble.encode(), ""))
+        os._exit(0)
+    take_environment()
+    set_environment()
+    module.run_after()
+
+
 def main():
-    if "MAYFLY_ZYGOTE" in os.environ:
+    is_forked = "MAYFLY_ZYGOTE" in os.environ
+    if is_forked:
         be_zygote()
     api = be_stem() if "MAYFLY_STEM" in os.environ else None
     enter_wrapper()
@@ -589,6 +610,8 @@ def main():
     set_path()
     try:
         handler = load_handler(os.environ["_HANDLER"])
+        if "MAYFLY_SNAPSHOT" in os.environ:
+            snapshot(api, is_forked)
     except Exception as e:
         import_module("mayfly_errors").report_init(api, json, e)
         sys.exit(1)

@@ -382,6 +382,19 @@ void directory_resolve(struct engine *engine, struct invocation *invocation)
 	function_resolve(function, invocation);
 }
 
+struct pool *directory_pool(struct engine *engine, struct function_version *version)
+{
+	struct function_entry *function = function_find(
+		engine, version->account, version->region, version->name, true);
+	if (!function)
+		return NULL;
+
+	struct pool *pool = pool_find(function, version);
+	if (!pool)
+		function_entry_reap(function);
+	return pool;
+}
+
 void function_entry_forget(struct function_entry *function)
 {
 	function->generation++;

@@ -7,6 +7,8 @@
 #include <stdint.h>
 
 struct engine;
+struct function_version;
+struct pool;
 struct invocation;
 
 /* An account in a region, as long as a function of it is known. */
@@ -33,6 +35,8 @@ struct function_entry {
 };
 
 /* Find what the name leads to and go on with invocation_admit(), now or later, or refuse. */
+/* The pool of a version, made when missing; NULL when out of memory. */
+struct pool *directory_pool(struct engine *engine, struct function_version *version);
 void directory_resolve(struct engine *engine, struct invocation *invocation);
 /* Something about this function changed in the store. */
 void directory_changed(struct engine *engine, str account, str region, str name);

@@ -134,8 +134,9 @@ void engine_drain(struct engine *engine, void (*done)(void *context), void *cont
 
 enum snapshot_kind {
 	SNAPSHOT_SAVED,
-	SNAPSHOT_UNSAFE, /* initialised, but what is there cannot be saved: `reason` says why */
-	SNAPSHOT_FAILED, /* the initialisation failed */
+	SNAPSHOT_UNSAFE,  /* initialised, but what is there cannot be saved: `reason` says why */
+	SNAPSHOT_FAILED,  /* the initialisation failed */
+	SNAPSHOT_DROPPED, /* the daemon stops, or the function is gone: ask again, or never */
 };
 
 struct snapshot_result {
@@ -171,7 +172,7 @@ struct engine_counters {
 	uint64_t started, finished, failed,
 		throttled; /* invocations: started = finished + failed + in flight */
 	uint64_t spawns, spawn_failures, timeouts, crashes, out_of_memory, evictions;
-	uint64_t births[3]; /* environments by how their runtime began: enum environment_birth */
+	uint64_t births[4]; /* environments by how their runtime began: enum environment_birth */
 	unsigned environments, idle, busy, in_flight, waiting; /* now */
 };
 void engine_counters(const struct engine *engine, struct engine_counters *ret_counters);

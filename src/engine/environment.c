@@ -68,6 +68,8 @@ static uint64_t state_ms_max(const struct environment *env, enum environment_sta
 	case ENV_BOOTING:
 		return BOOT_MS_MAX;
 	case ENV_INIT:
+		if (env->snapshot)
+			return MAX((uint64_t)LIMIT_SNAPSHOT_INIT_MS, (uint64_t)timeout_ms);
 		/*
 		 * "The Init phase is limited to 10 seconds. If all three tasks do not complete
 		 * within 10 seconds, Lambda retries the Init phase at the time of the first
@@ -206,7 +208,10 @@ static void environment_init_done(struct environment *env)
 {
 	env->init_us = engine_now_us() - env->spawned_us;
 	env->is_init_reported = env->is_second;
-	environment_log_init(env, NULL, NULL);
+	if (env->is_restored)
+		environment_log_restored(env);
+	else
+		environment_log_init(env, NULL, NULL);
 }
 
 void environment_on_next(struct environment *env, struct http_conn *conn)
@@ -214,6 +219,11 @@ void environment_on_next(struct environment *env, struct http_conn *conn)
 	assert(env->state == ENV_INIT || env->state == ENV_BUSY);
 	assert(!env->next);
 
+	if (env->snapshot) {
+		snapshot_on_next(env);
+		environment_kill(env);
+		return;
+	}
 	if (env->state == ENV_INIT) {
 		environment_init_done(env);
 	} else if (env->invocation) {
@@ -233,6 +243,7 @@ void environment_free(struct environment *env)
 	struct function_entry *function = pool->function;
 
 	assert(!env->invocation && env->state == ENV_DEAD);
+	snapshot_on_gone(env);
 	map_remove(&engine->environments, env->id_key);
 	environment_unserve(env);
 	environment_unsettle(env);

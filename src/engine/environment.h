@@ -19,6 +19,7 @@ struct invocation;
 struct log_stream;
 struct pool;
 struct runtime_pack;
+struct snapshot_ask;
 
 /*
  *	BOOTING ⇄ INIT ─► IDLE ⇄ BUSY
@@ -27,7 +28,7 @@ struct runtime_pack;
 enum environment_state { ENV_BOOTING, ENV_INIT, ENV_IDLE, ENV_BUSY, ENV_DEAD, ENV_STATES };
 
 /* How its runtime came to be. */
-enum environment_birth { BIRTH_EXEC, BIRTH_FORK, BIRTH_STEM, BIRTHS };
+enum environment_birth { BIRTH_EXEC, BIRTH_FORK, BIRTH_STEM, BIRTH_RESTORE, BIRTHS };
 
 struct environment {
 	struct engine *engine;
@@ -78,7 +79,9 @@ struct environment {
 	uint64_t gone_ms;     /* loop time */
 	struct deferred exit; /* handled after all ready sockets were read */
 	struct exited_frame exit_frame;
-	struct buf init_error; /* what the runtime posted to init/error */
+	struct snapshot_ask *snapshot; /* it is to save itself; owned, until that was told */
+	bool is_restored;	       /* from its version's snapshot */
+	struct buf init_error;	       /* what the runtime posted to init/error */
 	char init_error_type[ERROR_TYPE_MAX];
 };
 
@@ -119,6 +122,8 @@ void environment_stream_name(const struct environment *env, struct buf *out);
 
 /* Start one for the pool, by the quickest way there is: 0, or a fault (nothing was started). */
 [[nodiscard]] int environment_start(struct pool *pool);
+/* Start one that saves itself. 0 (the ask is its own), or a fault. */
+[[nodiscard]] int environment_start_snapshot(struct pool *pool, struct snapshot_ask *ask);
 /* The code of a function is in what was a stem (or not, then its exit follows). */
 void environment_on_grafted(struct environment *env, const struct grafted_frame *frame);
 /* Free what a new one has, and the object: nobody else knows it. */
@@ -150,6 +155,17 @@ void environment_on_exited(struct environment *env, const struct exited_frame *f
  */
 void environment_give_up(struct environment *env);
 
+/* --- snapshot.c: what became of one that is to save itself --- */
+
+/* Its bootstrap says that it is saved, or why it could not be. */
+void snapshot_on_said(struct environment *env, str trouble);
+/* It asks for an invocation instead: it does not know how. */
+void snapshot_on_next(struct environment *env);
+/* It goes, without having told anything. */
+void snapshot_on_gone(struct environment *env);
+/* Its initialisation failed: a sentence and a StateReasonCode. */
+void snapshot_on_failed(struct environment *env, const char *words, const char *code);
+
 /* --- environment_log.c --- */
 
 enum { LOG_LINE_MAX = 256 * 1024 };
@@ -171,6 +187,8 @@ void environment_log_close(struct environment *env);
 	struct environment *env, const char *format, ...);
 /* The same, as it is. */
 void environment_log_put(struct environment *env, str line);
+/* It was restored from its version's snapshot, in init_us. */
+void environment_log_restored(struct environment *env);
 /* How its initialisation went: see struct log_init. */
 void environment_log_init(struct environment *env, const char *status, const char *error_type);
 

@@ -85,7 +85,10 @@ static void put_reserved(struct buf *block, const struct environment *env)
 		put(block, "AWS_LAMBDA_LOG_LEVEL", version->log_level_app);
 	put(block, "AWS_REGION", version->region);
 	put(block, "AWS_DEFAULT_REGION", version->region);
-	put(block, "AWS_LAMBDA_INITIALIZATION_TYPE", S("on-demand"));
+	put(block, "AWS_LAMBDA_INITIALIZATION_TYPE",
+		env->snapshot || env->is_restored ? S("snap-start") : S("on-demand"));
+	if (env->snapshot)
+		put(block, "MAYFLY_SNAPSHOT", S("1"));
 	/* A function that brings its own runtime is not told of ours. */
 	if (env->pack->version.len) {
 		buf_put(block, S("AWS_EXECUTION_ENV=AWS_Lambda_"));

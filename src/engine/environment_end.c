@@ -41,6 +41,8 @@ enum {
 
 static struct invocation *environment_victim(struct environment *env)
 {
+	if (env->snapshot)
+		return NULL;
 	if (env->state == ENV_BUSY)
 		return env->invocation;
 	return pool_take_waiter(env->pool);
@@ -52,6 +54,9 @@ void environment_give_up(struct environment *env)
 
 	assert(environment_is_starting(env));
 	env->engine->counters.spawn_failures++;
+	if (env->snapshot)
+		snapshot_on_failed(
+			env, "The execution environment could not be started.", "InternalError");
 	if (victim)
 		invocation_refuse(
 			victim, INVOKE_FAULT, S("The execution environment could not be started."));
@@ -135,6 +140,9 @@ static void environment_not_started(struct environment *env, const struct exited
 	env->engine->counters.spawn_failures++;
 	log_error("environment_not_started", LOG_STR("function", env->pool->version->name),
 		LOG_TEXT("step", step), LOG_ERRNO("error", (int)frame->value));
+	if (env->snapshot)
+		snapshot_on_failed(
+			env, "The execution environment could not be started.", "InternalError");
 	if (victim)
 		invocation_refuse(
 			victim, INVOKE_FAULT, S("The execution environment could not be started."));
@@ -176,6 +184,18 @@ static void invocation_start_failed(struct invocation *invocation, struct enviro
 	invocation_start(invocation, env);
 }
 
+/* What an initialisation that failed means for the version whose snapshot it was for. */
+static void snapshot_crashed(struct environment *env, const struct cause *cause)
+{
+	char text[256];
+
+	(void)snprintf(text, sizeof(text),
+		"The function's initialization failed: %s. Its log says more.",
+		env->init_error.len ? env->init_error_type : cause->words);
+	snapshot_on_failed(env, text,
+		env->init_error.len ? "FunctionError" : "FunctionError.RuntimeExitError");
+}
+
 static void environment_crashed(struct environment *env, const struct cause *cause)
 {
 	bool was_starting = environment_is_starting(env);
@@ -186,6 +206,8 @@ static void environment_crashed(struct environment *env, const struct cause *cau
 	env->engine->counters.crashes++;
 	if (was_starting)
 		environment_log_init(env, "error", cause_type(env, cause));
+	if (env->snapshot)
+		snapshot_crashed(env, cause);
 	if (!victim)
 		return;
 	if (was_starting)
@@ -208,7 +230,7 @@ void environment_on_init_error(struct environment *env, str body, str error_type
 /* Once, and when the invocation that waits for it has no other environment to hope for. */
 static bool may_try_again(const struct environment *env)
 {
-	return environment_is_starting(env) && !env->is_second &&
+	return environment_is_starting(env) && !env->is_second && !env->snapshot &&
 		env->pool->waiting >= env->pool->starting;
 }
 
@@ -251,6 +273,18 @@ static bool environment_cause(
 	return true;
 }
 
+/* A snapshot that does not come back to life is not tried again: who waits gets a fresh start. */
+static bool blame_snapshot(struct environment *env)
+{
+	if (!env->is_restored || !environment_is_starting(env) || env->init_error.len)
+		return false;
+	env->pool->is_unrestorable = true;
+	env->engine->counters.spawn_failures++;
+	log_error("snapshot_not_restored", LOG_STR("function", env->pool->version->name),
+		LOG_STR("version", env->pool->version->version));
+	return true;
+}
+
 static void environment_judge(struct environment *env)
 {
 	struct cause cause;
@@ -259,6 +293,8 @@ static void environment_judge(struct environment *env)
 	if (env->exit_frame.kind == EXIT_OOM)
 		env->engine->counters.out_of_memory++;
 	if (env->state == ENV_IDLE)
+		return;
+	if (blame_snapshot(env))
 		return;
 	if (env->is_graft_failed) { /* whoever waits for it gets another one, which is no stem */
 		env->pool->is_stemless = true;
@@ -372,6 +408,9 @@ static void environment_init_timed_out(struct environment *env)
 		return;
 	}
 	environment_log_init(env, "timeout", NULL);
+	if (env->snapshot)
+		snapshot_on_failed(env, "The function's initialization took longer than it may.",
+			"FunctionError.InitTimeout");
 	struct invocation *victim = env->is_second ? init_victim(env) : NULL;
 	if (!victim)
 		return;

@@ -58,6 +58,19 @@ void environment_log_putf(struct environment *env, const char *format, ...)
 		environment_log_put(env, (str){ text, MIN((size_t)len, sizeof(text) - 1) });
 }
 
+void environment_log_restored(struct environment *env)
+{
+	const struct function_version *version = env->pool->version;
+	char text[256];
+	struct buf line;
+
+	if (version->log_is_json && !log_lines_want(version, LOG_WEIGHT_INFO))
+		return;
+	buf_init_over(&line, text, sizeof(text));
+	log_put_restore_report(&line, version, env->init_us, clock_real_ms());
+	environment_log_put(env, buf_str(&line));
+}
+
 void environment_log_init(struct environment *env, const char *status, const char *error_type)
 {
 	const struct function_version *version = env->pool->version;

@@ -3,10 +3,12 @@
  *
  *	stem    a booted runtime waits: the warden puts the code into its sandbox, then the runtime's
  *	        parked request is answered
+ *	restore the version has a snapshot: the warden has a process restored from it (snapshot.c)
  *	fork    the warden has a runtime forked from the pack's zygote
  *	exec    the warden has the pack's program executed
  *
- * The last two are one request to the warden, which falls back from the one to the other. Variables
+ * The last two are one request to the warden, which falls back from the one to the other. A snapshot
+ * that cannot be restored is not used again. Variables
  * that an interpreter reads once, when it starts, leave exec only.
  *
  * Everything that can fail here fails before the warden is asked, and then nothing has happened.
@@ -32,6 +34,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -189,32 +192,58 @@ static int environment_block(const struct environment *env, int *ret_fd)
 	return r == -E2BIG ? r : err_pass(r);
 }
 
-static int environment_ask_spawn(struct environment *env, int log_write_fd)
+static enum start_mode environment_start_mode(const struct environment *env)
+{
+	if (env->is_restored)
+		return START_RESTORE;
+	return version_can_fork(env->pool->version) ? env->pack->start : START_EXEC;
+}
+
+/* `image` is what it saves itself to or is restored from; -1: neither. */
+static int environment_ask_spawn(struct environment *env, int log_write_fd, int image)
 {
 	scoped_fd block_fd = -1;
 	struct spawn_frame frame = {
-		.head = { .op = FRAME_SPAWN, .ticket = env->id },
+		.head = { .op = image >= 0 ? FRAME_SPAWN_IMAGE : FRAME_SPAWN, .ticket = env->id },
 		.pack = env->pack->index,
 		.network = NETWORK_ISOLATED,
-		.start = version_can_fork(env->pool->version) ? env->pack->start : START_EXEC,
+		.start = environment_start_mode(env),
 	};
 
 	spawn_function_fill(env, &frame.function);
 	int r = environment_block(env, &block_fd);
 	if (r < 0)
 		return err_pass(r);
-	const int fds[] = { block_fd, log_write_fd };
+	const int fds[] = { block_fd, log_write_fd, image };
 	return err_pass(warden_ask(
-		env->engine->platform->warden, &frame, sizeof(frame), fds, ARRAY_LEN(fds)));
+		env->engine->platform->warden, &frame, sizeof(frame), fds, image >= 0 ? 3 : 2));
 }
 
-static int environment_spawn(struct environment *env)
+static int environment_spawn(struct environment *env, int image)
 {
 	scoped_fd log_write_fd = -1;
 
 	env->spawned_us = engine_now_us();
 	int r = environment_open_log(env, &log_write_fd);
-	return r < 0 ? err_pass(r) : err_pass(environment_ask_spawn(env, log_write_fd));
+	return r < 0 ? err_pass(r) : err_pass(environment_ask_spawn(env, log_write_fd, image));
+}
+
+/* The image that environments of this version are restored from; -1: there is none (any more). */
+static int pool_open_snapshot(struct pool *pool)
+{
+	const struct function_version *version = pool->version;
+	char path[128];
+
+	if (!version->snapshot.len || pool->is_unrestorable)
+		return -1;
+	(void)snprintf(path, sizeof(path), "snapshots/" STR_FMT, STR_ARG(version->snapshot));
+	int image = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (image < 0) {
+		log_error("snapshot_missing", LOG_STR("function", version->name),
+			LOG_STR("version", version->version), LOG_ERRNO("error", errno));
+		pool->is_unrestorable = true;
+	}
+	return image;
 }
 
 /* What a stem has said in the life before belongs to nobody's log. */
@@ -277,14 +306,17 @@ static int environment_make(struct pool *pool, uint64_t id, struct environment *
 	return 0;
 }
 
-static int environment_start_anew(struct pool *pool)
+static int environment_start_anew(struct pool *pool, struct snapshot_ask *ask)
 {
 	struct environment *env;
+	scoped_fd snapshot = ask ? -1 : pool_open_snapshot(pool);
 
 	int r = environment_make(pool, 0, &env);
 	if (r < 0)
 		return err_pass(r);
-	r = environment_spawn(env);
+	env->snapshot = ask;
+	env->is_restored = snapshot >= 0;
+	r = environment_spawn(env, ask ? ask->image : snapshot);
 	if (r < 0) {
 		map_remove(&pool->engine->environments, env->id_key);
 		environment_discard(env);
@@ -303,7 +335,8 @@ static bool environment_start_stem(struct pool *pool)
 	struct stem_parts parts;
 	struct environment *env;
 
-	if (pool->is_stemless || !version_can_fork(pool->version) ||
+	bool is_restored = pool->version->snapshot.len && !pool->is_unrestorable;
+	if (is_restored || pool->is_stemless || !version_can_fork(pool->version) ||
 		runtimes_find(engine->options.runtimes, pool->version->runtime, &pack) ==
 			RUNTIME_NONE ||
 		!stems_take(engine, pack, &parts))
@@ -329,7 +362,13 @@ static bool environment_start_stem(struct pool *pool)
 int environment_start(struct pool *pool)
 {
 	engine_use_runtime(pool->engine, pool->version->runtime);
-	return environment_start_stem(pool) ? 0 : err_pass(environment_start_anew(pool));
+	return environment_start_stem(pool) ? 0 : err_pass(environment_start_anew(pool, NULL));
+}
+
+int environment_start_snapshot(struct pool *pool, struct snapshot_ask *ask)
+{
+	engine_use_runtime(pool->engine, pool->version->runtime);
+	return err_pass(environment_start_anew(pool, ask));
 }
 
 /* --- again --- */
@@ -354,7 +393,8 @@ int environment_restart(struct environment *env)
 	environment_log_close(env);
 	buf_done(&env->line);
 	buf_clear(&env->init_error);
-	int r = environment_spawn(env);
+	env->is_restored = false; /* the second time from the beginning */
+	int r = environment_spawn(env, -1);
 	if (r < 0)
 		return err_pass(r);
 	env->has_sandbox = env->is_kill_asked = env->is_gone = false;
@@ -373,7 +413,10 @@ static void log_init_start(struct environment *env)
 	if (!log_lines_want(init.version, LOG_WEIGHT_INFO))
 		return;
 	buf_init_over(&line, text, sizeof(text));
-	log_put_init_start(&line, &init, env->pack, clock_real_ms());
+	if (env->is_restored)
+		log_put_restore_start(&line, init.version, env->pack, clock_real_ms());
+	else
+		log_put_init_start(&line, &init, env->pack, clock_real_ms());
 	environment_log_put(env, buf_str(&line));
 }
 
@@ -434,7 +477,9 @@ void environment_on_spawned(
 
 	env->sandbox = frame->handle;
 	env->has_sandbox = true;
-	env->birth = frame->start == START_FORK ? BIRTH_FORK : BIRTH_EXEC;
+	env->birth = env->is_restored	     ? BIRTH_RESTORE
+		: frame->start == START_FORK ? BIRTH_FORK
+					     : BIRTH_EXEC;
 	env->endpoint_fd = fds[1];
 	log_stream_set_memory_fd(env->stream, fds[2]);
 	if (env->state == ENV_DEAD) { /* not wanted any more */

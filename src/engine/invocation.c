@@ -213,7 +213,8 @@ static void make_report(const struct invocation *invocation, struct log_report *
 
 	*report = (struct log_report){
 		.duration_us = invocation->duration_us,
-		.init_us = env->is_init_reported ? 0 : env->init_us,
+		.init_us = env->is_init_reported || env->is_restored ? 0 : env->init_us,
+		.restore_us = env->is_restored && !env->is_init_reported ? env->init_us : 0,
 		.timeout_us = version->timeout_ms * 1000ULL,
 		.produced_bytes = invocation->result.len,
 		.memory_mb = version->memory_mb,

@@ -75,24 +75,21 @@ static const char *init_phase(const struct log_init *init)
 	return init->is_second ? "invoke" : "init";
 }
 
-void log_put_init_start(struct buf *out, const struct log_init *init,
-	const struct runtime_pack *pack, uint64_t now_ms)
+/* What both kinds of starts say after their names. */
+static void put_start_text(
+	struct buf *out, const struct function_version *version, const struct runtime_pack *pack)
 {
-	const struct function_version *version = init->version;
+	buf_put(out, S(" Runtime Version: "));
+	put_runtime_version(out, version->runtime, pack);
+	buf_put(out, S("\tRuntime Version ARN: "));
+	runtime_put_arn(out, version->region, version->runtime, pack->name, pack->version);
+	buf_put_char(out, '\n');
+}
 
-	if (!version->log_is_json && init->is_second)
-		return;
-	if (!version->log_is_json) {
-		buf_put(out, S("INIT_START Runtime Version: "));
-		put_runtime_version(out, version->runtime, pack);
-		buf_put(out, S("\tRuntime Version ARN: "));
-		runtime_put_arn(out, version->region, version->runtime, pack->name, pack->version);
-		buf_put_char(out, '\n');
-		return;
-	}
-	open_event(out, "initStart", now_ms);
-	buf_putf(out, "\"initializationType\":\"on-demand\",\"phase\":\"%s\",\"runtimeVersion\":\"",
-		init_phase(init));
+static void put_start_members(
+	struct buf *out, const struct function_version *version, const struct runtime_pack *pack)
+{
+	buf_put(out, S("\"runtimeVersion\":\""));
 	put_runtime_version(out, version->runtime, pack);
 	buf_put(out, S("\",\"runtimeVersionArn\":\""));
 	runtime_put_arn(out, version->region, version->runtime, pack->name, pack->version);
@@ -101,6 +98,48 @@ void log_put_init_start(struct buf *out, const struct log_init *init,
 	buf_put(out, S(",\"functionVersion\":"));
 	buf_put_json(out, version->version);
 	buf_put(out, S("}}\n"));
+}
+
+void log_put_init_start(struct buf *out, const struct log_init *init,
+	const struct runtime_pack *pack, uint64_t now_ms)
+{
+	if (!init->version->log_is_json && init->is_second)
+		return;
+	if (!init->version->log_is_json) {
+		buf_put(out, S("INIT_START"));
+		put_start_text(out, init->version, pack);
+		return;
+	}
+	open_event(out, "initStart", now_ms);
+	buf_putf(out, "\"initializationType\":\"on-demand\",\"phase\":\"%s\",", init_phase(init));
+	put_start_members(out, init->version, pack);
+}
+
+void log_put_restore_start(struct buf *out, const struct function_version *version,
+	const struct runtime_pack *pack, uint64_t now_ms)
+{
+	if (!version->log_is_json) {
+		buf_put(out, S("RESTORE_START"));
+		put_start_text(out, version, pack);
+		return;
+	}
+	open_event(out, "restoreStart", now_ms);
+	put_start_members(out, version, pack);
+}
+
+void log_put_restore_report(struct buf *out, const struct function_version *version,
+	uint64_t duration_us, uint64_t now_ms)
+{
+	if (!version->log_is_json) {
+		buf_put(out, S("RESTORE_REPORT Restore Duration: "));
+		put_ms(out, duration_us);
+		buf_put(out, S(" ms\n"));
+		return;
+	}
+	open_event(out, "restoreReport", now_ms);
+	buf_put(out, S("\"status\":\"success\",\"metrics\":{\"durationMs\":"));
+	put_ms(out, duration_us);
+	buf_put(out, S("}}}\n"));
 }
 
 void log_put_init_report(struct buf *out, const struct log_init *init)
@@ -211,6 +250,10 @@ static void put_report_json(
 		buf_put(out, S(",\"initDurationMs\":"));
 		put_ms(out, report->init_us);
 	}
+	if (report->restore_us) {
+		buf_put(out, S(",\"restoreDurationMs\":"));
+		put_ms(out, report->restore_us);
+	}
 	buf_put_char(out, '}');
 	put_status(out, report);
 	buf_put(out, S("}}\n"));
@@ -228,6 +271,12 @@ static void put_report_text(struct buf *out, const struct log_report *report, ui
 		buf_put(out, S("Init Duration: "));
 		put_ms(out, report->init_us);
 		buf_put(out, S(" ms\t"));
+	}
+	if (report->restore_us) {
+		buf_put(out, S("Restore Duration: "));
+		put_ms(out, report->restore_us);
+		buf_putf(out, " ms\tBilled Restore Duration: %" PRIu64 " ms\t",
+			(report->restore_us + 999) / 1000);
 	}
 	if (report->trace[0])
 		buf_putf(out, "XRAY TraceId: %s\t", report->trace);

@@ -40,6 +40,13 @@ void log_put_init_event(
 void log_put_dropped(struct buf *out, const struct function_version *version, uint64_t lines,
 	uint64_t bytes, uint64_t now_ms);
 
+/* RESTORE_START: what INIT_START says, of one that is restored from a snapshot. */
+void log_put_restore_start(struct buf *out, const struct function_version *version,
+	const struct runtime_pack *pack, uint64_t now_ms);
+/* RESTORE_REPORT: how long that took. */
+void log_put_restore_report(struct buf *out, const struct function_version *version,
+	uint64_t duration_us, uint64_t now_ms);
+
 /* START, with the version that runs. */
 void log_put_start(struct buf *out, const struct function_version *version, const char *request_id,
 	uint64_t now_ms);
@@ -48,7 +55,8 @@ void log_put_start(struct buf *out, const struct function_version *version, cons
 struct log_report {
 	char request_id[UUID_LEN + 1];
 	uint64_t duration_us;
-	uint64_t init_us; /* 0: a warm invocation */
+	uint64_t init_us;    /* 0: a warm invocation */
+	uint64_t restore_us; /* instead of it, when the environment was restored from a snapshot */
 	uint64_t timeout_us;
 	uint64_t produced_bytes;
 	uint32_t memory_mb;

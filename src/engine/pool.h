@@ -17,13 +17,14 @@ struct pool {
 	struct function_entry *function;
 	struct function_version *version;
 	struct list link;
-	struct list idle;    /* most recently used first */
-	struct list others;  /* in any other state */
-	struct list waiters; /* invocations, oldest first */
-	struct list starved; /* in engine->starved */
-	struct list sparse;  /* in engine->sparse */
-	bool is_stemless;    /* its code could not be given to a stem: start otherwise */
-	unsigned starting;   /* environments in BOOTING or INIT */
+	struct list idle;     /* most recently used first */
+	struct list others;   /* in any other state */
+	struct list waiters;  /* invocations, oldest first */
+	struct list starved;  /* in engine->starved */
+	struct list sparse;   /* in engine->sparse */
+	bool is_unrestorable; /* its snapshot does not work here: start otherwise */
+	bool is_stemless;     /* its code could not be given to a stem: start otherwise */
+	unsigned starting;    /* environments in BOOTING or INIT */
 	unsigned waiting;
 	unsigned environments;
 	unsigned invocations; /* admitted, not finished */

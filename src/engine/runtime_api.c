@@ -167,6 +167,20 @@ static void on_next(struct environment *env, struct http_conn *conn, bool is_las
 	}
 }
 
+/* One that was to save itself: it has, or the body says why it could not. */
+static void on_snapshot(
+	struct environment *env, struct http_conn *conn, const struct http_request *request)
+{
+	if (!env->snapshot || env->state != ENV_INIT) {
+		reply_wrong_state(env, conn, "Ready");
+		return;
+	}
+	snapshot_on_said(env, request->body);
+	http_reply(
+		conn, &(struct http_reply){ .status = 202, .fields = JSON_FIELD, .body = OK_BODY });
+	environment_kill(env);
+}
+
 /* --- response and error --- */
 
 static bool is_letters(str text)
@@ -375,6 +389,8 @@ static void route(struct environment *env, struct http_conn *conn, struct http_r
 		on_answer(env, conn, request, id, is_error);
 	else if (head->verb == HTTP_POST && str_eq(path, S(API "init/error")))
 		on_init_error(env, conn, request);
+	else if (head->verb == HTTP_POST && str_eq(path, S(API "mayfly/snapshot")))
+		on_snapshot(env, conn, request);
 	else if (is_get && str_eq(path, S("/2018-06-01/ping")))
 		http_reply(conn, &(struct http_reply){ .status = 200, .body = S("pong") });
 	else if (is_other_api(path))

@@ -30,7 +30,9 @@ enum {
 	LIMIT_LIST_PAGE = 50,			/* "a maximum of 50 items in each response" */
 	LIMIT_ALIAS_PAGE = 10'000,		/* MaxItems of ListAliases */
 	LIMIT_CONCURRENCY_UNRESERVED_MIN = 100, /* left for functions without a reservation */
-	LIMIT_LOG_TAIL_BYTES = 4096,		/* "the last 4 KB of the execution log" */
+	LIMIT_SNAPSHOT_INIT_MS =
+		130'000,	     /* "the initialization code can run for up to 130 seconds" */
+	LIMIT_LOG_TAIL_BYTES = 4096, /* "the last 4 KB of the execution log" */
 	LIMIT_CLIENT_CONTEXT_BYTES = 3583,
 };
 

@@ -34,6 +34,7 @@ enum frame_op {
 	FRAME_UNPACK, /* 1 fd: the ZIP, readable, positioned anywhere */
 	FRAME_FORGET, /* remove the unpacked code of a digest (no sandbox uses it) */
 	FRAME_SPAWN, /* 2 fds: the environment block (sealed memfd), the write end of the log pipe */
+	FRAME_SPAWN_IMAGE, /* FRAME_SPAWN with a third fd: a file to save to, or (START_RESTORE) to restore */
 	FRAME_KILL,
 	FRAME_FREEZE,
 	FRAME_THAW,
@@ -101,6 +102,7 @@ enum network_mode { NETWORK_ISOLATED, NETWORK_HOST, NETWORK_MODES };
 enum start_mode {
 	START_EXEC, /* its program is executed */
 	START_FORK, /* it is forked from its pack's zygote; executed when that cannot be */
+	START_RESTORE, /* it is restored from the image that comes with the spawn */
 	START_MODES
 };
 

@@ -19,8 +19,8 @@
 #include "model/limits.h"
 #include "os/clock.h"
 #include "os/fd.h"
-#include "services/lambda/tree.h"
 #include "services/lambda/snapshot.h"
+#include "services/lambda/tree.h"
 #include "store/blobs.h"
 #include "wire/digest.h"
 

@@ -187,7 +187,8 @@ static int config_set_snap_start(struct call *call, struct tree *config)
 		S_INIT("python3.10"), S_INIT("python3.11"), S_INIT("dotnet6"), S_INIT("nodejs"),
 		S_INIT("ruby"), S_INIT("provided"), S_INIT("go") };
 	const json_t *given = call_get(call, "SnapStart");
-	str apply = json_get_str(given ? given : json_object_get(config->at, "SnapStart"), "ApplyOn");
+	str apply = json_get_str(
+		given ? given : json_object_get(config->at, "SnapStart"), "ApplyOn");
 	str runtime = json_get_str(config->at, "Runtime");
 
 	if (given) {

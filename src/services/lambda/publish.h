@@ -3,8 +3,8 @@
 #include "services/lambda/names.h"
 
 enum publish_state {
-	PUBLISH_READY,	 /* $LATEST is active, and so is the copy */
-	PUBLISH_PENDING, /* published together with a change: its states wait for the follow-up */
+	PUBLISH_READY,	  /* $LATEST is active, and so is the copy */
+	PUBLISH_PENDING,  /* published together with a change: its states wait for the follow-up */
 	PUBLISH_SNAPSHOT, /* a snapshot is made of it: its states wait for that */
 };
 

@@ -105,7 +105,8 @@ static int settle_version(const struct function_record *function, uint64_t numbe
 		return err_pass(r);
 	struct tree tree = { .at = json_object_get(doc, "Config") };
 	if (is_unpacked && lambda_snapshot_is_wanted(tree.at)) {
-		lambda_snapshot_note(batch, function, number); /* it stays Pending until that is done */
+		lambda_snapshot_note(
+			batch, function, number); /* it stays Pending until that is done */
 		json_decref(doc);
 		return SETTLE_SNAPSHOT;
 	}

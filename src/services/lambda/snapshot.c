@@ -34,7 +34,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SNAPSHOT_ARENA_MAX = 1024 * 1024, SNAPSHOT_TRIES_MAX = 16, NAME_SIZE = 33, OLD_SECONDS = 3600 };
+enum {
+	SNAPSHOT_ARENA_MAX = 1024 * 1024,
+	SNAPSHOT_TRIES_MAX = 16,
+	NAME_SIZE = 33,
+	OLD_SECONDS = 3600
+};
 
 #define FOLDER "snapshots"
 
@@ -67,7 +72,8 @@ void lambda_snapshot_note(
 	if (!note)
 		batch->err = err_raise(-ENOMEM);
 	else
-		batch_put(batch, KIND_SNAPSHOT, record_version_key(function, number), note, DOCS_ANY);
+		batch_put(
+			batch, KIND_SNAPSHOT, record_version_key(function, number), note, DOCS_ANY);
 }
 
 /* --- the end: what became of it --- */
@@ -162,9 +168,14 @@ static void snapshot_finish(struct work *work)
 	struct lambda_scope scope = { job->platform, &arena, job->account, job->region };
 	int r = job->result.kind == SNAPSHOT_SAVED ? image_keep(job) : 0;
 
+	if (job->result.kind == SNAPSHOT_DROPPED) { /* the note stays: the next start goes on */
+		image_remove(job);
+		return;
+	}
 	if (r < 0) {
 		err_log(r, "keep a snapshot");
-		snapshot_fail(job, "SnapStart is not in effect: the snapshot could not be written to disk.");
+		snapshot_fail(job,
+			"SnapStart is not in effect: the snapshot could not be written to disk.");
 	}
 	arena_init(&arena, SNAPSHOT_ARENA_MAX);
 	r = LAMBDA_AGAIN;
@@ -189,7 +200,8 @@ static void snapshot_finished(struct work *work)
 	job_free(list_entry(work, struct snapshot_job, work));
 }
 
-static void job_work(struct snapshot_job *job, void (*run)(struct work *), void (*done)(struct work *))
+static void job_work(
+	struct snapshot_job *job, void (*run)(struct work *), void (*done)(struct work *))
 {
 	job->work.run = run;
 	job->work.done = done;
@@ -221,12 +233,14 @@ static void snapshot_loaded(struct work *work)
 		return;
 	}
 	int r = engine_snapshot(job->platform->engine,
-		&(struct snapshot_ask){ job->target->version, job->image_fd, snapshot_on_made, job });
+		&(struct snapshot_ask){
+			job->target->version, job->image_fd, snapshot_on_made, job });
 	if (r == 0)
 		return;
 	err_log(r, "make a snapshot");
-	snapshot_fail(job, "SnapStart is not in effect: the environment for the snapshot could not be "
-			   "started.");
+	snapshot_fail(job,
+		"SnapStart is not in effect: the environment for the snapshot could not be "
+		"started.");
 	job_work(job, snapshot_finish, snapshot_finished);
 }
 
@@ -302,8 +316,8 @@ void lambda_snapshot_later(const struct function_record *function, uint64_t numb
 /* --- all notes --- */
 
 /* A note's key in its parts: account/region/name/id/number. */
-static bool note_parse(str key, struct lambda_scope *scope, struct function_record *function,
-	uint64_t *ret_number)
+static bool note_parse(
+	str key, struct lambda_scope *scope, struct function_record *function, uint64_t *ret_number)
 {
 	str rest = key;
 

@@ -6,12 +6,14 @@
 
 #include "base/mem.h"
 #include "base/test.h"
+#include "engine/engine.h"
 #include "engine/platform.h"
 #include "services/lambda/operations.h"
 #include "services/lambda/settle.h"
 #include "store/blobs.h"
 #include "store/docs.h"
 
+#include <errno.h>
 #include <ftw.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -50,6 +52,13 @@ void platform_function_changed(struct platform *platform, str account, str regio
 	(void)region;
 	(void)name;
 	the_world->changes++;
+}
+
+int engine_snapshot(struct engine *engine, const struct snapshot_ask *ask)
+{
+	(void)engine;
+	(void)ask;
+	return -ENOSYS;
 }
 
 void platform_expect_runtime(struct platform *platform, str runtime)

@@ -1,0 +1,42 @@
+"""SnapStart's side of mayfly_runtime: imported by versions that have it, at the end of their initialisation."""
+import errno
+import os
+import sys
+
+# Why an initialised process cannot be saved, for people who look at the version's StateReason.
+TROUBLES = {
+    errno.EBUSY: "the process has more than one thread after its initialization.",
+    errno.EBADFD: "the process has open files or connections after its initialization.",
+    errno.EOPNOTSUPP: "the process shares memory with others, or maps a device.",
+    errno.EOVERFLOW: "its memory is larger than a snapshot may be.",
+}
+
+
+def hooks():
+    return sys.modules.get("snapshot_restore_py")  # who has registered something has imported it
+
+
+def run_before():
+    module = hooks()
+    while module and module.get_before_snapshot():
+        function, args, kwargs = module.get_before_snapshot().pop()
+        function(*args, **kwargs)
+
+
+def run_after():
+    module = hooks()
+    for function, args, kwargs in module.get_after_restore() if module else ():
+        function(*args, **kwargs)
+
+
+def save(is_forked):
+    """
+    Save this process: None in every one that is restored from it (with its own environment
+    variables to be read), in the one that saves the reason why it could not, or "".
+    """
+    if not is_forked:
+        return "its runtime was not forked from the pack's zygote, and cannot be saved."
+    try:
+        return "" if os.fork() != 0 else None  # see src/zygote/preload.c
+    except OSError as e:
+        return TROUBLES.get(e.errno, "the process could not be saved: %s." % e.strerror)
