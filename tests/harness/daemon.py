@@ -128,6 +128,7 @@ class Daemon:
     def start(self):
         become_subreaper()
         self.children_before = set(descendants(os.getpid()))
+        said_before = len(self.log())  # by an earlier start
         command = [str(binary()), "serve", "--listen", f"127.0.0.1:{self.port}", "--data", str(self.data), *self.flags]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
@@ -141,7 +142,7 @@ class Daemon:
             )
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            if re.search(r"^Ready\.", self.log(), re.MULTILINE):
+            if re.search(r"^Ready\.", self.log()[said_before:], re.MULTILINE):
                 return self
             if self.process.poll() is not None:
                 raise RuntimeError(f"the daemon left with status {self.process.returncode}:\n{self.log()}")

@@ -193,7 +193,7 @@ def test_a_wrong_file_changes_nothing_and_the_log_says_why(daemon_of, eventually
 def test_a_router_that_is_started_later_has_the_settings_of_the_last_reading(daemon_of, eventually):
     one = daemon_of("idle = 60\n")
     reread(one, "idle = 7\n", eventually)
-    (router,) = [pid for pid, line in descendants(one.process.pid).items() if "router" in line]
+    (router,) = [pid for pid, line in descendants(one.process.pid).items() if "mayfly router" in line]
     os.kill(router, signal.SIGKILL)
     eventually(lambda: one.log().count("settings_read_again") == 2)
     assert settings_of(one)["idle"] == "7"
