@@ -352,6 +352,7 @@ class Warden:
         self.packs, self.settings = packs, settings
         self.port = settings.pop("port", 0) or daemon.free_port()
         self.process = self.router = None
+        self.neighbours = []  # our children that were there before it: other daemons
         self.bases = []  # of cgroups, once they were looked for
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.listener.bind(str(self.home / "control"))
@@ -383,6 +384,7 @@ class Warden:
 
     def start(self, boot=None):
         daemon.become_subreaper()
+        self.neighbours = [pid for pid, (parent, _) in daemon.processes().items() if parent == os.getpid()]
         boot_fd = sealed(boot or self.boot())
         settings_fd = sealed(str(self.home / "control").encode())
         high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100) for fd in (boot_fd, settings_fd)]
@@ -500,7 +502,7 @@ class Warden:
         """Our own children that nobody else accounts for: what the warden left to its reaper, us."""
         names = {"mayfly-warden", "mayfly-unpack", "mayfly", "bootstrap"}
         below = daemon.descendants(os.getpid())
-        others = set()
+        others = set(self.neighbours).union(*(daemon.descendants(pid) for pid in self.neighbours))
         for one in Warden.started:
             if one.process.poll() is None:
                 others |= {one.process.pid, *daemon.descendants(one.process.pid)}
