@@ -38,7 +38,7 @@ enum {
 	MOUNTER = JAIL_MOUNTER,
 	ZYGOTE = JAIL_ZYGOTE,
 	UNPACK = JAIL_UNPACK,
-	SANDBOX = INIT | RUNTIME, /* with the identity of the function */
+	SANDBOX = INIT | RUNTIME,	 /* with the identity of the function */
 	MAKERS = INIT | ZYGOTE | UNPACK, /* of roots of their own */
 	ALL = SANDBOX | MAKERS | MOUNTER,
 	JAIL_BACKLOG = 64,
@@ -135,8 +135,10 @@ static int jail_own_log(struct jail *jail)
 /* The first of them are the program's; exec closes the rest, but a zygote's. */
 static int jail_set_fds(struct jail *jail)
 {
-	const int init[] = { jail->null, jail->null, jail->null, jail->null, jail->report, jail->parent };
-	const int runtime[] = { jail->null, jail->log, jail->log, jail->env, jail->report, jail->parent };
+	const int init[] = { jail->null, jail->null, jail->null, jail->null, jail->report,
+		jail->parent };
+	const int runtime[] = { jail->null, jail->log, jail->log, jail->env, jail->report,
+		jail->parent };
 	const int zygote[] = { jail->null, STDERR_FILENO, STDERR_FILENO, jail->socket, jail->parent,
 		jail->filter_file, jail->report };
 	const int unpack[] = { jail->zip, jail->report, jail->null, jail->program, jail->report,
@@ -144,8 +146,8 @@ static int jail_set_fds(struct jail *jail)
 	static_assert(JAIL_FD_ENV == 3 && JAIL_FD_REPORT == 4 && JAIL_FD_PARENT == 5);
 	static_assert(ZYGOTE_FD_SOCKET == 3 && ZYGOTE_FD_PARENT == 4 && ZYGOTE_FD_FILTER == 5);
 	const bool is_zygote = jail->kind == JAIL_ZYGOTE;
-	const int *fds = is_zygote ? zygote
-		: jail->kind == JAIL_INIT ? init
+	const int *fds = is_zygote	    ? zygote
+		: jail->kind == JAIL_INIT   ? init
 		: jail->kind == JAIL_UNPACK ? unpack
 					    : runtime;
 
@@ -251,7 +253,8 @@ static const struct jail_step steps[] = {
 	{ "tmp size", RUNTIME | MOUNTER, jail_resize_tmp, "as large as the function's" },
 	{ "directory", RUNTIME, jail_enter_code, "it begins in /var/task" },
 	{ "log", RUNTIME, jail_own_log, "/dev/stdout can be opened" },
-	{ "descriptors", SANDBOX | ZYGOTE | UNPACK, jail_set_fds, "nothing of the warden's stays open" },
+	{ "descriptors", SANDBOX | ZYGOTE | UNPACK, jail_set_fds,
+		"nothing of the warden's stays open" },
 	{ "limits", SANDBOX | UNPACK, jail_limit, "rlimits as AWS documents them" },
 	{ "rights", SANDBOX | UNPACK, jail_drop_rights, "a user of its own without any, for good" },
 	{ "dumpable", INIT | UNPACK, jail_hide, "its memory was the warden's" },

@@ -12,10 +12,10 @@
 #include <stdint.h>
 
 enum jail_kind {
-	JAIL_INIT = 1,	   /* process 1 of a sandbox that is not any function's yet */
-	JAIL_RUNTIME = 2,  /* into such a sandbox: the function's runtime */
-	JAIL_MOUNTER = 4,  /* the same, only to put the function's code there */
-	JAIL_ZYGOTE = 8,   /* an interpreter, of root still, that forks runtimes */
+	JAIL_INIT = 1,	  /* process 1 of a sandbox that is not any function's yet */
+	JAIL_RUNTIME = 2, /* into such a sandbox: the function's runtime */
+	JAIL_MOUNTER = 4, /* the same, only to put the function's code there */
+	JAIL_ZYGOTE = 8,  /* an interpreter, of root still, that forks runtimes */
 	JAIL_UNPACK = 16,
 };
 
@@ -60,9 +60,9 @@ struct jail {
 	const struct graft *grafts;
 	uint32_t graft_count;
 	uint32_t bind_count; /* the last of the grafts: skipped where there is something already */
-	uint32_t tmp_mb; /* the size of /tmp; 0: as it is */
-	int env;	 /* the environment block */
-	int log;	 /* the function's output */
+	uint32_t tmp_mb;     /* the size of /tmp; 0: as it is */
+	int env;	     /* the environment block */
+	int log;	     /* the function's output */
 
 	/* ZYGOTE */
 	const struct pack_spec *pack;

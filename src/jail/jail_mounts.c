@@ -8,10 +8,10 @@
  * bound: they belong to its namespace, and the kernel refuses to clone across.
  */
 #include "base/attr.h"
+#include "jail/jail.h"
 #include "os/fd.h"
 #include "os/file.h"
 #include "os/mount.h"
-#include "jail/jail.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -92,7 +92,7 @@ static const struct root_row proc_rows[] = {
 	{ COVER, "/proc/kcore", "/dev/null", ROOTS }, /* the host's memory */
 	{ COVER, "/proc/keys", "/dev/null", ROOTS },  /* the host's key rings */
 	{ COVER, "/proc/key-users", "/dev/null", ROOTS },
-	{ COVER, "/proc/kallsyms", "/dev/null", ROOTS },	   /* where the kernel is */
+	{ COVER, "/proc/kallsyms", "/dev/null", ROOTS },    /* where the kernel is */
 	{ COVER, "/proc/timer_list", "/dev/null", ROOTS },  /* all processes' timers */
 	{ COVER, "/proc/sched_debug", "/dev/null", ROOTS }, /* all processes */
 	{ COVER, "/proc/latency_stats", "/dev/null", ROOTS },
@@ -257,13 +257,14 @@ int jail_bind_pack(struct jail *jail)
 int jail_bind_preload(struct jail *jail)
 {
 	int r = make_file(jail, ZYGOTE_LIBRARY + 1, "");
-	return r < 0 ? r
-		     : mount_bind(AT_FDCWD, jail->library, jail->root, ZYGOTE_LIBRARY + 1,
-			       READ_ONLY);
+	return r < 0
+		? r
+		: mount_bind(AT_FDCWD, jail->library, jail->root, ZYGOTE_LIBRARY + 1, READ_ONLY);
 }
 
 /* A place for what has none in the root yet: a prefix of an interpreter outside of /usr. */
-static int graft_make_place(const struct jail *jail, const struct graft *graft, const char *absolute)
+static int graft_make_place(
+	const struct jail *jail, const struct graft *graft, const char *absolute)
 {
 	struct stat st;
 

@@ -30,7 +30,19 @@ enum {
 };
 
 /* What the files want, as text, computed once for a leaf. */
-enum cgroup_value { ZERO, ONE, NONE, MEMORY, PIDS, WEIGHT, SHARES, PERIOD, QUOTA, QUOTA_PERIOD, VALUES };
+enum cgroup_value {
+	ZERO,
+	ONE,
+	NONE,
+	MEMORY,
+	PIDS,
+	WEIGHT,
+	SHARES,
+	PERIOD,
+	QUOTA,
+	QUOTA_PERIOD,
+	VALUES
+};
 
 struct cgroup_texts {
 	char of[VALUES][48];
@@ -173,8 +185,8 @@ static void cgroup_close_dirs(int dirs[])
 		fd_close(&dirs[tree]);
 }
 
-int cgroup_make(const struct cgroups *cg, const char *name, bool has_limits,
-	struct cgroup_leaf *ret_leaf)
+int cgroup_make(
+	const struct cgroups *cg, const char *name, bool has_limits, struct cgroup_leaf *ret_leaf)
 {
 	int dirs[CGROUP_TREES] = { -1, -1, -1, -1 };
 	struct cgroup_leaf leaf = { -1, { -1, -1, -1, -1 }, -1 };

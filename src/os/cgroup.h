@@ -66,8 +66,8 @@ extern const struct cgroup_driver cgroup_hybrid; /* limits in three trees of cgr
  * Make a leaf: in all trees if it will have limits (none yet), else in the v2 tree alone. Nothing is
  * left of it on a fault.
  */
-[[nodiscard]] int cgroup_make(const struct cgroups *cg, const char *name, bool has_limits,
-	struct cgroup_leaf *ret_leaf);
+[[nodiscard]] int cgroup_make(
+	const struct cgroups *cg, const char *name, bool has_limits, struct cgroup_leaf *ret_leaf);
 
 /* Set the limits of a leaf that may have some, whoever is in it. 0 or a fault. */
 [[nodiscard]] int cgroup_limit(

@@ -3,10 +3,12 @@
 
 #include "base/attr.h"
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "os/child.h"
 #include "os/socket.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -17,8 +19,32 @@
 
 enum { LISTEN_FD = 3 /* SD_LISTEN_FDS_START */, FD_MIN = 10 };
 
-int handover_exec(const char *program, char **argv, int input, int listener)
+static char **kept_words;
+
+int handover_keep_words(int argc, char **argv)
 {
+	assert(argc > 0 && !kept_words);
+	char **words = mem_new((size_t)argc + 1, sizeof(*words));
+	if (!words)
+		return err_raise(-ENOMEM);
+	for (int i = 0; i < argc; i++) {
+		words[i] = str_dup(str_of(argv[i]));
+		if (!words[i]) {
+			while (i-- > 0)
+				mem_free(words[i]);
+			mem_free(words);
+			return err_raise(-ENOMEM);
+		}
+	}
+	for (int i = 1; i < argc; i++)
+		memset(argv[i], 0, strlen(argv[i]));
+	kept_words = words;
+	return 0;
+}
+
+int handover_exec(const char *program, int input, int listener)
+{
+	assert(kept_words);
 	const int fds[] = { input, STDOUT_FILENO, STDERR_FILENO, listener };
 	char pid[16];
 
@@ -28,7 +54,7 @@ int handover_exec(const char *program, char **argv, int input, int listener)
 	int r = child_set_fds(fds, ARRAY_LEN(fds));
 	if (r < 0)
 		return err_raise(r);
-	execv(program, argv);
+	execv(program, kept_words);
 	return err_raise(-errno);
 }
 

@@ -5,10 +5,16 @@
  */
 
 /*
- * Execute a program with these descriptors: `input` as standard input, our standard output and error, the listener,
+ * Keep the words of the command line for handover_exec() and blank them where they stand: /proc shows them to
+ * everybody, also in the sandboxes of processes that were forked from this one, and they may hold secrets. 0 or -ENOMEM.
+ */
+[[nodiscard]] int handover_keep_words(int argc, char **argv);
+
+/*
+ * Execute a program with the kept words and these descriptors: `input` as standard input, our standard output and error, the listener,
  * and nothing else. Returns a fault, after which only standard output and error can be relied on.
  */
-[[nodiscard]] int handover_exec(const char *program, char **argv, int input, int listener);
+[[nodiscard]] int handover_exec(const char *program, int input, int listener);
 
 /*
  * What was passed on to this process, once: 0 and *ret_listener (close-on-exec, the caller's; -1 when nothing was);

@@ -106,34 +106,40 @@ static void anything_but_one_listening_socket_is_refused(void)
 
 static int exec_with_socket(void)
 {
-	static const char script[] = "test \"$LISTEN_PID:$LISTEN_FDS\" = \"$$:1\" || exit 1\n"
-				     "test -S /proc/$$/fd/3 || exit 2\n"
-				     "test -e /proc/$$/fd/17 && exit 3\n"
-				     "test \"$(readlink /proc/$$/fd/0)\" = /dev/null || exit 4\n"
-				     "exit 9";
-	char *argv[] = { (char *)"sh", (char *)"-c", (char *)script, NULL };
+	static char script[] = "test \"$LISTEN_PID:$LISTEN_FDS\" = \"$$:1\" || exit 1\n"
+			       "test -S /proc/$$/fd/3 || exit 2\n"
+			       "test -e /proc/$$/fd/17 && exit 3\n"
+			       "test \"$(readlink /proc/$$/fd/0)\" = /dev/null || exit 4\n"
+			       "exit 9";
+	char name[] = "sh", flag[] = "-c";
+	char *argv[] = { name, flag, script, NULL };
 	int fd = -1, null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	if (socket_listen(S("127.0.0.1:0"), 8, &fd) < 0)
 		return 20;
 	(void)dup2(null, 17);
-	(void)!handover_exec("/bin/sh", argv, null, fd);
+	if (handover_keep_words(3, argv) < 0 || script[0])
+		return 22;
+	(void)!handover_exec("/bin/sh", null, fd);
 	return 21;
 }
 
-static void a_program_gets_the_socket_and_nothing_else(void)
+static void a_program_gets_its_words_the_socket_and_nothing_else(void)
 {
 	CHECK(in_a_child(exec_with_socket) == 9);
 }
 
 static int exec_nothing(void)
 {
-	char *argv[] = { (char *)"x", NULL };
+	char name[] = "x";
+	char *argv[] = { name, NULL };
 	int fd = -1, null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	if (socket_listen(S("127.0.0.1:0"), 8, &fd) < 0)
 		return 20;
-	return handover_exec("/nothing/is/here", argv, null, fd) == -ENOENT ? 0 : 21;
+	if (handover_keep_words(1, argv) < 0)
+		return 22;
+	return handover_exec("/nothing/is/here", null, fd) == -ENOENT ? 0 : 21;
 }
 
 static void a_program_that_is_not_there_is_a_fault(void)
@@ -143,5 +149,5 @@ static void a_program_that_is_not_there_is_a_fault(void)
 
 TESTS(TEST(one_socket_is_taken_once), TEST(what_was_meant_for_another_process_is_left_alone),
 	TEST(anything_but_one_listening_socket_is_refused),
-	TEST(a_program_gets_the_socket_and_nothing_else),
+	TEST(a_program_gets_its_words_the_socket_and_nothing_else),
 	TEST(a_program_that_is_not_there_is_a_fault))

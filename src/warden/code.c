@@ -269,8 +269,9 @@ static void job_tell(struct warden *w, const struct unpack_frame *ask, struct un
 
 static void code_start_waiting(struct warden *w);
 
-static void job_on_gone(struct warden *w, struct cell *cell)
+static void job_on_gone(void *context, struct cell *cell)
 {
+	struct warden *w = context;
 	struct job *job = list_entry(cell, struct job, cell);
 	struct unpack_report report = { UNPACK_FAULT, ECHILD, 0 };
 
@@ -301,7 +302,7 @@ static int job_start(struct warden *w, struct job *job)
 	scoped_fd reading = pipe[0], writing = pipe[1];
 	(void)snprintf(name, sizeof(name), "j%u", job->number);
 	how.cgroup = name;
-	int r = cell_start(w, &job->cell, &how, joins);
+	int r = cell_start(&w->cells, &job->cell, &how, joins);
 	if (r == 0) {
 		struct unpack_report report = keeper_run(w, job, joins);
 		(void)!write(writing, &report, sizeof(report));
@@ -399,7 +400,7 @@ void code_forget_router(struct warden *w)
 {
 	for (struct job *job = w->jobs.slots; job < w->jobs.slots + JOBS_MAX; job++) {
 		job->is_forgotten = true;
-		cell_kill(w, &job->cell);
+		cell_kill(&job->cell);
 		if (job->state == JOB_WAITING && job->zip >= 0) {
 			fd_close(&job->zip);
 			job_enter(&w->jobs, job, JOB_FREE);

@@ -3,7 +3,7 @@
  * The code directory: ZIPs are unpacked into it, under their digest, by throwaway jailed
  * processes; digests nobody needs are removed from it. Nothing in it ever changes.
  */
-#include "warden/cell.h"
+#include "os/cell.h"
 #include "warden/gate.h"
 
 enum {

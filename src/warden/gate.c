@@ -113,7 +113,7 @@ void gate_ready(void *context, struct source *socket)
 		return;
 	}
 	if (r < 0) { /* it has closed its end: it is dead or has no use for us any more */
-		cell_kill(w, &w->router.cell);
+		cell_kill(&w->router.cell);
 		source_close(w->epoll, socket);
 		return;
 	}

@@ -77,7 +77,7 @@ static int start_boot(struct warden *w)
 static int start_descriptors(struct warden *w)
 {
 	w->settings = WARDEN_FD_SETTINGS;
-	w->epoll = epoll_create1(EPOLL_CLOEXEC);
+	w->epoll = w->cells.epoll = epoll_create1(EPOLL_CLOEXEC);
 	w->null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (w->epoll < 0 || w->null < 0 || fcntl(w->settings, F_SETFD, FD_CLOEXEC) < 0 ||
 		fcntl(WARDEN_FD_BOOT, F_SETFD, FD_CLOEXEC) < 0)
@@ -185,7 +185,7 @@ static void loop_run(struct warden *w)
 {
 	for (;;) {
 		uint64_t now = clock_mono_ms(), due = UINT64_MAX;
-		due = MIN(due, cells_tick(w, now));
+		due = MIN(due, cells_tick(&w->cells, w, now));
 		due = MIN(due, zygotes_tick(w, now));
 		due = MIN(due, sandboxes_tick(w, now));
 		due = MIN(due, janitor_tick(w, now));
@@ -218,16 +218,16 @@ static void end_all(struct warden *w)
 }
 
 /* Become `mayfly serve` again, the one that lies there now. Nothing else of us is left by then. */
-static void replace(const struct warden *w, char **argv)
+static void replace(const struct warden *w)
 {
 	char program[PACK_PATH_MAX + 32];
 
 	(void)snprintf(program, sizeof(program), "%s/mayfly", w->boot->libexec_dir);
 	(void)!fchdir(w->start_dir);
-	err_log(handover_exec(program, argv, w->null, w->listener), "starting the next version");
+	err_log(handover_exec(program, w->null, w->listener), "starting the next version");
 }
 
-int main([[maybe_unused]] int argc, char **argv)
+int main(int argc, char **argv)
 {
 	struct warden *w = &warden;
 
@@ -237,17 +237,19 @@ int main([[maybe_unused]] int argc, char **argv)
 	w->signals.fd = w->janitor.process.fd = w->router.socket.fd = -1;
 	w->router.phase = ROUTER_DOWN;
 	cell_init(&w->router.cell);
-	list_init(&w->busy_cells);
-	for (size_t i = 0; i < ARRAY_LEN(starts); i++) {
-		int r = starts[i].run(w);
-		if (r < 0) {
+	list_init(&w->cells.busy);
+	w->cells.cgroups = &w->cgroups;
+	int r = handover_keep_words(argc, argv);
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(starts); i++) {
+		r = starts[i].run(w);
+		if (r < 0)
 			err_log(r, starts[i].what);
-			return 1;
-		}
 	}
+	if (r < 0)
+		return 1;
 	loop_run(w);
 	end_all(w);
 	if (w->is_replaced)
-		replace(w, argv);
+		replace(w);
 	return w->is_replaced;
 }

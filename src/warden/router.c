@@ -74,8 +74,9 @@ static int router_exec(const struct warden *w, int socket)
 	return -errno;
 }
 
-static void router_on_gone(struct warden *w, struct cell *cell)
+static void router_on_gone(void *context, struct cell *cell)
 {
+	struct warden *w = context;
 	uint64_t now = clock_mono_ms();
 	struct router *router = &w->router;
 
@@ -108,7 +109,7 @@ static int router_start(struct warden *w)
 	if (r < 0)
 		return err_pass(r);
 	(void)setsockopt(ours, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
-	r = cell_start(w, &w->router.cell, &how, joins);
+	r = cell_start(&w->cells, &w->router.cell, &how, joins);
 	if (r == 0) {
 		log_error("router_exec_failed", LOG_ERRNO("error", router_exec(w, theirs)));
 		_exit(127);
@@ -117,7 +118,7 @@ static int router_start(struct warden *w)
 		return err_pass(r);
 	r = source_open(w->epoll, &w->router.socket, fd_take(&ours), gate_ready);
 	if (r < 0) {
-		cell_kill(w, &w->router.cell); /* its end starts another */
+		cell_kill(&w->router.cell); /* its end starts another */
 		err_log(r, "watching the router");
 	}
 	return 0;
@@ -229,5 +230,5 @@ void router_condemn(struct warden *w, const char *reason)
 	log_error("router_condemned", LOG_TEXT("reason", reason));
 	/* Nothing more is read from it; its end, which follows, does the rest. */
 	source_close(w->epoll, &w->router.socket);
-	cell_kill(w, &w->router.cell);
+	cell_kill(&w->router.cell);
 }

@@ -3,8 +3,10 @@
  * The router's process: started unprivileged, watched, killed with everything it asked for
  * when it does what it may not, and started again.
  */
-#include "warden/cell.h"
+#include "os/cell.h"
 #include "wire/frames.h"
+
+struct warden;
 
 /* What the router is doing; bits, because the gate's rows name sets of them. */
 enum router_phase {

@@ -50,7 +50,7 @@ enum {
 	TMP_MB_MAX = 10'240 * 4,
 	EXTRA_MB_MAX = 1024,
 	PIDS_MAX = 1024,
-	PREPARE_PAUSE_MS = 5,	/* without a spawn, before more are prepared */
+	PREPARE_PAUSE_MS = 5, /* without a spawn, before more are prepared */
 };
 
 /* Which states may follow which. A move not listed here is a bug, not an error. */
@@ -137,7 +137,7 @@ void sandboxes_init(struct sandboxes *table, uint32_t count)
 
 static void sandbox_kill(struct warden *w, struct sandbox *sb)
 {
-	cell_kill(w, &sb->cell);
+	cell_kill(&sb->cell);
 	if (sb->state != SANDBOX_ENDING)
 		sandbox_enter(&w->sandboxes, sb, SANDBOX_ENDING);
 }
@@ -234,8 +234,9 @@ static bool sandbox_begin_again(struct warden *w, struct sandbox *sb)
 }
 
 /* Nothing of it is left: tell, and free the slot. */
-static void sandbox_on_gone(struct warden *w, struct cell *cell)
+static void sandbox_on_gone(void *context, struct cell *cell)
 {
+	struct warden *w = context;
 	struct sandbox *sb = list_entry(cell, struct sandbox, cell);
 	struct exited_frame frame = { .head = { FRAME_EXITED, 0, sb->ask.head.ticket },
 		.memory_peak = cell->memory_peak };
@@ -365,9 +366,9 @@ static bool sandbox_read_note(struct warden *w, struct sandbox *sb)
 	int fds[SANDBOX_LISTENERS + 1] = { -1, -1, -1 };
 	size_t len, count;
 
-	int r = sb->report.fd < 0 ? -EAGAIN
-				  : fd_receive(sb->report.fd, &note, sizeof(note), &len, fds,
-					    ARRAY_LEN(fds), &count);
+	int r = sb->report.fd < 0
+		? -EAGAIN
+		: fd_receive(sb->report.fd, &note, sizeof(note), &len, fds, ARRAY_LEN(fds), &count);
 	if (r == -EAGAIN)
 		return false;
 	if (r < 0 || len != sizeof(note)) {
@@ -428,7 +429,7 @@ static int sandbox_prepare(struct warden *w, struct sandbox *sb)
 	(void)snprintf(name, sizeof(name), "s%u", sb->slot);
 	int r = child_channel(&ours, &theirs);
 	if (r == 0) {
-		r = cell_start(w, &sb->cell, &how, joins);
+		r = cell_start(&w->cells, &sb->cell, &how, joins);
 		if (r == 0)
 			sandbox_become_init(w, sb, joins, theirs);
 	}
@@ -554,7 +555,8 @@ void sandbox_on_answer(struct warden *w, const struct zygote_answer *answer, int
 	if (answer->generation != sb->generation || source->fd >= 0)
 		return;
 	if (child < 0) {
-		log_warn("zygote_failed", LOG_U64("slot", sb->slot), LOG_ERRNO("error", answer->error));
+		log_warn("zygote_failed", LOG_U64("slot", sb->slot),
+			LOG_ERRNO("error", answer->error));
 		sb->is_again = !is_mounter;
 		sandbox_fail(w, sb, "fork", answer->error);
 		return;

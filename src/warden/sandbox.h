@@ -4,9 +4,11 @@
  * ahead for whatever function comes next (sandbox.c). A slot is used again only when nothing of the
  * one before is left.
  */
-#include "warden/cell.h"
+#include "os/cell.h"
 #include "wire/frames.h"
 #include "zygote/zygote.h"
+
+struct warden;
 
 enum sandbox_state {
 	SANDBOX_FREE,
@@ -31,16 +33,16 @@ struct sandbox {
 	struct source mounter; /* pidfd of who puts its code there, while it does */
 	struct source graft_report;
 	int listeners[SANDBOX_LISTENERS];
-	int network;	   /* its namespace */
+	int network;	      /* its namespace */
 	bool is_network_used; /* it had another sandbox in it before */
-	uint64_t since_ms; /* in this state */
+	uint64_t since_ms;    /* in this state */
 
 	bool has_ask; /* somebody asked for it */
 	struct spawn_frame ask;
-	int env, log; /* of the ask, until it is live */
-	uint32_t zygote; /* who was asked for the runtime */
-	bool is_started; /* the runtime is jailed; its exec may still fail */
-	bool is_again;	 /* when it is gone, begin once more: that was nobody's fault */
+	int env, log;	       /* of the ask, until it is live */
+	uint32_t zygote;       /* who was asked for the runtime */
+	bool is_started;       /* the runtime is jailed; its exec may still fail */
+	bool is_again;	       /* when it is gone, begin once more: that was nobody's fault */
 	uint64_t graft_ticket; /* of the FRAME_GRAFT being obeyed */
 
 	/* How it ended. */
@@ -58,9 +60,9 @@ struct sandboxes {
 	struct list free;
 	struct list preparing; /* for nobody yet */
 	struct list ready;
-	struct list booting; /* asked for and not live, the oldest first */
+	struct list booting;  /* asked for and not live, the oldest first */
 	uint32_t spare_count; /* in `preparing` and `ready` */
-	uint64_t prepare_ms; /* when more may be prepared: not while somebody waits for a start */
+	uint64_t prepare_ms;  /* when more may be prepared: not while somebody waits for a start */
 	int networks[SANDBOX_SLOTS_MAX]; /* namespaces of sandboxes that are gone, for the next */
 	uint32_t network_count;
 };

@@ -3,9 +3,9 @@
  * The whole state of the warden. There is one, static: all tables have their full size from
  * the start, and nothing is allocated afterwards.
  */
+#include "os/cell.h"
 #include "os/cgroup.h"
 #include "os/outbox.h"
-#include "warden/cell.h"
 #include "warden/code.h"
 #include "warden/gate.h"
 #include "warden/places.h"
@@ -40,7 +40,7 @@ struct warden {
 	struct sandboxes sandboxes;
 	struct zygotes zygotes;
 	struct jobs jobs;
-	struct list busy_cells; /* cell.c's */
+	struct cells cells;
 
 	bool is_draining;
 	bool is_replaced; /* at the end become the next version */

@@ -140,8 +140,9 @@ static void zygote_on_answer(void *context, struct source *socket)
 	(void)zygote_receive(w, list_entry(socket, struct zygote_slot, socket));
 }
 
-static void zygote_on_gone(struct warden *w, struct cell *cell)
+static void zygote_on_gone(void *context, struct cell *cell)
 {
+	struct warden *w = context;
 	struct zygote_slot *slot = list_entry(cell, struct zygote_slot, cell);
 
 	while (slot->socket.fd >= 0 && zygote_receive(w, slot)) /* what it still said */
@@ -186,7 +187,7 @@ static int zygote_start(struct warden *w, struct zygote_slot *slot)
 	int r = child_channel(&ours, &theirs);
 	if (r < 0)
 		return err_pass(r);
-	r = cell_start(w, &slot->cell, &how, joins);
+	r = cell_start(&w->cells, &slot->cell, &how, joins);
 	if (r == 0 && slot->number == ZYGOTE_EXEC)
 		zygote_become_exec(w, theirs);
 	if (r == 0)
@@ -195,7 +196,7 @@ static int zygote_start(struct warden *w, struct zygote_slot *slot)
 		return err_pass(r);
 	r = source_open(w->epoll, &slot->socket, fd_take(&ours), zygote_on_answer);
 	if (r < 0) {
-		cell_kill(w, &slot->cell);
+		cell_kill(&slot->cell);
 		return err_pass(r);
 	}
 	/* It is the warden's image, it understands at once. */

@@ -3,24 +3,26 @@
  * The zygotes (zygote/zygote.h): one that execs, there from the start, and one for each pack whose
  * interpreter can fork, there from its first use. A dead one is started again, with back-off.
  */
-#include "warden/cell.h"
+#include "os/cell.h"
 #include "zygote/zygote.h"
+
+struct warden;
 
 enum { ZYGOTE_EXEC, ZYGOTE_PACKS, ZYGOTES_MAX = ZYGOTE_PACKS + PACKS_MAX };
 
 struct zygote_slot {
 	struct cell cell;
 	struct source socket;
-	uint32_t number;   /* ZYGOTE_EXEC, or ZYGOTE_PACKS + the pack's */
-	bool is_wanted;	   /* somebody has use for it */
-	bool is_ready;	   /* it takes questions */
+	uint32_t number; /* ZYGOTE_EXEC, or ZYGOTE_PACKS + the pack's */
+	bool is_wanted;	 /* somebody has use for it */
+	bool is_ready;	 /* it takes questions */
 	uint32_t backoff_ms;
 	uint64_t restart_ms; /* not before */
 };
 
 struct zygotes {
 	struct zygote_slot slots[ZYGOTES_MAX];
-	int filter_file; /* the sandboxes' filter, for them to read */
+	int filter_file;   /* the sandboxes' filter, for them to read */
 	uint64_t sweep_ms; /* when to look for children that nobody told us of; 0: not */
 };
 

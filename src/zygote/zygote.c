@@ -130,6 +130,7 @@ int zygote_next(const struct zygote *zygote, struct zygote_birth *ret_birth)
 		return 0;
 	}
 	question_close(&question);
-	r = zygote_answer(zygote, question.ask.slot, question.ask.generation, r < 0 ? -r : 0, pidfd);
+	r = zygote_answer(
+		zygote, question.ask.slot, question.ask.generation, r < 0 ? -r : 0, pidfd);
 	return r < 0 ? r : 1;
 }

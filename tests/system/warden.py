@@ -30,14 +30,17 @@ SECONDS = 20
     KILL,
     FREEZE,
     THAW,
+    WARM,
+    GRAFT,
     DRAINED,
     REREAD_DONE,
     UNPACKED,
     SPAWNED,
+    GRAFTED,
     EXITED,
     DRAIN,
     REREAD,
-) = range(15)
+) = range(18)
 UNPACK_DONE, UNPACK_NOT_A_ZIP, UNPACK_TOO_LARGE, UNPACK_FAULT = range(4)
 EXIT_STATUS, EXIT_SIGNAL, EXIT_OOM, EXIT_KILLED, EXIT_NO_START = range(5)
 
@@ -67,13 +70,30 @@ class ForgetFrame(ctypes.Structure):
     _fields_ = [("head", Head), ("digest", Digest)]
 
 
-class SpawnFrame(ctypes.Structure):
+class SpawnFunction(ctypes.Structure):
     _fields_ = [
-        ("head", Head),
         ("code", Digest),
         ("layers", Digest * 5),
-        *[(name, U32) for name in "layer_count pack memory_mb tmp_mb network cpu_strict extra_mb reserved".split()],
+        *[(name, U32) for name in "layer_count memory_mb tmp_mb cpu_strict extra_mb has_code".split()],
     ]
+
+
+class SpawnFrame(ctypes.Structure):
+    _fields_ = [("head", Head), ("function", SpawnFunction), *[(name, U32) for name in "pack network start reserved".split()]]
+
+    def __init__(self, **values):
+        """The function's fields may be given as if they were the frame's own."""
+        names = {name for name, _ in SpawnFunction._fields_}
+        function = SpawnFunction(**{"has_code": 1, **{k: v for k, v in values.items() if k in names}})
+        super().__init__(function=function, **{k: v for k, v in values.items() if k not in names})
+
+
+class SpawnedFrame(ctypes.Structure):
+    _fields_ = [("head", Head), ("handle", Handle), ("start", U32), ("reserved", U32)]
+
+
+class GraftedFrame(ctypes.Structure):
+    _fields_ = [("head", Head), ("handle", Handle), ("error", U32), ("reserved", U32)]
 
 
 class SandboxFrame(ctypes.Structure):
@@ -91,7 +111,7 @@ class ExitedFrame(ctypes.Structure):
     ]
 
 
-EVENTS = {UNPACKED: UnpackedFrame, SPAWNED: SandboxFrame, EXITED: ExitedFrame, DRAIN: Head, REREAD: Head}
+EVENTS = {UNPACKED: UnpackedFrame, SPAWNED: SpawnedFrame, GRAFTED: GraftedFrame, EXITED: ExitedFrame, DRAIN: Head, REREAD: Head}
 
 Path = ctypes.c_char * 256
 
@@ -106,6 +126,9 @@ class PackSpec(ctypes.Structure):
         ("argv_alternatives", U32),
         ("argc", U32 * 2),
         ("argv", Path * 12 * 2),
+        ("start", U32),
+        ("env_len", U32),
+        ("env", ctypes.c_char * 1024),
     ]
 
 
@@ -119,7 +142,7 @@ class WardenBoot(ctypes.Structure):
         ("config", Path),
         *[
             (name, U32)
-            for name in "router_uid unpack_uid sandbox_uid sandboxes_max drain_ms_max log_json log_level has_listener pack_count".split()
+            for name in "router_uid unpack_uid sandbox_uid sandboxes_max prepared drain_ms_max log_json log_level has_listener pack_count".split()
         ],
         ("packs", PackSpec * 64),
     ]
@@ -244,7 +267,7 @@ class Router:
         choices = {"memory_mb": 128, "tmp_mb": 64, "extra_mb": 16, **choices}
         frame = SpawnFrame(head=Head(op=SPAWN, ticket=ticket), code=Digest(*code), layer_count=len(layers), **choices)
         for i, layer in enumerate(layers):
-            frame.layers[i] = Digest(*layer)
+            frame.function.layers[i] = Digest(*layer)
         block = b"".join(f"{k}={v}\0".encode() for k, v in (env or {}).items())
         reading, writing = os.pipe2(os.O_CLOEXEC)
         environment = sealed(block)

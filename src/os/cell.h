@@ -1,7 +1,6 @@
 #pragma once
 /*
- * Processes that the warden keeps in a cgroup of their own: the router, each sandbox, each
- * unpacking. A cell's end is told once, when its process is dead and everything else in its
+ * Processes that are kept in a cgroup of their own. A cell's end is told once, when its process is dead and everything else in its
  * cgroup too, and the cgroup is removed.
  */
 #include "base/list.h"
@@ -11,15 +10,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct warden;
 struct cell;
-typedef void cell_fn(struct warden *w, struct cell *cell);
+/* Its end. `context` is that of source_wait(), or of cells_tick(). */
+typedef void cell_fn(void *context, struct cell *cell);
+
+/* What all cells of a process share; there is no state of it beside the list. */
+struct cells {
+	int epoll;
+	struct cgroups *cgroups;
+	struct list busy; /* dead, but their cgroup does not go away yet */
+};
 
 struct cell {
 	struct source process; /* pidfd; -1: not running */
 	char name[CGROUP_NAME_MAX];
+	struct cells *cells;
 	cell_fn *gone;
-	struct list link; /* dead, but its cgroup still busy */
+	struct list link; /* in cells->busy */
 
 	/* Of its end, valid in gone(). */
 	int status; /* of its process, as of wait(2) */
@@ -47,11 +54,11 @@ void cell_init(struct cell *cell);
  * Start a process in a new leaf. 0 in the child, with `joins` to write "0" to; positive in the
  * parent; negative a fault, in the parent, with nothing left.
  */
-[[nodiscard]] int cell_start(struct warden *w, struct cell *cell, const struct cell_how *how,
+[[nodiscard]] int cell_start(struct cells *cells, struct cell *cell, const struct cell_how *how,
 	int ret_joins[static CGROUP_TREES]);
 
 /* SIGKILL all of it; gone() follows. Nothing when it is not running. */
-void cell_kill(struct warden *w, const struct cell *cell);
+void cell_kill(const struct cell *cell);
 
 /* Try to remove the busy leaves again. When to call next: ms, or UINT64_MAX. */
-uint64_t cells_tick(struct warden *w, uint64_t now_ms);
+uint64_t cells_tick(struct cells *cells, void *context, uint64_t now_ms);
