@@ -205,9 +205,12 @@ static void on_sweep(void *context)
 		return;
 	}
 	*sweep = (struct sweep_work){ .work = { .run = sweep_run, .done = sweep_done },
-		.router = router };
+		.router = router,
+		.is_first = !router->has_swept };
 	if (loop_work(router->loop, &sweep->work) < 0)
 		mem_free(sweep);
+	else
+		router->has_swept = true;
 }
 
 /* --- the start --- */

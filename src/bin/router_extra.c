@@ -58,14 +58,37 @@ static json_t *counters_json(struct engine *engine)
 	struct engine_counters c;
 
 	engine_counters(engine, &c);
-	return json_pack("{s:I,s:I,s:I,s:I,s:i,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:i,s:i,s:i}", "started",
-		(json_int_t)c.started, "finished", (json_int_t)c.finished, "failed",
-		(json_int_t)c.failed, "throttled", (json_int_t)c.throttled, "inFlight",
-		(int)c.in_flight, "waiting", (int)c.waiting, "spawns", (json_int_t)c.spawns,
-		"spawnFailures", (json_int_t)c.spawn_failures, "timeouts", (json_int_t)c.timeouts,
-		"crashes", (json_int_t)c.crashes, "outOfMemory", (json_int_t)c.out_of_memory,
-		"evictions", (json_int_t)c.evictions, "environments", (int)c.environments, "idle",
-		(int)c.idle, "busy", (int)c.busy);
+	const struct {
+		const char *name;
+		uint64_t value;
+	} figures[] = {
+		{ "started", c.started },
+		{ "finished", c.finished },
+		{ "failed", c.failed },
+		{ "throttled", c.throttled },
+		{ "inFlight", c.in_flight },
+		{ "waiting", c.waiting },
+		{ "spawns", c.spawns },
+		{ "spawnFailures", c.spawn_failures },
+		{ "timeouts", c.timeouts },
+		{ "crashes", c.crashes },
+		{ "outOfMemory", c.out_of_memory },
+		{ "evictions", c.evictions },
+		{ "freezes", c.freezes },
+		{ "environments", c.environments },
+		{ "starting", c.starting },
+		{ "idle", c.idle },
+		{ "frozen", c.frozen },
+		{ "busy", c.busy },
+		{ "memoryMb", c.memory_mb },
+		{ "memoryMbMax", c.memory_mb_max },
+	};
+	json_t *counters = json_object();
+
+	for (size_t i = 0; i < ARRAY_LEN(figures); i++)
+		json_object_set_new(
+			counters, figures[i].name, json_integer((json_int_t)figures[i].value));
+	return counters;
 }
 
 static json_t *runtimes_json(const struct runtimes *runtimes)
@@ -84,12 +107,14 @@ static json_t *runtimes_json(const struct runtimes *runtimes)
 static void add_environment(void *context, const struct environment_info *info)
 {
 	json_array_append_new(context,
-		json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:I,s:I}", "id", text_of(info->id),
-			"account", text_of(info->account), "region", text_of(info->region),
-			"function", text_of(info->function), "version", text_of(info->version),
-			"runtime", text_of(info->runtime), "runs", text_of(info->pack_version),
-			"state", info->state, "invocations", (json_int_t)info->invocations, "ageMs",
-			(json_int_t)info->age_ms));
+		json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:s,s:I,s:I,s:I}", "id",
+			text_of(info->id), "account", text_of(info->account), "region",
+			text_of(info->region), "function", text_of(info->function), "version",
+			text_of(info->version), "runtime", text_of(info->runtime), "runs",
+			text_of(info->pack_version), "state", info->state, "initialization",
+			info->is_provisioned ? "provisioned-concurrency" : "on-demand",
+			"invocations", (json_int_t)info->invocations, "ageMs",
+			(json_int_t)info->age_ms, "memoryMb", (json_int_t)info->memory_mb));
 }
 
 static json_t *settings_json(const struct settings *settings)
@@ -112,13 +137,39 @@ static json_t *settings_json(const struct settings *settings)
 	return object;
 }
 
+static void add_provision(void *context, const struct provision_info *info)
+{
+	static const char *const statuses[] = {
+		[PROVISION_IN_PROGRESS] = "IN_PROGRESS",
+		[PROVISION_READY] = "READY",
+		[PROVISION_FAILED] = "FAILED",
+	};
+
+	json_array_append_new(context,
+		json_pack("{s:o,s:o,s:o,s:o,s:I,s:I,s:s,s:s*}", "account", text_of(info->account),
+			"region", text_of(info->region), "function", text_of(info->function),
+			"qualifier", text_of(info->qualifier), "requested",
+			(json_int_t)info->figures.requested, "allocated",
+			(json_int_t)info->figures.allocated, "status",
+			statuses[info->figures.status], "reason", info->figures.reason));
+}
+
+static json_t *provisioned_json(struct engine *engine)
+{
+	json_t *list = json_array();
+
+	engine_each_provision(engine, add_provision, list);
+	return list;
+}
+
 static void reply_status(struct router *router, struct http_conn *conn)
 {
 	reply_json(conn, 200,
-		json_pack("{s:s,s:I,s:o,s:o,s:o}", "version", MAYFLY_VERSION, "uptimeMs",
+		json_pack("{s:s,s:I,s:o,s:o,s:o,s:o}", "version", MAYFLY_VERSION, "uptimeMs",
 			(json_int_t)(clock_mono_ms() - router->started_ms), "counters",
 			counters_json(router->platform.engine), "runtimes",
-			runtimes_json(router->runtimes), "settings",
+			runtimes_json(router->runtimes), "provisioned",
+			provisioned_json(router->platform.engine), "settings",
 			settings_json(&router->settings)));
 }
 

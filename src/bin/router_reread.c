@@ -11,6 +11,7 @@
 #include "engine/engine.h"
 #include "engine/warden_client.h"
 #include "os/fd.h"
+#include "os/host.h"
 #include "os/loop.h"
 #include "os/socket.h"
 
@@ -68,6 +69,22 @@ void router_apply_platform(struct router *router)
 	router->platform.is_runtimes_strict = settings_is(settings, SET_RUNTIMES, S("strict"));
 }
 
+enum { STARTS_A_CPU = 8 };
+
+static unsigned starts_of(const struct settings *settings)
+{
+	unsigned starts = (unsigned)settings_number(settings, SET_STARTS);
+
+	return starts ? starts : STARTS_A_CPU * host_cpus();
+}
+
+static uint64_t memory_mb_of(const struct settings *settings)
+{
+	uint64_t memory_mb = settings_number(settings, SET_MEMORY);
+
+	return memory_mb ? memory_mb : host_memory_bytes() / MIB * 9 / 10;
+}
+
 void router_apply_engine(struct router *router)
 {
 	const struct settings *settings = &router->settings;
@@ -80,6 +97,13 @@ void router_apply_engine(struct router *router)
 			.stems_max = (unsigned)settings_number(settings, SET_STEMS),
 			.spares_max = (unsigned)settings_number(settings, SET_SPARES),
 			.queue_ms = settings_number(settings, SET_QUEUE),
+			.freeze_ms = settings_number(settings, SET_FREEZE),
+			.starts_max = starts_of(settings),
+			.memory_mb = memory_mb_of(settings),
+			.is_memory_reserved = settings_is(
+				settings, SET_MEMORY_COUNT, S("reserved")),
+			.invocation_rate = (uint32_t)settings_number(settings, SET_INVOCATION_RATE),
+			.scaling_rate = (uint32_t)settings_number(settings, SET_SCALING_RATE),
 			.account_concurrency = (uint32_t)settings_number(
 				settings, SET_ACCOUNT_CONCURRENCY),
 			.is_cpu_strict = settings_is(settings, SET_CPU, S("strict")),

@@ -35,8 +35,23 @@ enum setting_when { SETTING_AT_START, SETTING_LIVE };
 		"the runtime packs; empty: beside the program")                                    \
 	X(ACCOUNT_CONCURRENCY, "account-concurrency", SETTING_NUMBER, "1000", 1, 1'000'000,        \
 		SETTING_LIVE, "invocations", "how many invocations may run at a time")             \
+	X(INVOCATION_RATE, "invocation-rate", SETTING_NUMBER, "10", 0, 1'000'000, SETTING_LIVE,    \
+		"a second",                                                                        \
+		"requests a second for each unit of concurrency (AWS: 10); 0: any number")         \
+	X(SCALING_RATE, "scaling-rate", SETTING_NUMBER, "1000", 1, 1'000'000, SETTING_LIVE,        \
+		"in 10 seconds",                                                                   \
+		"how many execution environments of one function may be started in 10 seconds")    \
 	X(ENVIRONMENTS, "environments", SETTING_NUMBER, "1000", 1, 4096, SETTING_AT_START,         \
 		"environments", "how many execution environments may live at a time on this node") \
+	X(STARTS, "starts", SETTING_NUMBER, "0", 0, 4096, SETTING_LIVE, "environments",            \
+		"how many of them may be starting at a time; 0: eight a processor")                \
+	X(MEMORY, "memory", SETTING_NUMBER, "0", 0, 1'000'000'000, SETTING_LIVE, "MB",             \
+		"what all of them may use together; 0: nine tenths of what the host has")          \
+	X(MEMORY_COUNT, "memory-count", SETTING_CHOICE, "used", 0, 0, SETTING_LIVE,                \
+		"used|reserved",                                                                   \
+		"by what they have used so far, or by MemorySize: then nothing is over-committed") \
+	X(FREEZE, "freeze", SETTING_NUMBER, "5000", 0, 86'400'000, SETTING_LIVE, "milliseconds",   \
+		"an execution environment without work is frozen after it; 0: never")              \
 	X(PREPARED, "prepared", SETTING_NUMBER, "8", 0, 1024, SETTING_AT_START, "sandboxes",       \
 		"how many sandboxes are made ready ahead, for whatever function comes next")       \
 	X(STEMS, "stems", SETTING_NUMBER, "4", 0, 256, SETTING_LIVE, "runtimes",                   \

@@ -3,16 +3,19 @@
  *
  * The order is that of the answers a caller can act on: the function's state, a runtime that this
  * node lacks, then concurrency. A reservation is a function's own: it is held against the
- * reservation only. All others share what the account has in its region ("Understanding Lambda
- * function scaling").
+ * reservation only. All others share what the account has in its region beside what is set aside
+ * ("Understanding Lambda function scaling"). Requests have a rate, too: 10 a second for each unit of
+ * concurrency ("Lambda quotas").
  */
 #include "base/attr.h"
 #include "engine/core.h"
 #include "engine/directory.h"
 #include "engine/invocation.h"
 #include "engine/pool.h"
+#include "engine/provision.h"
 #include "engine/runtimes.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 enum { MILLION = 1'000'000 };
@@ -69,24 +72,116 @@ static bool runtime_refuses(struct invocation *invocation, const struct function
 	return true;
 }
 
+/* --- throttling --- */
+
+void invocation_throttle(struct invocation *invocation, const struct throttle *throttle)
+{
+	uint64_t retry_ms = MAX(throttle->retry_ms, 1);
+
+	invocation->engine->counters.throttled++;
+	invocation->retry_after_s = (unsigned)((retry_ms + 999) / 1000);
+	int r = str_to_array(throttle->message.len ? throttle->message : S("Rate Exceeded."),
+		invocation->throttle_message, sizeof(invocation->throttle_message));
+	assert(r == 0);
+	(void)r;
+	invocation_refuse(invocation, INVOKE_THROTTLED, throttle->reason);
+}
+
+/*
+ * "The total invocation limit is 10 times your concurrency": of a function with a reservation 10
+ * times that, of all others of the account together 10 times what they share.
+ */
+static bool rate_refuses(struct invocation *invocation)
+{
+	const struct engine_options *options = &invocation->engine->options;
+	struct function_entry *function = invocation->function;
+	bool is_reserved = function->reserved_concurrency >= 0;
+	uint64_t units = is_reserved ? (uint64_t)function->reserved_concurrency
+				     : options->account_concurrency;
+	struct bucket_rate rate = { .amount = (uint32_t)MIN(
+					    units * options->invocation_rate, INT32_MAX),
+		.period_ms = 1000 };
+	struct bucket *requests = is_reserved ? &function->requests : &function->scope->requests;
+	uint64_t now_ms = loop_now_ms(invocation->engine->loop);
+
+	if (!rate.amount || bucket_take(requests, &rate, now_ms))
+		return false;
+	struct throttle throttle = { .retry_ms = bucket_wait_ms(requests, &rate, 1, now_ms) };
+	if (is_reserved) {
+		throttle.reason = S("ReservedFunctionInvocationRateLimitExceeded");
+	} else {
+		throttle.reason = S("CallerRateLimitExceeded");
+		throttle.message = S("Rate exceeded"); /* AWS words this one so */
+	}
+	invocation_throttle(invocation, &throttle);
+	return true;
+}
+
+/*
+ * What is set aside is not for others: reserved seats are the function's, and of these (or of the
+ * account's) the provisioned ones are the version's. "Provisioned concurrency counts towards a
+ * function's reserved concurrency and Regional quotas."
+ */
 static bool concurrency_refuses(struct invocation *invocation)
 {
-	const struct engine *engine = invocation->engine;
 	const struct function_entry *function = invocation->function;
-	str reason;
+	const struct account_scope *scope = function->scope;
+	uint32_t account = invocation->engine->options.account_concurrency;
+	uint32_t shared = account > scope->set_aside ? account - scope->set_aside : 0;
+	int64_t own = (int64_t)function->reserved_concurrency - function->provisioned;
 
+	if (invocation->pool->provisioned < provision_seats(invocation->pool))
+		return false;
 	if (function->reserved_concurrency >= 0) {
-		if (function->in_flight < (unsigned)function->reserved_concurrency)
+		if (function->on_demand < MAX(own, 0))
 			return false;
-		reason = S("ReservedFunctionConcurrentInvocationLimitExceeded");
-	} else {
-		if (function->scope->in_flight < engine->options.account_concurrency)
-			return false;
-		reason = S("ConcurrentInvocationLimitExceeded");
+		invocation_throttle(invocation,
+			&(struct throttle){
+				.reason = S("ReservedFunctionConcurrentInvocationLimitExceeded") });
+		return true;
 	}
-	invocation->engine->counters.throttled++;
-	invocation_refuse(invocation, INVOKE_THROTTLED, reason);
+	if (scope->unreserved < shared)
+		return false;
+	invocation_throttle(
+		invocation, &(struct throttle){ .reason = S("ConcurrentInvocationLimitExceeded") });
 	return true;
+}
+
+/* --- seats --- */
+
+static void seat_take(struct invocation *invocation)
+{
+	struct function_entry *function = invocation->function;
+	struct pool *pool = invocation->pool;
+
+	pool->invocations++;
+	if (pool->provisioned < provision_seats(pool)) {
+		pool->provisioned++;
+		invocation->seat = SEAT_PROVISIONED;
+		return;
+	}
+	function->on_demand++;
+	invocation->seat = SEAT_RESERVED;
+	if (function->reserved_concurrency >= 0)
+		return;
+	invocation->seat = SEAT_UNRESERVED;
+	function->scope->unreserved++;
+}
+
+/* What it took, whatever the reservation has become meanwhile. */
+void seat_leave(struct function_entry *function, struct pool *pool, enum seat seat)
+{
+	assert(seat != SEAT_NONE && pool->invocations > 0);
+	pool->invocations--;
+	if (seat == SEAT_PROVISIONED) {
+		assert(pool->provisioned > 0);
+		pool->provisioned--;
+		return;
+	}
+	assert(function->on_demand > 0);
+	function->on_demand--;
+	if (seat == SEAT_UNRESERVED)
+		function->scope->unreserved--;
 }
 
 void invocation_admit(struct invocation *invocation, const struct function_target *target)
@@ -95,16 +190,17 @@ void invocation_admit(struct invocation *invocation, const struct function_targe
 	struct function_version *version = target_choose(invocation->engine, target);
 
 	if (state_refuses(invocation, version) || payload_refuses(invocation, version) ||
-		runtime_refuses(invocation, version) || concurrency_refuses(invocation))
+		runtime_refuses(invocation, version) || rate_refuses(invocation))
 		return;
-	struct pool *pool = pool_find(function, version);
-	if (!pool) {
+	invocation->pool = pool_find(function, version);
+	if (!invocation->pool) {
 		invocation_refuse(invocation, INVOKE_FAULT, S("Out of memory."));
 		return;
 	}
-	invocation->pool = pool;
-	pool->invocations++;
-	function->in_flight++;
-	function->scope->in_flight++;
-	pool_serve(pool, invocation);
+	if (concurrency_refuses(invocation)) {
+		invocation->pool = NULL; /* it may not outlive this */
+		return;
+	}
+	seat_take(invocation);
+	pool_serve(invocation->pool, invocation);
 }

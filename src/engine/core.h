@@ -11,6 +11,7 @@
 #include "base/attr.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "engine/capacity.h"
 #include "engine/engine.h"
 #include "os/loop.h"
 
@@ -22,14 +23,14 @@ struct engine {
 	struct map functions;	 /* account/region/name → struct function_entry */
 	struct map scopes;	 /* account/region → struct account_scope */
 	struct map environments; /* id → struct environment, every one not freed */
-	struct list idle;	 /* all idle environments, least recently used first */
-	struct list sparse;	 /* pools that will have another environment ready */
+	struct capacity capacity;
+	struct list idle;   /* all idle environments, least recently used first */
+	struct list sparse; /* pools that will have another environment ready */
 	struct timer *spare_timer;
 	struct stems *stems;
 	struct list starved; /* pools that lack environments, in turn */
 	struct timer *starved_timer;
 	bool is_starved_timed;
-	unsigned dying; /* environments that are DEAD and still have their place */
 	unsigned loads; /* readings of functions with the workers */
 	uint64_t next_id;
 	uint64_t random; /* state of the weights' generator */

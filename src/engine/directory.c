@@ -17,6 +17,7 @@
 #include "engine/core.h"
 #include "engine/invocation.h"
 #include "engine/pool.h"
+#include "engine/provision.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -110,7 +111,7 @@ static void scope_reap(struct engine *engine, struct account_scope *scope)
 {
 	if (scope->functions)
 		return;
-	assert(!scope->in_flight);
+	assert(!scope->unreserved);
 	map_remove(&engine->scopes, scope->key);
 	mem_free(scope);
 }
@@ -125,6 +126,7 @@ static struct function_entry *function_entry_new(struct engine *engine, str key,
 	function->engine = engine;
 	function->reserved_concurrency = -1;
 	list_init(&function->pools);
+	list_init(&function->provisions);
 	memcpy(function->text, key.at, key.len);
 	function->key = (str){ function->text, key.len };
 	function->scope = scope_find(engine, str_slice(function->key, 0, scope_len));
@@ -147,12 +149,35 @@ void function_entry_reap(struct function_entry *function)
 	if (function->invocations || function->loads || !list_empty(&function->pools))
 		return;
 	function_forget_targets(function);
-	assert(!function->targets.count && !function->in_flight);
+	provisions_free(function);
+	assert(!function->targets.count && !function->on_demand);
 	map_remove(&engine->functions, function->key);
 	map_done(&function->targets);
 	function->scope->functions--;
 	scope_reap(engine, function->scope);
 	mem_free(function);
+}
+
+/* Readings and changes may come out of order: the newest counts. */
+static void scope_set_aside(struct account_scope *scope, uint32_t amount, uint64_t revision)
+{
+	if (revision < scope->set_aside_revision)
+		return;
+	scope->set_aside = amount;
+	scope->set_aside_revision = revision;
+}
+
+void directory_set_aside(
+	struct engine *engine, str account, str region, uint32_t amount, uint64_t revision)
+{
+	char text[KEY_SIZE];
+	struct buf key;
+
+	buf_init_over(&key, text, sizeof(text));
+	put_key(&key, account, region, S(""));
+	struct account_scope *scope = key.err ? NULL : map_get(&engine->scopes, buf_str(&key));
+	if (scope) /* else it is read with the first function */
+		scope_set_aside(scope, amount, revision);
 }
 
 /* --- reading --- */
@@ -227,6 +252,8 @@ static void load_settle_target(struct load *load)
 		entry->target = load->target;
 		load->target = NULL;
 		function->reserved_concurrency = entry->target->reserved_concurrency;
+		scope_set_aside(function->scope, entry->target->set_aside,
+			entry->target->set_aside_revision);
 		waiters_admit(entry);
 		if (target_is_final(entry->target))
 			return;
@@ -419,4 +446,30 @@ void directory_changed(struct engine *engine, str account, str region, str name)
 		}
 	}
 	function_entry_reap(function);
+}
+
+void directory_provision(
+	struct engine *engine, str account, str region, str name, const struct provision_plan *plan)
+{
+	struct function_entry *function = function_find(
+		engine, account, region, name, plan->count > 0);
+
+	if (!function)
+		return; /* nothing is provisioned, and nothing is to be; or there is no memory for it */
+	provisions_apply(function, plan);
+	function_entry_reap(function);
+}
+
+bool directory_provision_figures(const struct engine *engine, str account, str region, str name,
+	str qualifier, struct provision_figures *ret_figures)
+{
+	char text[KEY_SIZE];
+	struct buf key;
+
+	buf_init_over(&key, text, sizeof(text));
+	put_key(&key, account, region, name);
+	const struct function_entry *function = key.err
+		? NULL
+		: map_get(&engine->functions, buf_str(&key));
+	return function && provision_figures(function, qualifier, ret_figures);
 }

@@ -7,6 +7,7 @@
 #include "engine/environment.h"
 #include "engine/function_log.h"
 #include "engine/pool.h"
+#include "engine/provision.h"
 #include "engine/runtimes.h"
 #include "engine/stem.h"
 #include "os/clock.h"
@@ -39,10 +40,13 @@ int engine_new(const struct engine_options *options, struct engine **ret_engine)
 	if (r == 0)
 		r = timer_new(options->loop, pools_on_sparse, engine, &engine->spare_timer);
 	if (r == 0)
+		r = capacity_init(&engine->capacity, engine);
+	if (r == 0)
 		r = stems_new(engine);
 	if (r < 0) {
 		timer_free(engine->starved_timer);
 		timer_free(engine->spare_timer);
+		timer_free(engine->capacity.starts_timer);
 		function_log_writer_free(engine->log_writer);
 		mem_free(engine);
 		return err_pass(r);
@@ -59,10 +63,17 @@ void engine_tune(struct engine *engine, const struct engine_tuning *tuning)
 	engine->options.stems_max = tuning->stems_max;
 	engine->options.spares_max = tuning->spares_max;
 	engine->options.queue_ms = tuning->queue_ms;
+	engine->options.freeze_ms = tuning->freeze_ms;
+	engine->options.starts_max = tuning->starts_max;
+	engine->options.memory_mb = tuning->memory_mb;
+	engine->options.is_memory_reserved = tuning->is_memory_reserved;
+	engine->options.invocation_rate = tuning->invocation_rate;
+	engine->options.scaling_rate = tuning->scaling_rate;
 	engine->options.account_concurrency = tuning->account_concurrency;
 	engine->options.is_cpu_strict = tuning->is_cpu_strict;
 	environments_on_tuned(engine);
 	stems_on_tuned(engine);
+	loop_defer(engine->loop, &engine->capacity.start_more);
 }
 
 void engine_free(struct engine *engine)
@@ -75,6 +86,7 @@ void engine_free(struct engine *engine)
 	timer_free(engine->starved_timer);
 	timer_free(engine->spare_timer);
 	stems_free(engine->stems);
+	capacity_done(&engine->capacity);
 	map_done(&engine->functions);
 	map_done(&engine->scopes);
 	map_done(&engine->environments);
@@ -129,8 +141,10 @@ void engine_on_exited(struct engine *engine, const struct exited_frame *frame)
 {
 	struct environment *env = engine_environment(engine, frame->head.ticket);
 
-	if (stems_on_exited(engine, frame))
+	if (stems_on_exited(engine, frame)) { /* its place may have been waited for */
+		loop_defer(engine->loop, &engine->capacity.start_more);
 		return;
+	}
 	assert(env);
 	environment_on_exited(env, frame);
 }
@@ -160,6 +174,25 @@ void engine_use_runtime(struct engine *engine, str runtime)
 void engine_function_changed(struct engine *engine, str account, str region, str name)
 {
 	directory_changed(engine, account, region, name);
+}
+
+void engine_set_aside(
+	struct engine *engine, str account, str region, uint32_t amount, uint64_t revision)
+{
+	directory_set_aside(engine, account, region, amount, revision);
+}
+
+void engine_provision(
+	struct engine *engine, str account, str region, str name, const struct provision_plan *plan)
+{
+	if (!engine->on_drained)
+		directory_provision(engine, account, region, name, plan);
+}
+
+bool engine_provision_figures(const struct engine *engine, str account, str region, str name,
+	str qualifier, struct provision_figures *ret_figures)
+{
+	return directory_provision_figures(engine, account, region, name, qualifier, ret_figures);
 }
 
 void engine_reset(struct engine *engine)
@@ -199,6 +232,8 @@ void engine_drain(struct engine *engine, void (*done)(void *context), void *cont
 void engine_counters(const struct engine *engine, struct engine_counters *ret_counters)
 {
 	*ret_counters = engine->counters;
+	ret_counters->memory_mb = capacity_memory_mb(&engine->capacity);
+	ret_counters->memory_mb_max = engine->options.memory_mb;
 }
 
 static bool version_has_code(const struct function_version *version, const uint8_t *digest)
@@ -250,6 +285,36 @@ void engine_each_environment(struct engine *engine,
 				.pack_version = env->pack->version,
 				.invocations = env->invocations,
 				.age_ms = now_ms - env->created_ms,
+				.memory_mb = env->charge_mb,
+				.is_provisioned = env->is_provisioned,
 			});
 	}
+}
+
+/* The key is account/region/name. */
+static void each_provision_of(const struct function_entry *function,
+	void (*each)(void *context, const struct provision_info *info), void *context)
+{
+	struct provision_info info = { .function = function->key };
+
+	bool has_parts = str_cut(&info.function, '/', &info.account) &&
+		str_cut(&info.function, '/', &info.region);
+	assert(has_parts);
+	(void)has_parts;
+	list_each(link, &function->provisions) {
+		const struct provision *provision = list_entry(link, struct provision, link);
+		info.qualifier = str_of(provision->qualifier);
+		if (provision_figures(function, info.qualifier, &info.figures))
+			each(context, &info);
+	}
+}
+
+void engine_each_provision(struct engine *engine,
+	void (*each)(void *context, const struct provision_info *info), void *context)
+{
+	size_t at = 0;
+	void *value;
+
+	while (map_next(&engine->functions, &at, &value))
+		each_provision_of(value, each, context);
 }

@@ -20,12 +20,18 @@ struct engine_options {
 	const struct runtimes *runtimes;
 	load_target_fn *load;
 	unsigned environments_max; /* live at a time on this node */
+	unsigned starts_max;	   /* of them: starting at a time */
+	uint64_t memory_mb;	   /* that all environments may be counted with */
+	bool is_memory_reserved;   /* counted with MemorySize, not with what they use */
+	uint64_t freeze_ms;	   /* an idle environment is frozen after it; 0: never */
 	uint64_t idle_ms;	   /* an idle environment is stopped after it */
 	unsigned stems_max;	   /* of each pack that can wait, booted ahead */
 	unsigned spares_max;	   /* of each version in use, ready ahead */
 	uint64_t init_ms;	   /* how long a first initialisation may take */
 	uint64_t queue_ms;	   /* how long an invocation waits for a place on a full node */
 	uint32_t account_concurrency;
+	uint32_t invocation_rate; /* requests a second for each unit of concurrency; 0: any */
+	uint32_t scaling_rate;	  /* environments of a function in ten seconds */
 	uint32_t is_cpu_strict;
 	uint64_t log_rate; /* bytes a second that an environment may log, see log_meter.h */
 	/*
@@ -49,6 +55,11 @@ struct engine_tuning {
 	uint64_t log_rate;
 	unsigned stems_max, spares_max;
 	uint64_t queue_ms;
+	uint64_t freeze_ms;
+	uint64_t memory_mb;
+	unsigned starts_max;
+	uint32_t invocation_rate, scaling_rate;
+	bool is_memory_reserved;
 	uint32_t account_concurrency;
 	bool is_cpu_strict;
 };
@@ -62,10 +73,10 @@ enum invoke_outcome {
 	INVOKE_NO_QUALIFIER, /* ResourceNotFoundException */
 	INVOKE_PENDING,	     /* ResourceConflictException: still being created */
 	INVOKE_STATE_FAILED, /* ResourceConflictException: creation failed */
-	INVOKE_THROTTLED,    /* TooManyRequestsException, `detail` is its Reason */
-	INVOKE_TOO_LARGE,    /* RequestTooLargeException: see `payload_max` */
-	INVOKE_NO_RUNTIME,   /* InvalidRuntimeException, `detail` says what to do */
-	INVOKE_FAULT,	     /* ServiceException */
+	INVOKE_THROTTLED, /* TooManyRequestsException: `detail` is its Reason, see `throttle` too */
+	INVOKE_TOO_LARGE, /* RequestTooLargeException: see `payload_max` */
+	INVOKE_NO_RUNTIME, /* InvalidRuntimeException, `detail` says what to do */
+	INVOKE_FAULT,	   /* ServiceException */
 };
 
 /* Views die when the callback returns. */
@@ -78,7 +89,9 @@ struct invocation_result {
 	str tail;	  /* the last LIMIT_LOG_TAIL_BYTES of its log when asked for */
 	str trace;	  /* the X-Ray header */
 	str detail;
-	uint64_t payload_max; /* INVOKE_TOO_LARGE */
+	uint64_t payload_max;	/* INVOKE_TOO_LARGE */
+	str throttle_message;	/* INVOKE_THROTTLED: in words */
+	unsigned retry_after_s; /* INVOKE_THROTTLED: it may be otherwise then */
 };
 
 /* Tells the caller how it ended. */
@@ -117,6 +130,19 @@ void engine_use_runtime(struct engine *engine, str runtime);
 
 /* See platform_function_changed(). */
 void engine_function_changed(struct engine *engine, str account, str region, str name);
+
+/*
+ * So many seats of the account in this region are set aside for single functions: reserved, or
+ * provisioned without a reservation. `revision` grows with each change; an old one has no effect.
+ */
+void engine_set_aside(
+	struct engine *engine, str account, str region, uint32_t amount, uint64_t revision);
+
+/* See platform_provision() and platform_provision_figures(). */
+void engine_provision(struct engine *engine, str account, str region, str name,
+	const struct provision_plan *plan);
+[[nodiscard]] bool engine_provision_figures(const struct engine *engine, str account, str region,
+	str name, str qualifier, struct provision_figures *ret_figures);
 
 /* Could an environment be using this unpacked code, or be about to? */
 [[nodiscard]] bool engine_uses_code(const struct engine *engine, const uint8_t digest[static 32]);
@@ -171,9 +197,11 @@ void engine_on_grafted(struct engine *engine, const struct grafted_frame *frame)
 struct engine_counters {
 	uint64_t started, finished, failed,
 		throttled; /* invocations: started = finished + failed + in flight */
-	uint64_t spawns, spawn_failures, timeouts, crashes, out_of_memory, evictions;
+	uint64_t spawns, spawn_failures, timeouts, crashes, out_of_memory, evictions, freezes;
 	uint64_t births[4]; /* environments by how their runtime began: enum environment_birth */
-	unsigned environments, idle, busy, in_flight, waiting; /* now */
+	/* now; `idle` are not frozen */
+	unsigned environments, starting, idle, frozen, busy, in_flight, waiting;
+	uint64_t memory_mb, memory_mb_max; /* counted, and the bound */
 };
 void engine_counters(const struct engine *engine, struct engine_counters *ret_counters);
 
@@ -185,6 +213,16 @@ struct environment_info {
 	str pack, pack_version; /* what really runs it */
 	uint64_t invocations;
 	uint64_t age_ms;
+	uint64_t memory_mb;  /* that it is counted with */
+	bool is_provisioned; /* started ahead of invocations */
 };
 void engine_each_environment(struct engine *engine,
 	void (*each)(void *context, const struct environment_info *info), void *context);
+
+/* Walk what is provisioned. */
+struct provision_info {
+	str account, region, function, qualifier;
+	struct provision_figures figures;
+};
+void engine_each_provision(struct engine *engine,
+	void (*each)(void *context, const struct provision_info *info), void *context);

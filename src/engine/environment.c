@@ -3,8 +3,12 @@
  *
  *	            spawned            next                next, none waiting
  *	BOOTING ───────────► INIT ───────────► IDLE ◄──────────────────────── BUSY
- *	   │  ◄────(once)──── │  └──(waiter)──► BUSY ◄──────(assign)── IDLE ──► │
+ *	   │  ◄────(once)──── │  └──(waiter)──► BUSY ◄──(assign)── IDLE, FROZEN │
  *	   └── exited ──► DEAD ◄── deadline, crash, kill ───────────────────────┘
+ *
+ * An idle environment is FROZEN after a grace: Lambda freezes one as soon as it has answered, but
+ * then every invocation would pay for two writes to a cgroup; an environment in steady use pays
+ * nothing here. It keeps its place in the lists of idle ones, and is thawed before it is given work.
  *
  * environment_enter() is the only place that writes the state, and where the deadline of the new
  * state is armed. DEAD means "asked to be killed, or known to be gone": the object stays until the
@@ -21,6 +25,7 @@
 #include "engine/invocation.h"
 #include "engine/log_lines.h"
 #include "engine/pool.h"
+#include "engine/provision.h"
 #include "engine/runtime_api.h"
 #include "engine/warden_client.h"
 #include "model/limits.h"
@@ -36,7 +41,8 @@ enum { BOOT_MS_MAX = 30'000 };
 static const unsigned may_follow[ENV_STATES] = {
 	[ENV_BOOTING] = BIT(ENV_BOOTING) | BIT(ENV_INIT) | BIT(ENV_DEAD),
 	[ENV_INIT] = BIT(ENV_BOOTING) | BIT(ENV_IDLE) | BIT(ENV_BUSY) | BIT(ENV_DEAD),
-	[ENV_IDLE] = BIT(ENV_BUSY) | BIT(ENV_DEAD),
+	[ENV_IDLE] = BIT(ENV_FROZEN) | BIT(ENV_BUSY) | BIT(ENV_DEAD),
+	[ENV_FROZEN] = BIT(ENV_BUSY) | BIT(ENV_DEAD),
 	[ENV_BUSY] = BIT(ENV_IDLE) | BIT(ENV_BUSY) | BIT(ENV_DEAD),
 	[ENV_DEAD] = 0,
 };
@@ -47,6 +53,7 @@ const char *environment_state_name(enum environment_state state)
 		[ENV_BOOTING] = "booting",
 		[ENV_INIT] = "init",
 		[ENV_IDLE] = "idle",
+		[ENV_FROZEN] = "frozen",
 		[ENV_BUSY] = "busy",
 		[ENV_DEAD] = "dead",
 	};
@@ -59,9 +66,15 @@ bool environment_is_starting(const struct environment *env)
 	return env->state == ENV_BOOTING || env->state == ENV_INIT;
 }
 
+static bool is_freezing(const struct engine_options *options)
+{
+	return options->freeze_ms && options->freeze_ms < options->idle_ms;
+}
+
 /* How long the state may last. */
 static uint64_t state_ms_max(const struct environment *env, enum environment_state state)
 {
+	const struct engine_options *options = &env->engine->options;
 	uint32_t timeout_ms = env->pool->version->timeout_ms;
 
 	switch (state) {
@@ -70,6 +83,9 @@ static uint64_t state_ms_max(const struct environment *env, enum environment_sta
 	case ENV_INIT:
 		if (env->snapshot)
 			return MAX((uint64_t)LIMIT_SNAPSHOT_INIT_MS, (uint64_t)timeout_ms);
+		/* "130 seconds or the configured function timeout […], whichever is higher" */
+		if (env->share)
+			return MAX(LIMIT_PROVISIONED_INIT_MS, timeout_ms);
 		/*
 		 * "The Init phase is limited to 10 seconds. If all three tasks do not complete
 		 * within 10 seconds, Lambda retries the Init phase at the time of the first
@@ -77,7 +93,9 @@ static uint64_t state_ms_max(const struct environment *env, enum environment_sta
 		 */
 		return env->is_second ? timeout_ms : env->engine->options.init_ms;
 	case ENV_IDLE:
-		return env->engine->options.idle_ms;
+		return is_freezing(options) ? options->freeze_ms : options->idle_ms;
+	case ENV_FROZEN:
+		return options->idle_ms - MIN(options->freeze_ms, options->idle_ms);
 	case ENV_BUSY:
 		return timeout_ms - MIN(env->spent_us / 1000, timeout_ms);
 	case ENV_DEAD:
@@ -85,13 +103,6 @@ static uint64_t state_ms_max(const struct environment *env, enum environment_sta
 		break;
 	}
 	return 0;
-}
-
-void environments_on_tuned(struct engine *engine)
-{
-	list_each(link, &engine->idle)
-		timer_set(list_entry(link, struct environment, in_idle)->deadline,
-			engine->options.idle_ms);
 }
 
 /* One more or one less in this state. */
@@ -102,47 +113,79 @@ static void count_state(struct environment *env, enum environment_state state, u
 	switch (state) {
 	case ENV_BOOTING:
 	case ENV_INIT:
-		env->pool->starting += by;
+		env->pool->starting += env->share ? 0 : by;
+		counters->starting += by;
 		break;
 	case ENV_IDLE:
 		counters->idle += by;
+		break;
+	case ENV_FROZEN:
+		counters->frozen += by;
 		break;
 	case ENV_BUSY:
 		counters->busy += by;
 		break;
 	case ENV_DEAD:
-		env->engine->dying += by;
-		break;
 	case ENV_STATES:
 		break;
 	}
 }
 
-/* Into the lists and counters of its state, and its deadline. */
-static void environment_settle(struct environment *env)
+static bool is_idle(enum environment_state state)
 {
-	count_state(env, env->state, 1);
-	if (env->state == ENV_IDLE && !env->invocations) {
-		/* A spare: the last to be used, as each use calls for another one; the first to go. */
-		list_push_back(&env->pool->idle, &env->in_pool);
-		list_push_front(&env->engine->idle, &env->in_idle);
-	} else if (env->state == ENV_IDLE) {
-		list_push_front(&env->pool->idle, &env->in_pool);
+	return state == ENV_IDLE || state == ENV_FROZEN;
+}
+
+/*
+ * Idle ones: most recently used first, and behind them those that were never used. What is provisioned
+ * is not stopped to make room for others.
+ */
+static void lists_join(struct environment *env)
+{
+	struct pool *pool = env->pool;
+	struct list *idle = env->share ? &pool->ready : &pool->idle;
+
+	if (!is_idle(env->state))
+		list_push_back(&pool->others, &env->in_pool);
+	else if (env->invocations)
+		list_push_front(idle, &env->in_pool);
+	else /* a spare: the last to be used, as each use calls for another one */
+		list_push_back(idle, &env->in_pool);
+	if (!is_idle(env->state) || env->share)
+		return; /* what is provisioned is not stopped to make room for others */
+	if (env->invocations)
 		list_push_back(&env->engine->idle, &env->in_idle);
-	} else {
-		list_push_back(&env->pool->others, &env->in_pool);
-	}
-	if (env->state == ENV_DEAD)
+	else /* the first to go */
+		list_push_front(&env->engine->idle, &env->in_idle);
+}
+
+static void lists_leave(struct environment *env)
+{
+	list_remove(&env->in_idle);
+	list_remove(&env->in_pool);
+}
+
+/* What is provisioned may rest for ever. */
+static bool lasts(const struct environment *env)
+{
+	bool is_resting = env->state == ENV_FROZEN ||
+		(env->state == ENV_IDLE && !is_freezing(&env->engine->options));
+
+	return env->state == ENV_DEAD || (is_resting && env->share);
+}
+
+static void deadline_arm(struct environment *env)
+{
+	if (lasts(env))
 		timer_clear(env->deadline);
 	else
 		timer_set(env->deadline, state_ms_max(env, env->state));
 }
 
-static void environment_unsettle(struct environment *env)
+void environments_on_tuned(struct engine *engine)
 {
-	count_state(env, env->state, -1U);
-	list_remove(&env->in_idle);
-	list_remove(&env->in_pool);
+	list_each(link, &engine->idle)
+		deadline_arm(list_entry(link, struct environment, in_idle));
 }
 
 void environment_join(struct environment *env)
@@ -150,17 +193,54 @@ void environment_join(struct environment *env)
 	assert(env->state == ENV_BOOTING && !list_linked(&env->in_pool));
 	env->pool->environments++;
 	env->engine->counters.environments++;
-	environment_settle(env);
+	count_state(env, env->state, 1);
+	lists_join(env);
+	capacity_add(env);
+	deadline_arm(env);
+}
+
+/* What is provisioned hears of it when everything else knows. */
+static void share_notice(struct environment *env, bool was_starting)
+{
+	if (!env->share)
+		return;
+	if (env->state == ENV_DEAD)
+		provision_on_dead(env, was_starting);
+	else if (was_starting && !environment_is_starting(env))
+		provision_on_ready(env);
+}
+
+void environment_become_ordinary(struct environment *env)
+{
+	assert(env->share && !list_linked(&env->in_share) && env->state != ENV_DEAD);
+	count_state(env, env->state, -1U);
+	env->share = NULL;
+	count_state(env, env->state, 1);
+	if (!is_idle(env->state))
+		return;
+	lists_leave(env);
+	lists_join(env);
+	deadline_arm(env);
 }
 
 void environment_enter(struct environment *env, enum environment_state next)
 {
+	bool is_moving = !is_idle(env->state) || !is_idle(next);
+	bool was_starting = environment_is_starting(env);
+
 	assert(next < ENV_STATES);
 	assert(may_follow[env->state] & BIT(next));
 
-	environment_unsettle(env);
+	count_state(env, env->state, -1U);
+	count_state(env, next, 1);
 	env->state = next;
-	environment_settle(env);
+	if (is_moving) { /* else it keeps its age */
+		lists_leave(env);
+		lists_join(env);
+	}
+	capacity_update(env);
+	deadline_arm(env);
+	share_notice(env, was_starting);
 }
 
 void environment_stream_name(const struct environment *env, struct buf *out)
@@ -183,10 +263,46 @@ uint64_t environment_spent_us(const struct environment *env, const struct invoca
 	return MIN(now_us - env->spawned_us, now_us - MIN(now_us, invocation->received_ms * 1000));
 }
 
+static int environment_ask(const struct environment *env, enum frame_op op)
+{
+	struct sandbox_frame frame = { .head = { .op = op, .ticket = env->id },
+		.handle = env->sandbox };
+
+	return err_pass(warden_ask(env->engine->platform->warden, &frame, sizeof(frame), NULL, 0));
+}
+
+bool environment_freeze(struct environment *env)
+{
+	assert(env->state == ENV_IDLE);
+	if (!is_freezing(&env->engine->options))
+		return false;
+	(void)log_stream_memory_peak(env->stream); /* what it will be counted with from now on */
+	int r = environment_ask(env, FRAME_FREEZE);
+	if (r < 0) {
+		err_log(r, "freeze an environment");
+		return false;
+	}
+	env->engine->counters.freezes++;
+	environment_enter(env, ENV_FROZEN);
+	return true;
+}
+
+/* The state changes with the work that it gets. */
+static bool environment_thaw(struct environment *env)
+{
+	int r = environment_ask(env, FRAME_THAW);
+
+	if (r < 0)
+		err_log(r, "thaw an environment");
+	return r == 0;
+}
+
 bool environment_assign(struct environment *env, struct invocation *invocation)
 {
 	assert(!env->invocation && !env->is_gone && env->state != ENV_DEAD);
 
+	if (env->state == ENV_FROZEN && !environment_thaw(env))
+		return false;
 	uint64_t spent_us = environment_spent_us(env, invocation);
 	invocation_prepare(invocation, spent_us);
 	if (!runtime_api_send(env, invocation))
@@ -246,7 +362,9 @@ void environment_free(struct environment *env)
 	snapshot_on_gone(env);
 	map_remove(&engine->environments, env->id_key);
 	environment_unserve(env);
-	environment_unsettle(env);
+	count_state(env, env->state, -1U);
+	lists_leave(env);
+	capacity_remove(env);
 	environment_discard(env);
 	pool->environments--;
 	engine->counters.environments--;
@@ -257,14 +375,11 @@ void environment_free(struct environment *env)
 
 void environment_ask_kill(struct environment *env)
 {
-	struct sandbox_frame frame = { .head = { .op = FRAME_KILL, .ticket = env->id },
-		.handle = env->sandbox };
-
 	/* One that is still being made is killed as soon as it has a handle. */
 	if (env->is_kill_asked || !env->has_sandbox)
 		return;
 	env->is_kill_asked = true;
-	int r = warden_ask(env->engine->platform->warden, &frame, sizeof(frame), NULL, 0);
+	int r = environment_ask(env, FRAME_KILL);
 	if (r < 0)
 		err_log(r, "stop an environment");
 }

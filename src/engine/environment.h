@@ -18,14 +18,24 @@ struct http_server;
 struct invocation;
 struct log_stream;
 struct pool;
+struct provision_share;
 struct runtime_pack;
 struct snapshot_ask;
 
 /*
  *	BOOTING ⇄ INIT ─► IDLE ⇄ BUSY
+ *	   │        │       │  FROZEN ─► BUSY
  *	   └────────┴───────┴──────┴────► DEAD ─► (freed when the warden says it is gone)
  */
-enum environment_state { ENV_BOOTING, ENV_INIT, ENV_IDLE, ENV_BUSY, ENV_DEAD, ENV_STATES };
+enum environment_state {
+	ENV_BOOTING,
+	ENV_INIT,
+	ENV_IDLE,
+	ENV_FROZEN, /* idle for a while: its processes are stopped until it has work */
+	ENV_BUSY,
+	ENV_DEAD,
+	ENV_STATES
+};
 
 /* How its runtime came to be. */
 enum environment_birth { BIRTH_EXEC, BIRTH_FORK, BIRTH_STEM, BIRTH_RESTORE, BIRTHS };
@@ -34,14 +44,15 @@ struct environment {
 	struct engine *engine;
 	struct pool *pool;
 	enum environment_state state;
-	struct list in_pool;
-	struct list in_idle;
+	struct list in_pool, in_idle, in_starts, in_share; /* of pool, engine, capacity, share */
+	struct provision_share *share;			   /* provisioned for it; NULL: on demand */
+	bool is_provisioned;				   /* it was started so */
+	uint32_t charge_mb;				   /* that it is counted with */
 	uint64_t id;
 	str id_key; /* the bytes of `id`: its key in engine->environments */
 	char stream_id[33];
 	struct sandbox_handle sandbox;
-	bool has_sandbox;
-	bool is_kill_asked;
+	bool has_sandbox, is_kill_asked;
 	bool is_second;	    /* its initialisation failed, and is done again in a new sandbox */
 	bool is_restarting; /* the first sandbox is not gone yet */
 	enum environment_birth birth;
@@ -92,10 +103,12 @@ void environments_on_tuned(struct engine *engine);
 void environment_join(struct environment *env);
 /* The only writer of env->state after that: lists, counters and the state's deadline follow it. */
 void environment_enter(struct environment *env, enum environment_state next);
-/* "busy". */
-const char *environment_state_name(enum environment_state state);
 /* Is it BOOTING or in INIT? */
 [[nodiscard]] bool environment_is_starting(const struct environment *env);
+/* It is not provisioned any more (its share has let go of it): it ages like others. */
+void environment_become_ordinary(struct environment *env);
+/* "busy". */
+const char *environment_state_name(enum environment_state state);
 /*
  * What its initialisation has taken of this invocation's time: a second one runs "with the
  * configured function timeout", for the invocations that have waited for it.
@@ -107,6 +120,8 @@ const char *environment_state_name(enum environment_state state);
  * is untouched, and the environment should be killed.
  */
 [[nodiscard]] bool environment_assign(struct environment *env, struct invocation *invocation);
+/* Its grace is over: IDLE → FROZEN. False when environments are not frozen here, or it failed. */
+[[nodiscard]] bool environment_freeze(struct environment *env);
 /* The runtime asked for its next invocation: INIT or BUSY → IDLE, or → BUSY when one waits. */
 void environment_on_next(struct environment *env, struct http_conn *conn);
 /* Ask the warden to stop its sandbox, when it has one and that was not asked yet. */
@@ -120,8 +135,11 @@ void environment_stream_name(const struct environment *env, struct buf *out);
 
 /* --- environment_start.c --- */
 
-/* Start one for the pool, by the quickest way there is: 0, or a fault (nothing was started). */
-[[nodiscard]] int environment_start(struct pool *pool);
+/*
+ * Start one for the pool, by the quickest way there is; for a share of what is provisioned, or on
+ * demand (NULL): 0, or a fault (nothing was started).
+ */
+[[nodiscard]] int environment_start(struct pool *pool, struct provision_share *share);
 /* Start one that saves itself. 0 (the ask is its own), or a fault. */
 [[nodiscard]] int environment_start_snapshot(struct pool *pool, struct snapshot_ask *ask);
 /* The code of a function is in what was a stem (or not, then its exit follows). */

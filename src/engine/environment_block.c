@@ -86,7 +86,9 @@ static void put_reserved(struct buf *block, const struct environment *env)
 	put(block, "AWS_REGION", version->region);
 	put(block, "AWS_DEFAULT_REGION", version->region);
 	put(block, "AWS_LAMBDA_INITIALIZATION_TYPE",
-		env->snapshot || env->is_restored ? S("snap-start") : S("on-demand"));
+		env->is_provisioned			    ? S("provisioned-concurrency")
+			: env->snapshot || env->is_restored ? S("snap-start")
+							    : S("on-demand"));
 	if (env->snapshot)
 		put(block, "MAYFLY_SNAPSHOT", S("1"));
 	/* A function that brings its own runtime is not told of ours. */

@@ -45,6 +45,8 @@ static struct invocation *environment_victim(struct environment *env)
 		return NULL;
 	if (env->state == ENV_BUSY)
 		return env->invocation;
+	if (env->share)
+		return NULL; /* nobody waits for one that is provisioned */
 	return pool_take_waiter(env->pool);
 }
 
@@ -230,7 +232,7 @@ void environment_on_init_error(struct environment *env, str body, str error_type
 /* Once, and when the invocation that waits for it has no other environment to hope for. */
 static bool may_try_again(const struct environment *env)
 {
-	return environment_is_starting(env) && !env->is_second && !env->snapshot &&
+	return environment_is_starting(env) && !env->is_second && !env->snapshot && !env->share &&
 		env->pool->waiting >= env->pool->starting;
 }
 
@@ -292,7 +294,7 @@ static void environment_judge(struct environment *env)
 
 	if (env->exit_frame.kind == EXIT_OOM)
 		env->engine->counters.out_of_memory++;
-	if (env->state == ENV_IDLE)
+	if (env->state == ENV_IDLE || env->state == ENV_FROZEN)
 		return;
 	if (blame_snapshot(env))
 		return;
@@ -475,6 +477,10 @@ void environment_on_deadline(void *context)
 		environment_run_out(env);
 		break;
 	case ENV_IDLE:
+		if (environment_freeze(env))
+			return;
+		break;
+	case ENV_FROZEN:
 	case ENV_DEAD:
 	case ENV_STATES:
 		break;

@@ -81,11 +81,13 @@ void environment_log_init(struct environment *env, const char *status, const cha
 		.duration_us = engine_now_us() - env->spawned_us,
 		.status = status,
 		.error_type = error_type,
+		.is_provisioned = env->is_provisioned,
 	};
 	char text[1024];
 	struct buf line;
 
-	if (!version->log_is_json && status) {
+	/* "provisioned concurrency functions always emit INIT_REPORT", all others when they fail */
+	if (!version->log_is_json && (status || env->is_provisioned)) {
 		buf_init_over(&line, text, sizeof(text));
 		log_put_init_report(&line, &init);
 		environment_log_put(env, buf_str(&line));

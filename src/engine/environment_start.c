@@ -23,6 +23,7 @@
 #include "engine/function_log.h"
 #include "engine/log_lines.h"
 #include "engine/pool.h"
+#include "engine/provision.h"
 #include "engine/runtime_api.h"
 #include "engine/runtimes.h"
 #include "engine/stem.h"
@@ -72,6 +73,8 @@ static int environment_new(struct pool *pool, const struct runtime_pack *pack, u
 	env->created_real_ms = clock_real_ms();
 	list_init(&env->in_pool);
 	list_init(&env->in_idle);
+	list_init(&env->in_starts);
+	list_init(&env->in_share);
 	buf_init(&env->init_error, INIT_ERROR_MAX);
 	make_stream_id(env->stream_id);
 	int r = timer_new(engine->loop, environment_on_deadline, env, &env->deadline);
@@ -288,7 +291,8 @@ static int environment_enlist(struct environment *env)
 	return err_pass(r);
 }
 
-static int environment_make(struct pool *pool, uint64_t id, struct environment **ret_env)
+static int environment_make(
+	struct pool *pool, struct provision_share *share, uint64_t id, struct environment **ret_env)
 {
 	const struct runtime_pack *pack;
 	struct environment *env;
@@ -299,6 +303,7 @@ static int environment_make(struct pool *pool, uint64_t id, struct environment *
 	int r = environment_new(pool, pack, id, &env);
 	if (r < 0)
 		return err_pass(r);
+	env->is_provisioned = share != NULL;
 	r = environment_enlist(env);
 	if (r < 0)
 		return err_pass(r);
@@ -306,12 +311,22 @@ static int environment_make(struct pool *pool, uint64_t id, struct environment *
 	return 0;
 }
 
-static int environment_start_anew(struct pool *pool, struct snapshot_ask *ask)
+/* It counts as starting from here on. */
+static void environment_begin(struct environment *env, struct provision_share *share)
+{
+	env->engine->counters.spawns++;
+	if (share)
+		provision_join(env, share);
+	environment_join(env);
+}
+
+static int environment_start_anew(
+	struct pool *pool, struct provision_share *share, struct snapshot_ask *ask)
 {
 	struct environment *env;
 	scoped_fd snapshot = ask ? -1 : pool_open_snapshot(pool);
 
-	int r = environment_make(pool, 0, &env);
+	int r = environment_make(pool, share, 0, &env);
 	if (r < 0)
 		return err_pass(r);
 	env->snapshot = ask;
@@ -322,13 +337,12 @@ static int environment_start_anew(struct pool *pool, struct snapshot_ask *ask)
 		environment_discard(env);
 		return err_pass(r);
 	}
-	pool->engine->counters.spawns++;
-	environment_join(env);
+	environment_begin(env, share);
 	return 0;
 }
 
 /* From a stem if one waits: true when it was begun. */
-static bool environment_start_stem(struct pool *pool)
+static bool environment_start_stem(struct pool *pool, struct provision_share *share)
 {
 	struct engine *engine = pool->engine;
 	const struct runtime_pack *pack;
@@ -341,14 +355,13 @@ static bool environment_start_stem(struct pool *pool)
 			RUNTIME_NONE ||
 		!stems_take(engine, pack, &parts))
 		return false;
-	int r = environment_make(pool, parts.id, &env);
+	int r = environment_make(pool, share, parts.id, &env);
 	if (r < 0) {
 		err_log(r, "make an environment of a stem");
 		stems_put_back(engine, pack, &parts);
 		return false;
 	}
-	engine->counters.spawns++;
-	environment_join(env);
+	environment_begin(env, share);
 	r = environment_graft(env, &parts);
 	if (r < 0) {
 		err_log(r, "make an environment of a stem");
@@ -359,16 +372,18 @@ static bool environment_start_stem(struct pool *pool)
 	return true;
 }
 
-int environment_start(struct pool *pool)
+int environment_start(struct pool *pool, struct provision_share *share)
 {
 	engine_use_runtime(pool->engine, pool->version->runtime);
-	return environment_start_stem(pool) ? 0 : err_pass(environment_start_anew(pool, NULL));
+	if (environment_start_stem(pool, share))
+		return 0;
+	return err_pass(environment_start_anew(pool, share, NULL));
 }
 
 int environment_start_snapshot(struct pool *pool, struct snapshot_ask *ask)
 {
 	engine_use_runtime(pool->engine, pool->version->runtime);
-	return err_pass(environment_start_anew(pool, ask));
+	return err_pass(environment_start_anew(pool, NULL, ask));
 }
 
 /* --- again --- */
@@ -406,7 +421,9 @@ int environment_restart(struct environment *env)
 
 static void log_init_start(struct environment *env)
 {
-	const struct log_init init = { .version = env->pool->version, .is_second = env->is_second };
+	const struct log_init init = { .version = env->pool->version,
+		.is_second = env->is_second,
+		.is_provisioned = env->is_provisioned };
 	char text[1024];
 	struct buf line;
 

@@ -186,7 +186,7 @@ void fake_spawn(struct fake_node *node, struct fake_sandbox *sandbox)
 	fake_spawned(node, sandbox);
 }
 
-static bool is_kill_of(const struct fake_sandbox *sandbox, const union frame *frame)
+static bool is_about(const struct fake_sandbox *sandbox, const union frame *frame)
 {
 	return frame->sandbox.handle.slot == sandbox->handle.slot &&
 		frame->sandbox.handle.generation == sandbox->handle.generation;
@@ -196,7 +196,7 @@ void fake_await_kill(struct fake_node *node, struct fake_sandbox *sandbox)
 {
 	int i = take_frame(node, FRAME_KILL, sandbox->spawn.head.ticket);
 
-	CHECK(is_kill_of(sandbox, &node->frames[i].frame));
+	CHECK(is_about(sandbox, &node->frames[i].frame));
 	sandbox->is_killed = true;
 }
 
@@ -221,6 +221,26 @@ void fake_grafted(struct fake_node *node, struct fake_sandbox *sandbox, int erro
 		.error = (uint32_t)error };
 
 	tell(node, &frame, sizeof(frame), NULL, 0);
+}
+
+void fake_await_order(struct fake_node *node, const struct fake_sandbox *sandbox, enum frame_op op)
+{
+	int i = take_frame(node, op, sandbox->spawn.head.ticket);
+
+	CHECK(is_about(sandbox, &node->frames[i].frame));
+}
+
+bool fake_has_order(struct fake_node *node, const struct fake_sandbox *sandbox, enum frame_op op)
+{
+	return find_frame(node, op, sandbox->spawn.head.ticket) >= 0;
+}
+
+void fake_use_memory(const struct fake_sandbox *sandbox, unsigned mb)
+{
+	char text[32];
+	int len = snprintf(text, sizeof(text), "%llu\n", mb * MIB);
+
+	CHECK(pwrite(sandbox->memory, text, (size_t)len, 0) == len);
 }
 
 bool fake_is_kill_asked(struct fake_node *node, const struct fake_sandbox *sandbox)
@@ -372,7 +392,7 @@ static struct function_version *make_version(
 		.log_is_json = target->is_json,
 		.is_traced = target->is_traced,
 		.state = target->state,
-		.memory_mb = 128,
+		.memory_mb = target->memory_mb ? target->memory_mb : 128,
 		.timeout_ms = target->timeout_ms,
 		.tmp_mb = 512,
 		.payload_max = target->payload_max ? target->payload_max : LIMIT_PAYLOAD_BYTES,
@@ -403,6 +423,8 @@ static int load_target(struct platform *platform, str account, str region, str n
 			target->other = make_version(found, found->other, account, region);
 		target->other_per_million = found->per_million;
 		target->reserved_concurrency = (int32_t)found->reserved - 1;
+		target->set_aside = found->set_aside;
+		target->set_aside_revision = found->set_aside ? 1 : 0;
 		*ret_target = target;
 		answer = LOAD_DONE;
 	} else if (has_function) {
@@ -444,6 +466,22 @@ static bool loads_are_there(void *context)
 void fake_loads_await(struct fake_node *node, unsigned loads)
 {
 	fake_until(node, loads_are_there, &(struct wanted_loads){ node, loads });
+}
+
+void fake_provision(struct fake_node *node, uint64_t revision, const char *name,
+	const char *qualifier, const char *version, uint32_t requested)
+{
+	struct provision_item item = { .qualifier = str_of(qualifier), .requested = requested };
+	struct provision_plan plan = { .revision = revision, .items = &item, .count = 0 };
+
+	if (qualifier) {
+		int r = load_target(&node->platform, S("000000000000"), S("us-east-1"),
+			str_of(name), str_of(version), &item.target);
+		assert(r == LOAD_DONE);
+		plan.count = 1;
+	}
+	engine_provision(node->engine, S("000000000000"), S("us-east-1"), str_of(name), &plan);
+	function_target_free(item.target);
 }
 
 /* --- the AWS endpoint inside sandboxes --- */
@@ -521,8 +559,11 @@ void fake_node_start(struct fake_node *node, const struct engine_options *option
 	all.idle_ms = all.idle_ms ? all.idle_ms : 600'000;
 	all.log_rate = all.log_rate ? all.log_rate : 100 * MIB;
 	all.init_ms = all.init_ms ? all.init_ms : 60'000;
+	all.starts_max = all.starts_max ? all.starts_max : 50;
+	all.memory_mb = all.memory_mb ? all.memory_mb : 100'000;
 	all.queue_ms = all.queue_ms ? all.queue_ms : 60'000;
 	all.account_concurrency = all.account_concurrency ? all.account_concurrency : 1000;
+	all.scaling_rate = all.scaling_rate ? all.scaling_rate : 1000;
 	all.on_endpoint = on_endpoint;
 	all.on_endpoint_gone = on_endpoint_gone;
 	all.context = node;
@@ -551,6 +592,8 @@ static bool is_drained(void *context)
 		if (node->frames[i].is_taken || (head->op != FRAME_SPAWN && head->op != FRAME_KILL))
 			continue;
 		node->frames[i].is_taken = true;
+		if (head->op != FRAME_SPAWN && head->op != FRAME_KILL)
+			continue;
 		for (int k = 0; k < 2 && head->op == FRAME_SPAWN; k++)
 			close(node->frames[i].fds[k]);
 		tell(node, &frame, sizeof(frame), NULL, 0);
@@ -610,6 +653,8 @@ static void on_invoked(void *context, const struct invocation_result *result)
 	keep_text(call->version, sizeof(call->version), result->version);
 	keep_text(call->content_type, sizeof(call->content_type), result->content_type);
 	keep_text(call->detail, sizeof(call->detail), result->detail);
+	keep_text(call->throttle_message, sizeof(call->throttle_message), result->throttle_message);
+	call->retry_after_s = result->retry_after_s;
 	keep_text(call->trace, sizeof(call->trace), result->trace);
 	fault_countdown = countdown;
 }

@@ -31,9 +31,11 @@ struct fake_target {
 	const char *runtime;   /* "python3.12" */
 	const char *other;     /* a second version, for `per_million` */
 	uint32_t per_million;
-	uint32_t reserved; /* 0: none; 1 + the reserved concurrency */
+	uint32_t reserved;  /* 0: none; 1 + the reserved concurrency */
+	uint32_t set_aside; /* of the account, in revision 1 */
 	uint32_t timeout_ms;
 	uint64_t payload_max;
+	uint32_t memory_mb;	   /* 128 */
 	enum function_state state; /* FUNCTION_PENDING (0) means active: see is_pending */
 	bool is_pending;
 	bool is_json;
@@ -102,6 +104,13 @@ void fake_loads_shut(struct fake_node *node, bool is_shut);
 /* Let the loop run until so many loads have read the store, since the start. */
 void fake_loads_await(struct fake_node *node, unsigned loads);
 
+/*
+ * Provision so many environments for a qualifier of a function that leads to this version; with NULL
+ * for the qualifier: none at all.
+ */
+void fake_provision(struct fake_node *node, uint64_t revision, const char *name,
+	const char *qualifier, const char *version, uint32_t requested);
+
 /* --- invoking --- */
 
 /* What became of an invocation. */
@@ -116,6 +125,8 @@ struct fake_call {
 	char version[32];
 	char content_type[96];
 	char detail[256];
+	char throttle_message[160];
+	unsigned retry_after_s;
 	char trace[256];
 	struct buf tail;
 };
@@ -159,20 +170,24 @@ struct fake_sandbox {
 void fake_await_spawn(struct fake_node *node, struct fake_sandbox *sandbox);
 /* Has none come? After what is ready was handled. */
 [[nodiscard]] bool fake_has_spawn(struct fake_node *node);
-/* Listen, and tell that it is there. */
+/* Listen, and tell that it is there; the second awaits FRAME_SPAWN before. */
 void fake_spawned(struct fake_node *node, struct fake_sandbox *sandbox);
-/* Await FRAME_SPAWN and answer it. */
 void fake_spawn(struct fake_node *node, struct fake_sandbox *sandbox);
-/* Await FRAME_KILL of this sandbox. */
+/* Await FRAME_KILL of this sandbox. Or: was it asked for? After what is ready was handled. */
 void fake_await_kill(struct fake_node *node, struct fake_sandbox *sandbox);
+[[nodiscard]] bool fake_is_kill_asked(struct fake_node *node, const struct fake_sandbox *sandbox);
+/* Await FRAME_FREEZE or FRAME_THAW of this sandbox. Or: has it come already, and was not awaited? */
+void fake_await_order(struct fake_node *node, const struct fake_sandbox *sandbox, enum frame_op op);
+[[nodiscard]] bool fake_has_order(
+	struct fake_node *node, const struct fake_sandbox *sandbox, enum frame_op op);
 /* Await FRAME_WARM. */
 void fake_await_warm(struct fake_node *node);
 /* Await FRAME_GRAFT of this sandbox, which was spawned without code; its `spawn` has it then. */
 void fake_await_graft(struct fake_node *node, struct fake_sandbox *sandbox);
 /* Answer it; with an errno the sandbox's end must follow. */
 void fake_grafted(struct fake_node *node, struct fake_sandbox *sandbox, int error);
-/* Was it asked for? After what is ready was handled. */
-[[nodiscard]] bool fake_is_kill_asked(struct fake_node *node, const struct fake_sandbox *sandbox);
+/* The file that tells the largest memory use says so many MB from now on. */
+void fake_use_memory(const struct fake_sandbox *sandbox, unsigned mb);
 /* Close what it has, and tell that it is gone. */
 void fake_exit(
 	struct fake_node *node, struct fake_sandbox *sandbox, enum exit_kind kind, uint32_t value);

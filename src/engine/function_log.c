@@ -404,6 +404,11 @@ void log_stream_set_memory_fd(struct log_stream *stream, int memory_fd)
 	stream->memory_fd = memory_fd;
 }
 
+uint64_t log_stream_memory_seen(const struct log_stream *stream)
+{
+	return stream->memory_peak;
+}
+
 uint64_t log_stream_memory_peak(struct log_stream *stream)
 {
 	char text[32];

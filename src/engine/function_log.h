@@ -47,6 +47,8 @@ struct log_stream *log_stream_ref(struct log_stream *stream);
 void log_stream_unref(struct log_stream *stream);
 /* Where its environment's memory peak is read (taken); replaces the one before. */
 void log_stream_set_memory_fd(struct log_stream *stream, int memory_fd);
+/* The largest memory use that was read so far, in bytes; 0: none was. */
+uint64_t log_stream_memory_seen(const struct log_stream *stream);
 /* The largest memory use so far, in bytes; reads the file. */
 uint64_t log_stream_memory_peak(struct log_stream *stream);
 /* Remember what the warden said at the end. */

@@ -306,19 +306,18 @@ static void tell_caller(struct invocation *invocation)
 			.trace = str_of(invocation->trace),
 			.detail = str_of(invocation->detail),
 			.payload_max = invocation->payload_max,
+			.throttle_message = str_of(invocation->throttle_message),
+			.retry_after_s = invocation->retry_after_s,
 		});
 }
 
 /* It is no longer counted anywhere; what only waited for it goes too. */
 static void invocation_leave(
-	struct engine *engine, struct function_entry *function, struct pool *pool)
+	struct engine *engine, struct function_entry *function, struct pool *pool, enum seat seat)
 {
 	engine->counters.in_flight--;
-	if (pool) {
-		pool->invocations--;
-		function->in_flight--;
-		function->scope->in_flight--;
-	}
+	if (seat != SEAT_NONE)
+		seat_leave(function, pool, seat);
 	if (function) {
 		function->invocations--;
 		function_entry_reap(function);
@@ -334,6 +333,7 @@ static void invocation_finish(struct deferred *self)
 	struct function_entry *function = invocation->function;
 	struct pool *pool = invocation->pool;
 	struct environment *env = invocation->env; /* not freed by anything here */
+	enum seat seat = invocation->seat;
 
 	invocation_conclude(invocation);
 	tell_caller(invocation);
@@ -348,7 +348,7 @@ static void invocation_finish(struct deferred *self)
 		runtime_api_accepted(response);
 	if (env)
 		pool_on_answered(env);
-	invocation_leave(engine, function, pool);
+	invocation_leave(engine, function, pool, seat);
 }
 
 /* From here on the result stands; the rest happens at the end of the turn. */

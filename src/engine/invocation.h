@@ -12,12 +12,21 @@ struct pool;
 
 enum { TRACE_MAX = 256, QUALIFIER_MAX = 129 };
 
+/* What an invocation holds from its admission to its end. */
+enum seat {
+	SEAT_NONE,	  /* not admitted */
+	SEAT_RESERVED,	  /* of its function's reservation */
+	SEAT_UNRESERVED,  /* of what all other functions of the account share */
+	SEAT_PROVISIONED, /* of what is provisioned for its version */
+};
+
 struct invocation {
 	struct engine *engine;
 	struct function_entry *function; /* counted in its invocations */
 	struct pool *pool;		 /* since admission: counted in its invocations */
 	struct environment *env;	 /* while it runs */
-	struct list waiting;		 /* in pool->waiters, or in a target's */
+	enum seat seat;
+	struct list waiting; /* in pool->waiters, or in a target's */
 	struct deferred end;
 	bool is_abandoned;
 	bool is_ended; /* a result was chosen */
@@ -46,7 +55,9 @@ struct invocation {
 	struct http_conn *response; /* the runtime's POST that is not answered yet */
 	char content_type[96];
 	char detail[256];
-	uint64_t payload_max; /* INVOKE_TOO_LARGE */
+	uint64_t payload_max;	    /* INVOKE_TOO_LARGE */
+	char throttle_message[160]; /* INVOKE_THROTTLED: in words */
+	unsigned retry_after_s;
 	char text[];
 };
 
@@ -102,3 +113,12 @@ struct function_target;
  * refuse.
  */
 void invocation_admit(struct invocation *invocation, const struct function_target *target);
+/* It has ended: its seat is free for another. */
+void seat_leave(struct function_entry *function, struct pool *pool, enum seat seat);
+/* It never ran because there is too much of something: INVOKE_THROTTLED. */
+struct throttle {
+	str reason;	   /* as AWS's model names it */
+	str message;	   /* empty: as AWS words it */
+	uint64_t retry_ms; /* 0: in a second */
+};
+void invocation_throttle(struct invocation *invocation, const struct throttle *throttle);

@@ -70,6 +70,12 @@ static void put_runtime_version(struct buf *out, str runtime, const struct runti
 	}
 }
 
+/* As AWS_LAMBDA_INITIALIZATION_TYPE has it. */
+static const char *init_type(const struct log_init *init)
+{
+	return init->is_provisioned ? "provisioned-concurrency" : "on-demand";
+}
+
 static const char *init_phase(const struct log_init *init)
 {
 	return init->is_second ? "invoke" : "init";
@@ -111,7 +117,8 @@ void log_put_init_start(struct buf *out, const struct log_init *init,
 		return;
 	}
 	open_event(out, "initStart", now_ms);
-	buf_putf(out, "\"initializationType\":\"on-demand\",\"phase\":\"%s\",", init_phase(init));
+	buf_putf(out, "\"initializationType\":\"%s\",\"phase\":\"%s\",", init_type(init),
+		init_phase(init));
 	put_start_members(out, init->version, pack);
 }
 
@@ -146,7 +153,9 @@ void log_put_init_report(struct buf *out, const struct log_init *init)
 {
 	buf_put(out, S("INIT_REPORT Init Duration: "));
 	put_ms(out, init->duration_us);
-	buf_putf(out, " ms\tPhase: %s\tStatus: %s", init_phase(init), init->status);
+	buf_put(out, S(" ms"));
+	if (init->status)
+		buf_putf(out, "\tPhase: %s\tStatus: %s", init_phase(init), init->status);
 	if (init->error_type)
 		buf_putf(out, "\tError Type: %s", init->error_type);
 	buf_put_char(out, '\n');
@@ -156,8 +165,8 @@ void log_put_init_event(
 	struct buf *out, const struct log_init *init, bool with_metrics, uint64_t now_ms)
 {
 	open_event(out, with_metrics ? "initReport" : "initRuntimeDone", now_ms);
-	buf_putf(out, "\"initializationType\":\"on-demand\",\"phase\":\"%s\",\"status\":\"%s\"",
-		init_phase(init), init->status ? init->status : "success");
+	buf_putf(out, "\"initializationType\":\"%s\",\"phase\":\"%s\",\"status\":\"%s\"",
+		init_type(init), init_phase(init), init->status ? init->status : "success");
 	if (init->error_type) {
 		buf_put(out, S(",\"errorType\":"));
 		buf_put_json(out, str_of(init->error_type));

@@ -26,11 +26,12 @@ struct log_init {
 	uint64_t duration_us;
 	const char *status;
 	const char *error_type;
+	bool is_provisioned;
 };
 /* INIT_START: which runtime really runs the function. Text has it of the first one only. */
 void log_put_init_start(struct buf *out, const struct log_init *init,
 	const struct runtime_pack *pack, uint64_t now_ms);
-/* Text: INIT_REPORT, of failures only. */
+/* Text: INIT_REPORT. */
 void log_put_init_report(struct buf *out, const struct log_init *init);
 /* JSON: platform.initRuntimeDone or, with metrics, platform.initReport. */
 void log_put_init_event(

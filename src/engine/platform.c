@@ -25,6 +25,14 @@ struct request {
 	/* an unpack */
 	struct unpack_frame frame;
 	int zip_fd;
+	/* what is provisioned */
+	str qualifier;
+	const struct provision_plan *plan;
+	struct provision_figures figures;
+	bool is_known;
+	/* what is set aside */
+	uint32_t amount;
+	uint64_t revision;
 	int result;
 	struct unpacked_frame answer;
 };
@@ -68,6 +76,72 @@ void platform_expect_runtime(struct platform *platform, str runtime)
 	struct request request = { .platform = platform, .name = runtime };
 
 	request_wait(&request, request_run_expect);
+}
+
+static void request_run_set_aside(struct message *message)
+{
+	struct request *request = list_entry(message, struct request, message);
+
+	engine_set_aside(request->platform->engine, request->account, request->region,
+		request->amount, request->revision);
+	promise_keep(&request->promise);
+}
+
+void platform_set_aside(
+	struct platform *platform, str account, str region, uint32_t amount, uint64_t revision)
+{
+	struct request request = { .platform = platform,
+		.account = account,
+		.region = region,
+		.amount = amount,
+		.revision = revision };
+
+	request_wait(&request, request_run_set_aside);
+}
+
+static void request_run_provision(struct message *message)
+{
+	struct request *request = list_entry(message, struct request, message);
+
+	engine_provision(request->platform->engine, request->account, request->region,
+		request->name, request->plan);
+	promise_keep(&request->promise);
+}
+
+void platform_provision(struct platform *platform, str account, str region, str name,
+	const struct provision_plan *plan)
+{
+	struct request request = { .platform = platform,
+		.account = account,
+		.region = region,
+		.name = name,
+		.plan = plan };
+
+	request_wait(&request, request_run_provision);
+}
+
+static void request_run_figures(struct message *message)
+{
+	struct request *request = list_entry(message, struct request, message);
+
+	request->is_known = engine_provision_figures(request->platform->engine, request->account,
+		request->region, request->name, request->qualifier, &request->figures);
+	promise_keep(&request->promise);
+}
+
+bool platform_provision_figures(struct platform *platform, str account, str region, str name,
+	str qualifier, struct provision_figures *ret_figures)
+{
+	struct request request = { .platform = platform,
+		.account = account,
+		.region = region,
+		.name = name,
+		.qualifier = qualifier };
+
+	request_wait(&request, request_run_figures);
+	if (request.is_known)
+		*ret_figures = request.figures;
+	return request.is_known;
 }
 
 static void request_run_reset(struct message *message)

@@ -79,6 +79,48 @@ void platform_function_changed(struct platform *platform, str account, str regio
  */
 void platform_expect_runtime(struct platform *platform, str runtime);
 
+/* Worker: see engine_set_aside(); waits. */
+void platform_set_aside(
+	struct platform *platform, str account, str region, uint32_t amount, uint64_t revision);
+
+/* --- provisioned concurrency --- */
+
+enum { PROVISION_QUALIFIER_MAX = 129 };
+
+/* For one version or alias: what it leads to is owned by the plan. */
+struct provision_item {
+	str qualifier; /* lives as long as the call that takes the plan */
+	uint32_t requested;
+	struct function_target *target;
+};
+
+/* All that is provisioned for a function, in a revision of the function. */
+struct provision_plan {
+	uint64_t revision;
+	struct provision_item *items;
+	size_t count;
+};
+
+/*
+ * Worker: from now on this is what is provisioned, unless a newer plan is known already. Waits until
+ * it is taken note of, not until the environments are there.
+ */
+void platform_provision(struct platform *platform, str account, str region, str name,
+	const struct provision_plan *plan);
+
+enum provision_status { PROVISION_IN_PROGRESS, PROVISION_READY, PROVISION_FAILED };
+
+struct provision_figures {
+	enum provision_status status;
+	uint32_t requested;
+	uint32_t allocated; /* environments that have initialised */
+	const char *reason; /* PROVISION_FAILED; a constant */
+};
+
+/* Worker: how far it is; false when nothing is provisioned for this version or alias. Waits. */
+[[nodiscard]] bool platform_provision_figures(struct platform *platform, str account, str region,
+	str name, str qualifier, struct provision_figures *ret_figures);
+
 /* Worker: forget everything and kill all environments (test controls); waits. */
 void platform_reset(struct platform *platform);
 

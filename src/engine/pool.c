@@ -6,10 +6,10 @@
  * overtaken by a returning environment costs nothing but an idle environment more.
  *
  * The most recently used idle environment goes first: its caches are warm, and the others age
- * towards their end. When the node has as many environments as it may, those that have been idle
+ * towards their end. When the node has no room for more, those that have been idle
  * longest anywhere are stopped, as many as waiters lack a place and no more; when none is idle the
  * pool is *starved*: its waiters wait for room, for a bounded time, and starved pools get the
- * places that become free in turn.
+ * places that become free in turn. What room is, capacity.c says.
  */
 #include "engine/pool.h"
 
@@ -21,10 +21,13 @@
 #include "engine/directory.h"
 #include "engine/environment.h"
 #include "engine/invocation.h"
+#include "engine/provision.h"
 #include "engine/stem.h"
 
 #include <assert.h>
 #include <errno.h>
+
+enum { SCALING_PERIOD_MS = 10'000 };
 
 /* A replaced revision has another pool; the same revision, read again, has this one. */
 struct pool *pool_find(struct function_entry *function, struct function_version *version)
@@ -42,7 +45,9 @@ struct pool *pool_find(struct function_entry *function, struct function_version 
 	pool->engine = function->engine;
 	pool->function = function;
 	pool->version = function_version_ref(version);
+	list_init(&pool->ready);
 	list_init(&pool->idle);
+	list_init(&pool->shares);
 	list_init(&pool->others);
 	list_init(&pool->waiters);
 	list_init(&pool->starved);
@@ -53,10 +58,11 @@ struct pool *pool_find(struct function_entry *function, struct function_version 
 
 void pool_reap(struct pool *pool)
 {
-	if (pool->environments || pool->invocations)
+	if (pool->environments || pool->invocations || !list_empty(&pool->shares))
 		return;
-	assert(list_empty(&pool->waiters) && list_empty(&pool->idle) && list_empty(&pool->others));
-	assert(!pool->waiting && !pool->starting);
+	assert(list_empty(&pool->waiters) && list_empty(&pool->others));
+	assert(list_empty(&pool->idle) && list_empty(&pool->ready));
+	assert(!pool->waiting && !pool->starting && !pool->provisioned);
 	list_remove(&pool->link);
 	list_remove(&pool->starved);
 	list_remove(&pool->sparse);
@@ -95,80 +101,116 @@ struct invocation *pool_take_waiter(struct pool *pool)
 	return invocation;
 }
 
-/* --- starting as many as the waiters need --- */
+/* --- starting as many as the waiters need, and as are provisioned --- */
 
-/* How many environments are missing. */
-static unsigned pool_shortage(const struct pool *pool)
+static unsigned waiters_shortage(const struct pool *pool)
 {
 	return pool->waiting > pool->starting ? pool->waiting - pool->starting : 0;
 }
 
-static bool engine_is_full(const struct engine *engine)
+unsigned pool_shortage(const struct pool *pool)
 {
-	return engine->counters.environments + stems_count(engine) >=
-		engine->options.environments_max;
-}
-
-/* Those that have been idle longest make room, as many as are missing and not dying already. */
-static void engine_make_room(struct engine *engine)
-{
-	unsigned missing = 0;
-
-	list_each(link, &engine->starved)
-		missing += pool_shortage(list_entry(link, struct pool, starved));
-	while (engine->dying < missing && stems_yield(engine))
-		continue;
-	while (engine->dying < missing && !list_empty(&engine->idle)) {
-		struct list *oldest = list_first(&engine->idle);
-		engine->counters.evictions++;
-		environment_kill(list_entry(oldest, struct environment, in_idle));
-	}
-}
-
-/* When one could not even be asked for, the newest waiter is told: no environment comes for it. */
-static void pool_start_one(struct pool *pool)
-{
-	int r = environment_start(pool);
-	if (r == 0)
-		return;
-
-	struct invocation *newest = list_entry(pool->waiters.prev, struct invocation, waiting);
-	err_log(r, "start an environment");
-	pool->engine->counters.spawn_failures++;
-	pool_unqueue(newest);
-	invocation_refuse(newest, INVOKE_FAULT,
-		r == -E2BIG ? S("The environment variables of the function do not "
-				"fit into its sandbox.")
-			    : S("The execution environment could not be started."));
+	return waiters_shortage(pool) + provision_shortage(pool);
 }
 
 /*
- * One for each starved pool in turn, while there is room. What is still missing then has to wait.
+ * "The scaling rate is 1,000 execution environments every 10 seconds" for each function. What is
+ * still missing has a claim on what is left.
  */
-static void engine_start_missing(struct engine *engine)
+static bool pool_may_scale(const struct pool *pool)
 {
-	struct list *first;
+	const struct engine *engine = pool->engine;
+	struct bucket_rate rate = { engine->options.scaling_rate, SCALING_PERIOD_MS };
+	unsigned missing = 0;
 
-	while (!engine_is_full(engine) && (first = list_first(&engine->starved))) {
+	list_each(link, &pool->function->pools)
+		missing += waiters_shortage(list_entry(link, struct pool, link));
+	return missing <= bucket_level(&pool->function->starts, &rate, loop_now_ms(engine->loop));
+}
+
+static void pool_count_start(struct pool *pool)
+{
+	struct bucket_rate rate = { pool->engine->options.scaling_rate, SCALING_PERIOD_MS };
+
+	/* It was admitted when there was one; nothing is owed when the rate was lowered since. */
+	(void)bucket_take(&pool->function->starts, &rate, loop_now_ms(pool->engine->loop));
+}
+
+/* No environment comes for the newest waiter. */
+static void pool_refuse_newest(struct pool *pool, int fault)
+{
+	struct invocation *newest = list_entry(pool->waiters.prev, struct invocation, waiting);
+
+	pool_unqueue(newest);
+	invocation_refuse(newest, INVOKE_FAULT,
+		fault == -E2BIG ? S("The environment variables of the function do not "
+				    "fit into its sandbox.")
+				: S("The execution environment could not be started."));
+}
+
+/* Who waits comes before what is provisioned for those who will. */
+static void pool_start_one(struct pool *pool)
+{
+	struct provision_share *share = waiters_shortage(pool) ? NULL : provision_next(pool);
+
+	int r = environment_start(pool, share);
+	if (!share)
+		pool_count_start(pool);
+	if (r == 0)
+		return;
+	err_log(r, "start an environment");
+	pool->engine->counters.spawn_failures++;
+	if (share)
+		provision_on_no_start(share);
+	else
+		pool_refuse_newest(pool, r);
+}
+
+/*
+ * One for each starved pool in turn, while there is room; a pool whose environments are too large
+ * for what is left is passed over. What is still missing then has to wait.
+ */
+void pools_start_missing(struct engine *engine)
+{
+	struct list *first,
+		*passed = NULL; /* the first that was passed over since the last start */
+
+	while (capacity_has_start(&engine->capacity) && (first = list_first(&engine->starved)) &&
+		first != passed) {
 		struct pool *pool = list_entry(first, struct pool, starved);
-		if (pool_shortage(pool))
+		list_remove(first);
+		if (pool_shortage(pool) && !capacity_fits(&engine->capacity, pool)) {
+			passed = passed ? passed : first;
+		} else if (pool_shortage(pool)) {
+			passed = NULL;
 			pool_start_one(pool);
-		list_remove(&pool->starved);
+		}
 		if (pool_shortage(pool))
-			list_push_back(&engine->starved, &pool->starved);
+			list_push_back(&engine->starved, first);
 	}
-	engine_make_room(engine);
+	capacity_make_room(&engine->capacity);
 	if (list_empty(&engine->starved) || engine->is_starved_timed)
 		return;
 	engine->is_starved_timed = true;
 	timer_set(engine->starved_timer, engine->options.queue_ms);
 }
 
-static void pool_start_more(struct pool *pool)
+static void pool_starve(struct pool *pool)
 {
 	if (pool_shortage(pool) && !list_linked(&pool->starved))
 		list_push_back(&pool->engine->starved, &pool->starved);
-	engine_start_missing(pool->engine);
+}
+
+static void pool_start_more(struct pool *pool)
+{
+	pool_starve(pool);
+	pools_start_missing(pool->engine);
+}
+
+void pool_want(struct pool *pool)
+{
+	pool_starve(pool);
+	loop_defer(pool->engine->loop, &pool->engine->capacity.start_more);
 }
 
 /* --- waiting too long --- */
@@ -181,6 +223,7 @@ static void pool_give_up(struct pool *pool, uint64_t now_ms)
 {
 	struct engine *engine = pool->engine;
 	unsigned promised = pool->starting;
+	char words[CAPACITY_WORDS];
 
 	list_each(link, &pool->waiters) {
 		struct invocation *invocation = list_entry(link, struct invocation, waiting);
@@ -190,10 +233,11 @@ static void pool_give_up(struct pool *pool, uint64_t now_ms)
 		}
 		if (now_ms - invocation->received_ms < engine->options.queue_ms)
 			continue;
-		engine->counters.throttled++;
 		pool_unqueue(invocation);
-		invocation_refuse(
-			invocation, INVOKE_THROTTLED, S("ConcurrentInvocationLimitExceeded"));
+		capacity_explain(&engine->capacity, pool, words);
+		invocation_throttle(invocation,
+			&(struct throttle){ .reason = S("ConcurrentInvocationLimitExceeded"),
+				.message = str_of(words) });
 	}
 	if (!pool_shortage(pool))
 		list_remove(&pool->starved);
@@ -224,15 +268,41 @@ static void pool_give(struct pool *pool, struct environment *env)
 	environment_kill(env);
 }
 
+static void pool_refuse_scaling(struct pool *pool, struct invocation *invocation)
+{
+	struct bucket_rate rate = { pool->engine->options.scaling_rate, SCALING_PERIOD_MS };
+	uint64_t now_ms = loop_now_ms(pool->engine->loop);
+
+	pool_unqueue(invocation);
+	invocation_throttle(invocation,
+		&(struct throttle){
+			.reason = S("FunctionInvocationRateLimitExceeded"),
+			.retry_ms = bucket_wait_ms(&pool->function->starts, &rate, 1, now_ms),
+		});
+}
+
+/* What is provisioned is used first: what was started on demand ages, and goes. */
+static struct list *pool_most_recent(struct pool *pool)
+{
+	struct list *ready = list_first(&pool->ready);
+
+	return ready ? ready : list_first(&pool->idle);
+}
+
 void pool_serve(struct pool *pool, struct invocation *invocation)
 {
 	struct list *recent;
 
 	pool_queue(pool, invocation, false);
-	while (pool->waiting && (recent = list_first(&pool->idle)))
+	while (pool->waiting && (recent = pool_most_recent(pool)))
 		pool_give(pool, list_entry(recent, struct environment, in_pool));
-	if (pool->waiting)
-		pool_start_more(pool);
+	if (!pool->waiting)
+		return;
+	if (!pool_may_scale(pool)) {
+		pool_refuse_scaling(pool, invocation);
+		return;
+	}
+	pool_start_more(pool);
 }
 
 /* Does it keep no idle environments? */
@@ -268,7 +338,7 @@ void pool_on_free(struct environment *env)
 		return;
 	}
 	environment_enter(env, ENV_IDLE);
-	engine_make_room(engine); /* somebody else may be waiting for the place */
+	capacity_make_room(&engine->capacity); /* somebody else may be waiting for the place */
 }
 
 /* --- spares --- */
@@ -295,7 +365,8 @@ static unsigned list_unused(struct list *environments)
 /* How many have never been used, and will not be by those who wait now. */
 static unsigned pool_spares(struct pool *pool)
 {
-	unsigned unused = list_unused(&pool->idle) + list_unused(&pool->others);
+	unsigned unused = list_unused(&pool->ready) + list_unused(&pool->idle) +
+		list_unused(&pool->others);
 
 	return unused > pool->waiting ? unused - pool->waiting : 0;
 }
@@ -308,6 +379,13 @@ void pool_want_spare(struct pool *pool)
 	timer_set(pool->engine->spare_timer, SPARE_MS); /* not while starts are under way */
 }
 
+static bool engine_has_room(const struct pool *pool)
+{
+	const struct capacity *capacity = &pool->engine->capacity;
+
+	return capacity_has_start(capacity) && capacity_fits(capacity, pool);
+}
+
 void pools_on_sparse(void *context)
 {
 	struct engine *engine = context;
@@ -318,8 +396,8 @@ void pools_on_sparse(void *context)
 		if (pool_is_ending(pool) || !list_empty(&engine->starved))
 			continue;
 		for (unsigned spares = pool_spares(pool);
-			spares < engine->options.spares_max && !engine_is_full(engine); spares++) {
-			int r = environment_start(pool);
+			spares < engine->options.spares_max && engine_has_room(pool); spares++) {
+			int r = environment_start(pool, NULL);
 			if (r < 0) {
 				err_log(r, "start a spare environment");
 				break;
@@ -358,6 +436,7 @@ void pool_on_lost(struct pool *pool)
 void pool_drain(struct pool *pool)
 {
 	pool->is_draining = true;
+	provisions_leave_pool(pool);
 	pool_kill_idle(pool);
 	pool_kill_surplus(pool);
 }

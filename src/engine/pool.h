@@ -5,6 +5,7 @@
 #include "base/list.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct engine;
 struct environment;
@@ -17,6 +18,7 @@ struct pool {
 	struct function_entry *function;
 	struct function_version *version;
 	struct list link;
+	struct list ready;    /* idle and provisioned: they go before all others */
 	struct list idle;     /* most recently used first */
 	struct list others;   /* in any other state */
 	struct list waiters;  /* invocations, oldest first */
@@ -24,17 +26,22 @@ struct pool {
 	struct list sparse;   /* in engine->sparse */
 	bool is_unrestorable; /* its snapshot does not work here: start otherwise */
 	bool is_stemless;     /* its code could not be given to a stem: start otherwise */
-	unsigned starting;    /* environments in BOOTING or INIT */
+	struct list shares;   /* of what is provisioned */
+	unsigned starting; /* environments in BOOTING or INIT, without those that are provisioned */
 	unsigned waiting;
 	unsigned environments;
-	unsigned invocations; /* admitted, not finished */
-	bool is_draining;     /* replaced by another revision */
+	uint32_t memory_seen_mb; /* the most that one of them used */
+	unsigned invocations;	 /* admitted, not finished */
+	unsigned provisioned;	 /* of them: on provisioned seats */
+	bool is_draining;	 /* replaced by another revision */
 };
 
 /* The pool of this very revision of a version, made when missing; NULL when out of memory. */
 struct pool *pool_find(struct function_entry *function, struct function_version *version);
 /* Serve with an idle environment, or queue and start one. */
 void pool_serve(struct pool *pool, struct invocation *invocation);
+/* More may be missing than before: start them soon. */
+void pool_want(struct pool *pool);
 /* Take a waiter out of the queue it stands in. */
 void pool_unqueue(struct invocation *invocation);
 /* The oldest waiter, out of the queue; NULL when none waits. */
@@ -62,5 +69,9 @@ void pool_reap(struct pool *pool);
 /* Kill all environments and fail all invocations. */
 void pool_reset(struct pool *pool);
 
+/* How many environments are missing. */
+[[nodiscard]] unsigned pool_shortage(const struct pool *pool);
+/* Start for the starved pools, in turn, what there is room for. */
+void pools_start_missing(struct engine *engine);
 /* Waiters that found no place for too long are throttled. The timer of engine->starved. */
 void pools_on_starved(void *engine);

@@ -71,6 +71,7 @@ static const char *runtime_state(const struct environment *env)
 	case ENV_INIT:
 		return env->init_error.len ? "InitError" : "Started";
 	case ENV_IDLE:
+	case ENV_FROZEN:
 		return "Ready";
 	case ENV_BUSY:
 	case ENV_DEAD:
@@ -431,7 +432,7 @@ static void on_gone(void *context, struct http_conn *conn, bool request_open)
 	 * A runtime that closes the connection on which it waits cannot be given anything any more.
 	 */
 	env->next = NULL;
-	if (env->state == ENV_IDLE)
+	if (env->state == ENV_IDLE || env->state == ENV_FROZEN)
 		environment_kill(env);
 }
 

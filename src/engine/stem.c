@@ -516,3 +516,13 @@ unsigned stems_ready(const struct engine *engine)
 		ready += engine->stems->pools[i].ready_count;
 	return ready;
 }
+
+unsigned stems_dying(const struct engine *engine)
+{
+	unsigned alive = 0;
+
+	for (size_t i = 0; i < PACKS_MAX; i++)
+		alive += engine->stems->pools[i].ready_count +
+			engine->stems->pools[i].starting_count;
+	return stems_count(engine) - alive;
+}

@@ -49,6 +49,8 @@ void stems_drain(struct engine *engine);
 /* How many live, and how many of them wait for a function. */
 unsigned stems_count(const struct engine *engine);
 unsigned stems_ready(const struct engine *engine);
+/* How many are ending: their places are free when they have gone. */
+unsigned stems_dying(const struct engine *engine);
 
 /* What a runtime asks for that waits for its function. */
 #define STEM_PATH S("/2018-06-01/runtime/mayfly/stem")

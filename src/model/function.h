@@ -55,6 +55,8 @@ struct function_target {
 	struct function_version *other;	  /* NULL without routing */
 	uint32_t other_per_million;	  /* the weight of `other` */
 	int32_t reserved_concurrency;	  /* of the function; -1: none */
+	uint32_t set_aside; /* of the account in this region, see engine_set_aside() */
+	uint64_t set_aside_revision;
 	str alias; /* the qualifier when it is an alias; owned by the target's memory */
 	char alias_text[129];
 };

@@ -31,7 +31,9 @@ enum {
 	LIMIT_ALIAS_PAGE = 10'000,		/* MaxItems of ListAliases */
 	LIMIT_CONCURRENCY_UNRESERVED_MIN = 100, /* left for functions without a reservation */
 	LIMIT_SNAPSHOT_INIT_MS =
-		130'000,	     /* "the initialization code can run for up to 130 seconds" */
+		130'000, /* "the initialization code can run for up to 130 seconds" */
+	LIMIT_PROVISIONED_INIT_MS =
+		130'000,	     /* "130 seconds" at least, when concurrency is provisioned */
 	LIMIT_LOG_TAIL_BYTES = 4096, /* "the last 4 KB of the execution log" */
 	LIMIT_CLIENT_CONTEXT_BYTES = 3583,
 };

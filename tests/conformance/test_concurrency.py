@@ -85,6 +85,7 @@ def test_zero_stops_every_invocation(lambda_, functions, qualified):
         lambda_.invoke(FunctionName=name, Payload="{}", **where)
     assert caught.response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
     assert caught.response["Type"] == "User"
+    assert int(caught.response["ResponseMetadata"]["HTTPHeaders"]["retry-after"]) >= 1
     lambda_.delete_function_concurrency(FunctionName=name)
     assert functions.call(name, {}, **where) == {}
 
@@ -129,3 +130,15 @@ def test_parallel_invocations_run_in_environments_of_their_own(functions):
         seen = list(pool.map(lambda _: functions.call(name, {}), range(4)))
     assert len(set(seen)) == 4, "one environment served two invocations at a time, or one after the other"
     assert functions.call(name, {}) in seen, "a warm environment was not used again"
+
+
+def test_a_function_scales_at_a_rate(another_daemon, aws_of):
+    one = another_daemon("--scaling-rate", "2", "--spares", "0")
+    functions = aws_of(one).functions()
+    name = functions.make(SLEEP, Timeout=30)
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(functions.client.invoke, FunctionName=name, Payload='{"s": 3}') for _ in range(3)]
+        refused = [job.exception() for job in asked if job.exception()]
+    assert len(refused) == 1
+    assert refused[0].response["Reason"] == "FunctionInvocationRateLimitExceeded"
+    assert 1 <= int(refused[0].response["ResponseMetadata"]["HTTPHeaders"]["retry-after"]) <= 5

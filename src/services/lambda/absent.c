@@ -1,6 +1,6 @@
 /*
  * What Lambda has beside functions and what does not exist here yet: code signing, function URLs, event invoke
- * configurations, provisioned concurrency, pinned runtimes. Nothing of it can be put (those operations have no row in the
+ * configurations, pinned runtimes. Nothing of it can be put (those operations have no row in the
  * table, so they say that they are not available), hence "there is none" is the truth. Clients like Terraform read these
  * after every change.
  */
@@ -158,56 +158,4 @@ int lambda_list_function_url_configs(struct call *call)
 	int r = absent_check_function_saying(call, "Function does not exist");
 
 	return r ? err_pass(r) : err_pass(absent_put_list(call, "FunctionUrlConfigs"));
-}
-
-/* --- provisioned concurrency --- */
-
-/* The version or alias must exist; AWS looks an alias up before the function. */
-static int absent_check_provisionable(struct call *call)
-{
-	scoped_function function = {};
-	json_auto_t *doc = NULL;
-	struct lambda_ref ref;
-	json_t *config;
-
-	int r = lambda_ref_read(call, &ref);
-	if (r)
-		return err_pass(r);
-	enum qualifier_kind kind = qualifier_kind(ref.qualifier);
-	if (kind == QUALIFIER_LATEST)
-		return lambda_refuse(call, INVALID,
-			"The function resource provided must be an alias or a published version.");
-	r = function_record_get(&ref.scope, ref.name, &function);
-	if (r == RECORD_FOUND && kind == QUALIFIER_VERSION)
-		r = lambda_version_read(&function, ref.qualifier, &doc, &config);
-	else if (r == RECORD_FOUND)
-		r = alias_record_get(&function, ref.qualifier, &doc, NULL);
-	if (r != RECORD_ABSENT)
-		return err_pass(r);
-	if (kind == QUALIFIER_VERSION)
-		return lambda_not_found(call, &ref, ref.qualifier);
-	str arn = lambda_arn(&ref.scope, ref.name, ref.qualifier);
-	return lambda_refuse(call, NOT_FOUND, "Cannot find alias arn: " STR_FMT, STR_ARG(arn));
-}
-
-int lambda_get_provisioned_concurrency_config(struct call *call)
-{
-	int r = absent_check_provisionable(call);
-
-	if (r)
-		return err_pass(r);
-	return lambda_refuse(call, "ProvisionedConcurrencyConfigNotFoundException",
-		"No Provisioned Concurrency Config found for this function");
-}
-
-int lambda_delete_provisioned_concurrency_config(struct call *call)
-{
-	return absent_check_provisionable(call);
-}
-
-int lambda_list_provisioned_concurrency_configs(struct call *call)
-{
-	int r = absent_check_function(call);
-
-	return r ? err_pass(r) : err_pass(absent_put_list(call, "ProvisionedConcurrencyConfigs"));
 }

@@ -96,34 +96,6 @@ static void test_there_is_no_url(void)
 	world_free(world);
 }
 
-static void test_there_is_no_provisioned_concurrency(void)
-{
-	struct world *world = world_new();
-	call_fn *get = lambda_get_provisioned_concurrency_config;
-	const char *operation = "GetProvisionedConcurrencyConfig";
-
-	world_create(world, "fn");
-	CHECK_OK(world_call(
-		world, lambda_publish_version, "PublishVersion", "{s:s}", "FunctionName", "fn"));
-	CHECK_ERROR(ask(world, get, operation, "fn", "1"), 404,
-		"ProvisionedConcurrencyConfigNotFoundException",
-		"No Provisioned Concurrency Config found for this function");
-	CHECK_ERROR(ask(world, get, operation, "fn", "$LATEST"), 400,
-		"InvalidParameterValueException",
-		"The function resource provided must be an alias or a published version.");
-	CHECK_ERROR(ask(world, get, operation, "fn", "10"), 404, "ResourceNotFoundException",
-		"Function not found: " ARN "fn:10");
-	CHECK_ERROR(ask(world, get, operation, "none", "noalias"), 404, "ResourceNotFoundException",
-		"Cannot find alias arn: " ARN "none:noalias");
-	CHECK_OK(ask(world, lambda_delete_provisioned_concurrency_config,
-		"DeleteProvisionedConcurrencyConfig", "fn", "1"));
-	struct answer got = ask(world, lambda_list_provisioned_concurrency_configs,
-		"ListProvisionedConcurrencyConfigs", "fn", NULL);
-	CHECK(json_is_array(answer_at(&got, "ProvisionedConcurrencyConfigs")));
-	world_free(world);
-}
-
 TESTS(TEST(test_a_function_without_code_signing_answers_nothing),
 	TEST(test_runtimes_are_updated_automatically), TEST(test_recursive_loops_are_allowed),
-	TEST(test_there_is_no_event_invoke_config), TEST(test_there_is_no_url),
-	TEST(test_there_is_no_provisioned_concurrency))
+	TEST(test_there_is_no_event_invoke_config), TEST(test_there_is_no_url))

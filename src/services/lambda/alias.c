@@ -11,6 +11,8 @@
 #include "model/limits.h"
 #include "services/lambda/operations.h"
 #include "services/lambda/page.h"
+#include "services/lambda/provisioned.h"
+#include "services/lambda/reserved.h"
 
 #include <errno.h>
 
@@ -198,7 +200,11 @@ static int alias_update_once(struct call *call, const struct lambda_ref *ref, vo
 	if (r == 0)
 		r = alias_apply(call, ref, &function, &alias);
 	if (r == 0)
+		r = lambda_provision_check_alias(call, ref, alias.at);
+	if (r == 0)
 		r = alias_write(ref, &function, doc, revision);
+	if (r == 0) /* what is provisioned for it moves with it */
+		r = lambda_provision_tell(&ref->scope, ref->name);
 	return r ? err_pass(r) : err_pass(alias_show(call, call->out, ref, alias.at));
 }
 
@@ -225,7 +231,12 @@ static int alias_delete_once(struct call *call, const struct lambda_ref *ref, vo
 	batch_delete(&batch, KIND_ALIAS, record_child_key(&function, name), revision);
 	batch_delete(&batch, KIND_POLICY, record_child_key(&function, name), DOCS_ANY);
 	batch_put_function(&batch, &function);
-	return err_pass(lambda_commit(&batch, ref->name));
+	r = lambda_provision_drop(&batch, ref->name, name);
+	if (r == 0)
+		r = lambda_commit(&batch, ref->name);
+	if (r == 0)
+		r = lambda_reserved_tell(&ref->scope);
+	return r ? err_pass(r) : err_pass(lambda_provision_tell(&ref->scope, ref->name));
 }
 
 int lambda_delete_alias(struct call *call)

@@ -44,32 +44,148 @@ int64_t lambda_reserved_of(const json_t *doc, str name)
 	return entry ? json_integer_value(entry) : -1;
 }
 
-int64_t lambda_reserved_sum(const json_t *doc, str without)
+const json_t *lambda_provisioned_of(const json_t *doc, str name)
+{
+	return tree_get(json_object_get(doc, "Provisioned"), name);
+}
+
+static int64_t provisioned_sum(const json_t *provisioned, str without)
 {
 	int64_t sum = 0;
-	const char *name;
-	json_t *amount;
+	const char *qualifier;
+	json_t *entry;
 
-	json_object_foreach(json_object_get(doc, "Functions"), name,
-		amount) if (!str_eq(str_of(name), without)) sum += json_integer_value(amount);
+	json_object_foreach((json_t *)provisioned, qualifier, entry)
+	{
+		if (!str_eq(str_of(qualifier), without))
+			sum += json_integer_value(json_object_get(entry, "Requested"));
+	}
 	return sum;
+}
+
+int64_t lambda_provisioned_sum(const json_t *doc, str name, str without)
+{
+	return provisioned_sum(lambda_provisioned_of(doc, name), without);
+}
+
+int64_t lambda_reserved_sum(const json_t *doc, str without)
+{
+	json_t *functions = json_object_get(doc, "Functions");
+	int64_t sum = 0;
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(functions, name, value)
+	{
+		if (!str_eq(str_of(name), without))
+			sum += json_integer_value(value);
+	}
+	json_object_foreach(json_object_get(doc, "Provisioned"), name, value)
+	{
+		if (!str_eq(str_of(name), without) && !json_object_get(functions, name))
+			sum += provisioned_sum(value, S(""));
+	}
+	return sum;
+}
+
+static int reserved_put(
+	struct tree *functions, const struct lambda_scope *scope, str name, int64_t amount)
+{
+	str key = arena_str(scope->arena, name); /* ended by a NUL */
+
+	if (!key.at)
+		return err_raise(-ENOMEM);
+	if (amount < 0)
+		tree_drop(functions, key.at);
+	else
+		tree_put_int(functions, key.at, amount);
+	return err_pass(functions->err);
 }
 
 int lambda_reserved_set(
 	struct batch *batch, json_t *doc, uint64_t revision, str name, int64_t amount)
 {
 	struct tree functions = { .at = json_object_get(doc, "Functions") };
-	str key = arena_str(batch->scope->arena, name); /* ended by a NUL */
 
-	if (!key.at)
-		return err_raise(-ENOMEM);
-	if (amount < 0)
-		tree_drop(&functions, key.at);
-	else
-		tree_put_int(&functions, key.at, amount);
-	if (functions.err)
-		return err_pass(functions.err);
+	int r = reserved_put(&functions, batch->scope, name, amount);
+	if (r < 0)
+		return err_pass(r);
 	batch_put(batch, KIND_RESERVED, reserved_key(batch->scope), doc, revision);
+	return 0;
+}
+
+/* An object that is a member, made when it is missing. */
+static struct tree provisioned_member(struct tree *tree, const char *name)
+{
+	json_t *there = json_object_get(tree->at, name);
+
+	return there ? (struct tree){ .at = there } : tree_object(tree, name);
+}
+
+static int provisioned_put(
+	struct tree *all, const struct lambda_scope *scope, const struct provisioned_entry *entry)
+{
+	str name = arena_str(scope->arena, entry->name); /* ended by a NUL */
+	str qualifier = arena_str(scope->arena, entry->qualifier);
+
+	if (!name.at || !qualifier.at)
+		return err_raise(-ENOMEM);
+	struct tree own = provisioned_member(all, name.at);
+	if (!entry->value && !qualifier.len)
+		(void)json_object_clear(own.at);
+	else if (!entry->value)
+		tree_drop(&own, qualifier.at);
+	else
+		tree_copy(&own, qualifier.at, entry->value);
+	tree_join(all, &own);
+	if (!all->err && json_object_size(own.at) == 0)
+		tree_drop(all, name.at);
+	return err_pass(all->err);
+}
+
+int lambda_provisioned_set(
+	struct batch *batch, json_t *doc, uint64_t revision, const struct provisioned_entry *entry)
+{
+	struct tree tree = { .at = doc };
+	struct tree all = provisioned_member(&tree, "Provisioned");
+
+	int r = tree.err ? err_pass(tree.err) : provisioned_put(&all, batch->scope, entry);
+	if (r < 0)
+		return err_pass(r);
+	batch_put(batch, KIND_RESERVED, reserved_key(batch->scope), doc, revision);
+	return 0;
+}
+
+int lambda_reserved_forget(struct batch *batch, str name, bool *ret_had)
+{
+	json_auto_t *doc = NULL;
+	uint64_t revision;
+
+	int r = lambda_reserved_get(batch->scope, &doc, &revision);
+	if (r < 0)
+		return err_pass(r);
+	*ret_had = lambda_reserved_of(doc, name) >= 0 || lambda_provisioned_of(doc, name);
+	if (!*ret_had)
+		return 0;
+	struct tree functions = { .at = json_object_get(doc, "Functions") };
+	r = reserved_put(&functions, batch->scope, name, -1);
+	if (r < 0)
+		return err_pass(r);
+	return err_pass(lambda_provisioned_set(batch, doc, revision,
+		&(struct provisioned_entry){ .name = name, .qualifier = S("") }));
+}
+
+int lambda_reserved_tell(const struct lambda_scope *scope)
+{
+	json_auto_t *doc = NULL;
+	uint64_t revision;
+
+	int r = lambda_reserved_get(scope, &doc, &revision);
+	if (r < 0)
+		return err_pass(r);
+	int64_t sum = lambda_reserved_sum(doc, S(""));
+	platform_set_aside(scope->platform, scope->account, scope->region,
+		(uint32_t)MIN(sum, UINT32_MAX), revision);
 	return 0;
 }
 
@@ -79,7 +195,13 @@ static int concurrency_check(struct call *call, const json_t *doc, str name, int
 {
 	int64_t account = call->platform->account_concurrency;
 	int64_t kept = MIN(account, LIMIT_CONCURRENCY_UNRESERVED_MIN);
+	int64_t provisioned = lambda_provisioned_sum(doc, name, S(""));
 
+	if (wanted < provisioned)
+		return lambda_refuse_untyped(call, INVALID,
+			" ReservedConcurrentExecutions  %lld should not be lower than function's total "
+			"provisioned concurrency [%lld].",
+			(long long)wanted, (long long)provisioned);
 	if (account - lambda_reserved_sum(doc, name) - wanted >= kept)
 		return 0;
 	return lambda_refuse_untyped(call, INVALID,
@@ -109,7 +231,8 @@ static int concurrency_once(struct call *call, const struct lambda_ref *ref, voi
 	if (r < 0)
 		return err_pass(r);
 	batch_put_function(&batch, &function);
-	return err_pass(lambda_commit(&batch, ref->name));
+	r = lambda_commit(&batch, ref->name);
+	return r ? err_pass(r) : err_pass(lambda_reserved_tell(&ref->scope));
 }
 
 int lambda_put_function_concurrency(struct call *call)

@@ -1,5 +1,6 @@
 #include "base/test.h"
 #include "engine/platform.h"
+#include "services/lambda/load.h"
 #include "services/lambda/operations.h"
 #include "services/lambda/test_world.h"
 
@@ -91,6 +92,31 @@ static void test_a_hundred_stay_unreserved(void)
 	world_free(world);
 }
 
+/* The engine holds invocations against what is left for all. */
+static void test_the_engine_knows_what_is_set_aside(void)
+{
+	struct world *world = world_new();
+	struct function_target *target = NULL;
+
+	world_create(world, "one");
+	world_create(world, "two");
+	CHECK_OK(put(world, "one", 300));
+	CHECK(world->set_aside == 300);
+	CHECK_OK(put(world, "two", 7));
+	CHECK(world->set_aside == 307);
+	CHECK(lambda_load_target(world->platform, S("123456789012"), S("us-east-1"), S("two"),
+		      S(""), &target) == LOAD_DONE);
+	CHECK(target->set_aside == 307 && target->reserved_concurrency == 7);
+	CHECK(target->set_aside_revision == world->set_aside_revision);
+	function_target_free(target);
+	CHECK_OK(world_call(
+		world, lambda_delete_function, "DeleteFunction", "{s:s}", "FunctionName", "one"));
+	CHECK(world->set_aside == 7);
+	CHECK_OK(delete (world, "two"));
+	CHECK(world->set_aside == 0);
+	world_free(world);
+}
+
 static void test_a_small_account_keeps_what_it_has(void)
 {
 	struct world *world = world_new();
@@ -139,4 +165,4 @@ static void test_account_settings_count(void)
 
 TESTS(TEST(test_put_get_delete), TEST(test_what_has_no_concurrency),
 	TEST(test_a_hundred_stay_unreserved), TEST(test_a_small_account_keeps_what_it_has),
-	TEST(test_account_settings_count))
+	TEST(test_the_engine_knows_what_is_set_aside), TEST(test_account_settings_count))

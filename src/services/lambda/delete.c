@@ -11,6 +11,7 @@
 #include "model/arn.h"
 #include "services/lambda/code.h"
 #include "services/lambda/operations.h"
+#include "services/lambda/provisioned.h"
 #include "services/lambda/reserved.h"
 
 #include <errno.h>
@@ -118,28 +119,18 @@ int lambda_delete_leftovers(struct platform *platform)
 
 /* --- the whole function --- */
 
-static int delete_reservation(const struct lambda_ref *ref, struct batch *batch)
-{
-	json_auto_t *doc = NULL;
-	uint64_t revision;
-
-	int r = lambda_reserved_get(&ref->scope, &doc, &revision);
-	if (r < 0 || lambda_reserved_of(doc, ref->name) < 0)
-		return err_pass(r);
-	return err_pass(lambda_reserved_set(batch, doc, revision, ref->name, -1));
-}
-
 static int delete_function_once(struct call *call, const struct lambda_ref *ref, void *context)
 {
 	scoped_function function = {};
 	json_auto_t *mark = json_pack("{s:i}", "Schema", RECORD_SCHEMA);
 	struct batch batch = { .scope = &ref->scope };
 	str key = record_account_key(&ref->scope, ref->name);
+	bool had_seats = false;
 
 	(void)context;
 	int r = lambda_function_read(call, ref, S(""), &function);
 	if (r == 0)
-		r = delete_reservation(ref, &batch);
+		r = lambda_reserved_forget(&batch, ref->name, &had_seats);
 	if (r)
 		return err_pass(r);
 	batch_delete(&batch, KIND_FUNCTION, key, function.revision);
@@ -147,6 +138,10 @@ static int delete_function_once(struct call *call, const struct lambda_ref *ref,
 	lambda_code_leave(&batch, &function, function.latest, S("$LATEST"));
 	batch_put(&batch, KIND_DELETED, record_child_key(&function, S("")), mark, DOCS_NEW);
 	r = lambda_commit(&batch, ref->name);
+	if (r == 0 && had_seats)
+		r = lambda_reserved_tell(&ref->scope);
+	if (r == 0 && had_seats)
+		r = lambda_provision_tell(&ref->scope, ref->name);
 	return r ? err_pass(r) : err_pass(delete_rest(&function));
 }
 
@@ -217,7 +212,12 @@ static int delete_version_once(struct call *call, const struct lambda_ref *ref, 
 	batch_delete(&batch, KIND_POLICY, record_child_key(&function, ref->qualifier), DOCS_ANY);
 	lambda_code_leave(&batch, &function, config, ref->qualifier);
 	batch_put_function(&batch, &function);
-	return err_pass(lambda_commit(&batch, ref->name));
+	r = lambda_provision_drop(&batch, ref->name, ref->qualifier);
+	if (r == 0)
+		r = lambda_commit(&batch, ref->name);
+	if (r == 0)
+		r = lambda_reserved_tell(&ref->scope);
+	return r ? err_pass(r) : err_pass(lambda_provision_tell(&ref->scope, ref->name));
 }
 
 /* What is neither a version nor an alias: nothing of the name can exist, so only the function can be missed. */

@@ -43,34 +43,43 @@ static void put_common_fields(struct buf *fields, const char *request_id)
 }
 
 /*
- * An error of Invoke: rest-json, its type in a header. Throttles carry their Reason, and the name of the message's
- * member is the model's: "message" for some exceptions, "Message" for the others.
+ * An error of Invoke: rest-json, its type in a header. The name of the message's member is the
+ * model's: "message" for some exceptions, "Message" for the others.
  */
-static void reply_error(struct http_conn *conn, const char *request_id, int status,
-	const char *type, const char *message_member, str message, str reason)
+struct invoke_error {
+	int status;
+	const char *type;
+	const char *message_member;
+	str message;
+	str reason;	      /* of a throttle */
+	unsigned retry_after; /* seconds; 0: not told */
+};
+
+static void reply_error(
+	struct http_conn *conn, const char *request_id, const struct invoke_error *error)
 {
 	struct buf fields, body;
 
 	buf_init(&fields, ERROR_MAX);
 	buf_init(&body, ERROR_MAX);
 	put_common_fields(&fields, request_id);
-	buf_putf(&fields, "x-amzn-ErrorType: %s\r\n", type);
-	if (status == 429)
-		buf_put(&fields, S("Retry-After: 1\r\n"));
-	if (reason.len) {
-		buf_put(&body, S("{\"Reason\":"));
-		buf_put_json(&body, reason);
+	buf_putf(&fields, "x-amzn-ErrorType: %s\r\n", error->type);
+	if (error->retry_after)
+		buf_putf(&fields, "Retry-After: %u\r\n", error->retry_after);
+	buf_put_char(&body, '{');
+	if (error->reason.len) {
+		buf_put(&body, S("\"Reason\":"));
+		buf_put_json(&body, error->reason);
 		buf_put_char(&body, ',');
-	} else {
-		buf_put_char(&body, '{');
 	}
-	buf_putf(&body, "\"Type\":\"%s\",\"%s\":", status >= 500 ? "Service" : "User",
-		message_member);
-	buf_put_json(&body, message);
+	buf_putf(&body, "\"Type\":\"%s\",\"%s\":", error->status >= 500 ? "Service" : "User",
+		error->message_member);
+	buf_put_json(&body, error->message);
 	buf_put_char(&body, '}');
 	http_reply(conn,
-		&(struct http_reply){
-			.status = status, .fields = buf_str(&fields), .body = buf_str(&body) });
+		&(struct http_reply){ .status = error->status,
+			.fields = buf_str(&fields),
+			.body = buf_str(&body) });
 	buf_done(&fields);
 	buf_done(&body);
 }
@@ -82,47 +91,58 @@ static void reply_large(struct http_conn *conn, const char *request_id, uint64_t
 	snprintf(text, sizeof(text),
 		"Request must be smaller than %llu bytes for the InvokeFunction operation",
 		(unsigned long long)payload_max + LIMIT_PAYLOAD_SLACK_BYTES);
-	reply_error(
-		conn, request_id, 413, "RequestTooLargeException", "message", str_of(text), S(""));
+	reply_error(conn, request_id,
+		&(struct invoke_error){ .status = 413,
+			.type = "RequestTooLargeException",
+			.message_member = "message",
+			.message = str_of(text) });
 }
 
 static void reply_refused(const struct fast_invoke *fast, const struct invocation_result *result)
 {
+	struct invoke_error error = { .message_member = "Message", .message = result->detail };
 	char text[768];
 
 	switch (result->outcome) {
 	case INVOKE_NO_FUNCTION:
 	case INVOKE_NO_QUALIFIER:
 		snprintf(text, sizeof(text), "Function not found: %s", fast->arn);
-		reply_error(fast->conn, fast->request_id, 404, "ResourceNotFoundException",
-			"Message", str_of(text), S(""));
-		return;
+		error.status = 404;
+		error.type = "ResourceNotFoundException";
+		error.message = str_of(text);
+		break;
 	case INVOKE_PENDING:
 	case INVOKE_STATE_FAILED:
 		snprintf(text, sizeof(text),
 			"The operation cannot be performed at this time. The function is currently in the "
 			"following state: " STR_FMT,
 			STR_ARG(result->detail));
-		reply_error(fast->conn, fast->request_id, 409, "ResourceConflictException",
-			"Message", str_of(text), S(""));
-		return;
+		error.status = 409;
+		error.type = "ResourceConflictException";
+		error.message = str_of(text);
+		break;
 	case INVOKE_THROTTLED:
-		reply_error(fast->conn, fast->request_id, 429, "TooManyRequestsException",
-			"message", S("Rate Exceeded."), result->detail);
-		return;
+		error.status = 429;
+		error.type = "TooManyRequestsException";
+		error.message_member = "message";
+		error.message = result->throttle_message;
+		error.reason = result->detail;
+		error.retry_after = result->retry_after_s;
+		break;
 	case INVOKE_TOO_LARGE:
 		reply_large(fast->conn, fast->request_id, result->payload_max);
 		return;
 	case INVOKE_NO_RUNTIME:
-		reply_error(fast->conn, fast->request_id, 502, "InvalidRuntimeException", "Message",
-			result->detail, S(""));
-		return;
+		error.status = 502;
+		error.type = "InvalidRuntimeException";
+		break;
 	case INVOKE_FAULT:
 	case INVOKE_DONE:
+		error.status = 500;
+		error.type = "ServiceException";
 		break;
 	}
-	reply_error(fast->conn, fast->request_id, 500, "ServiceException", "Message",
-		result->detail, S(""));
+	reply_error(fast->conn, fast->request_id, &error);
 }
 
 /* Header values from functions' side: never a CR or LF (names and versions cannot hold one; checked all the same). */
@@ -281,15 +301,20 @@ static bool refuse_payload(struct http_conn *conn, const struct http_request *re
 {
 	struct buf message;
 
+	struct invoke_error error = { .message_member = "message" };
+
 	if (request->body_len > payload_max) {
 		reply_large(conn, request_id, payload_max);
 		return true;
 	}
 	buf_init(&message, ERROR_MAX / 2);
 	bool is_json = !request->body_len || payload_check(request->body, &message);
-	if (!is_json)
-		reply_error(conn, request_id, 400, "InvalidRequestContentException", "message",
-			buf_str(&message), S(""));
+	if (!is_json) {
+		error.status = 400;
+		error.type = "InvalidRequestContentException";
+		error.message = buf_str(&message);
+		reply_error(conn, request_id, &error);
+	}
 	buf_done(&message);
 	return !is_json;
 }

@@ -179,6 +179,8 @@ static int load_reservation(const struct function_record *function, struct funct
 		return err_pass(r);
 	int64_t amount = lambda_reserved_of(doc, function->name);
 	target->reserved_concurrency = (int32_t)MIN(amount, INT32_MAX);
+	target->set_aside = (uint32_t)MIN(lambda_reserved_sum(doc, S("")), UINT32_MAX);
+	target->set_aside_revision = revision;
 	return 0;
 }
 
@@ -196,6 +198,22 @@ static int load_fill(
 	return r == RECORD_FOUND ? err_pass(load_reservation(function, target)) : err_pass(r);
 }
 
+int lambda_load_qualifier(
+	const struct function_record *function, str qualifier, struct function_target **ret_target)
+{
+	struct function_target *target = mem_one(struct function_target);
+	if (!target)
+		return err_raise(-ENOMEM);
+
+	int r = load_fill(function, qualifier, target);
+	if (r == RECORD_FOUND) {
+		*ret_target = target;
+		return LOAD_DONE;
+	}
+	function_target_free(target);
+	return r == RECORD_ABSENT ? LOAD_NO_QUALIFIER : err_pass(r);
+}
+
 static int load_target(const struct lambda_scope *scope, str name, str qualifier,
 	struct function_target **ret_target)
 {
@@ -204,18 +222,8 @@ static int load_target(const struct lambda_scope *scope, str name, str qualifier
 	int r = lambda_settled_get(scope, name, &function);
 	if (r == RECORD_ABSENT)
 		return LOAD_NO_FUNCTION;
-	if (r < 0)
-		return err_pass(r);
-	struct function_target *target = mem_one(struct function_target);
-	if (!target)
-		return err_raise(-ENOMEM);
-	r = load_fill(&function, qualifier, target);
-	if (r == RECORD_FOUND) {
-		*ret_target = target;
-		return LOAD_DONE;
-	}
-	function_target_free(target);
-	return r == RECORD_ABSENT ? LOAD_NO_QUALIFIER : err_pass(r);
+	return r < 0 ? err_pass(r)
+		     : err_pass(lambda_load_qualifier(&function, qualifier, ret_target));
 }
 
 int lambda_load_target(struct platform *platform, str account, str region, str name, str qualifier,

@@ -39,6 +39,12 @@ int lambda_get_function_concurrency(struct call *call);
 int lambda_delete_function_concurrency(struct call *call);
 int lambda_get_account_settings(struct call *call);
 
+/* provisioned.c */
+int lambda_put_provisioned_concurrency_config(struct call *call);
+int lambda_get_provisioned_concurrency_config(struct call *call);
+int lambda_delete_provisioned_concurrency_config(struct call *call);
+int lambda_list_provisioned_concurrency_configs(struct call *call);
+
 /* absent.c: what a function has none of, told truthfully */
 int lambda_get_function_code_signing_config(struct call *call);
 int lambda_delete_function_code_signing_config(struct call *call);
@@ -51,6 +57,3 @@ int lambda_list_function_event_invoke_configs(struct call *call);
 int lambda_get_function_url_config(struct call *call);
 int lambda_delete_function_url_config(struct call *call);
 int lambda_list_function_url_configs(struct call *call);
-int lambda_get_provisioned_concurrency_config(struct call *call);
-int lambda_delete_provisioned_concurrency_config(struct call *call);
-int lambda_list_provisioned_concurrency_configs(struct call *call);

@@ -9,7 +9,7 @@
  *	lambda.unsettled  account/region/name                     this function has states to finish
  *	lambda.snapshot   account/region/name/id/0000000007       an image of the version is kept, or being made
  *	lambda.deleted    account/region/name/id                  what was below it is still to be removed
- *	lambda.reserved   account/region                          reserved concurrency of all functions
+ *	lambda.reserved   account/region                          reserved and provisioned concurrency of all functions
  *	lambda.code       DIGEST/account/region/name/id/version   who uses a ZIP
  *	lambda.garbage    DIGEST                                  a ZIP that lost a user, and when
  *	lambda.secret     code                                    the key that signs download addresses

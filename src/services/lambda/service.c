@@ -10,6 +10,7 @@
 #include "services/lambda/delete.h"
 #include "services/lambda/invoke.h"
 #include "services/lambda/operations.h"
+#include "services/lambda/provisioned.h"
 #include "services/lambda/settle.h"
 #include "services/lambda/snapshot.h"
 
@@ -49,6 +50,7 @@ static const struct call_route lambda_routes[] = {
 	{ "PublishVersion", lambda_publish_version },
 	{ "PutFunctionConcurrency", lambda_put_function_concurrency },
 	{ "PutFunctionRecursionConfig", lambda_put_function_recursion_config },
+	{ "PutProvisionedConcurrencyConfig", lambda_put_provisioned_concurrency_config },
 	{ "RemovePermission", lambda_remove_permission },
 	{ "TagResource", lambda_tag_resource },
 	{ "UntagResource", lambda_untag_resource },
@@ -74,5 +76,8 @@ int lambda_start(struct platform *platform)
 		return err_pass(r);
 	lambda_code_sweep(platform);
 	lambda_snapshot_sweep(platform);
+	r = lambda_provision_tell_all(platform);
+	if (r < 0)
+		return err_pass(r);
 	return err_pass(lambda_snapshot_resume(platform));
 }

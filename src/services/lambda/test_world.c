@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <ftw.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@
 static struct platform world_platform;
 static struct world *the_world;
 static struct call the_call;
+static pthread_mutex_t told = PTHREAD_MUTEX_INITIALIZER; /* what the engine was told */
 
 /* --- the engine --- */
 
@@ -67,6 +69,56 @@ void platform_expect_runtime(struct platform *platform, str runtime)
 	(void)runtime;
 }
 
+void platform_set_aside(
+	struct platform *platform, str account, str region, uint32_t amount, uint64_t revision)
+{
+	(void)platform;
+	(void)account;
+	(void)region;
+	pthread_mutex_lock(&told);
+	if (revision >= the_world->set_aside_revision) {
+		the_world->set_aside = amount;
+		the_world->set_aside_revision = revision;
+	}
+	pthread_mutex_unlock(&told);
+}
+
+void platform_provision(struct platform *platform, str account, str region, str name,
+	const struct provision_plan *plan)
+{
+	struct buf *out = &the_world->provisioned;
+
+	(void)platform;
+	CHECK_STR(account, S("123456789012"));
+	(void)region;
+	pthread_mutex_lock(&told);
+	buf_clear(out);
+	buf_put(out, name);
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct provision_item *item = &plan->items[i];
+		buf_putf(out, " " STR_FMT "=" STR_FMT "*%u", STR_ARG(item->qualifier),
+			STR_ARG(item->target->version->version), item->requested);
+		if (item->target->other)
+			buf_putf(out, "+" STR_FMT "@%u", STR_ARG(item->target->other->version),
+				item->target->other_per_million);
+	}
+	pthread_mutex_unlock(&told);
+}
+
+bool platform_provision_figures(struct platform *platform, str account, str region, str name,
+	str qualifier, struct provision_figures *ret_figures)
+{
+	(void)platform;
+	(void)account;
+	(void)region;
+	(void)name;
+	(void)qualifier;
+	if (!the_world->has_figures)
+		return false;
+	*ret_figures = the_world->figures;
+	return true;
+}
+
 void platform_forget_code(struct platform *platform, const uint8_t digest[static 32])
 {
 	(void)platform;
@@ -101,6 +153,7 @@ struct world *world_new(void)
 	if (docs_open("docs.db", &world_platform.docs) < 0 ||
 		blobs_open("zips", &world_platform.blobs) < 0)
 		abort();
+	buf_init(&world->provisioned, 65536);
 	arena_init(&world->arena, 64 * 1024 * 1024);
 	world->platform = &world_platform;
 	world->is_unpacking = true;
@@ -138,6 +191,7 @@ void world_free(struct world *world)
 	docs_close(world_platform.docs);
 	blobs_close(world_platform.blobs);
 	arena_done(&world->arena);
+	buf_done(&world->provisioned);
 	CHECK(chdir("/") == 0);
 	CHECK(nftw(world->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0);
 	mem_free(world);

@@ -4,6 +4,7 @@
  * whose parameters are written as JSON.
  */
 #include "aws/call.h"
+#include "engine/platform.h"
 #include "services/lambda/records.h"
 
 struct world {
@@ -12,8 +13,13 @@ struct world {
 	struct arena arena;
 	_Atomic unsigned changes; /* platform_function_changed() was called so often */
 	_Atomic unsigned unpacks; /* platform_unpack() too */
-	unsigned forgotten;	  /* and platform_forget_code() */
-	bool is_unpacking;	  /* false: it answers that there is no ZIP */
+	uint32_t set_aside;	  /* what platform_set_aside() was told at last */
+	uint64_t set_aside_revision;
+	struct buf provisioned; /* the last platform_provision(): "NAME QUALIFIER=VERSION*COUNT…" */
+	struct provision_figures figures; /* what the engine says, if it knows */
+	bool has_figures;
+	unsigned forgotten; /* and platform_forget_code() */
+	bool is_unpacking;  /* false: it answers that there is no ZIP */
 	char folder[64];
 };
 
