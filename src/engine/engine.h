@@ -3,6 +3,7 @@
  * The engine: takes invocations, finds or starts an execution environment for each, and answers.
  * Everything here is for the loop thread only.
  */
+#include "engine/figures.h"
 #include "engine/platform.h"
 
 #include "os/random.h"
@@ -192,37 +193,3 @@ void engine_on_spawned(
 	struct engine *engine, const struct spawned_frame *frame, const int fds[static 3]);
 void engine_on_exited(struct engine *engine, const struct exited_frame *frame);
 void engine_on_grafted(struct engine *engine, const struct grafted_frame *frame);
-
-/* Numbers for `mayfly status` and the tests. All since start, or now. */
-struct engine_counters {
-	uint64_t started, finished, failed,
-		throttled; /* invocations: started = finished + failed + in flight */
-	uint64_t spawns, spawn_failures, timeouts, crashes, out_of_memory, evictions, freezes;
-	uint64_t births[4]; /* environments by how their runtime began: enum environment_birth */
-	/* now; `idle` are not frozen */
-	unsigned environments, starting, idle, frozen, busy, in_flight, waiting;
-	uint64_t memory_mb, memory_mb_max; /* counted, and the bound */
-};
-void engine_counters(const struct engine *engine, struct engine_counters *ret_counters);
-
-/* Walk the live environments. */
-struct environment_info {
-	str id; /* the log stream's random part */
-	str account, region, function, version, runtime;
-	const char *state;
-	str pack, pack_version; /* what really runs it */
-	uint64_t invocations;
-	uint64_t age_ms;
-	uint64_t memory_mb;  /* that it is counted with */
-	bool is_provisioned; /* started ahead of invocations */
-};
-void engine_each_environment(struct engine *engine,
-	void (*each)(void *context, const struct environment_info *info), void *context);
-
-/* Walk what is provisioned. */
-struct provision_info {
-	str account, region, function, qualifier;
-	struct provision_figures figures;
-};
-void engine_each_provision(struct engine *engine,
-	void (*each)(void *context, const struct provision_info *info), void *context);
