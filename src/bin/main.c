@@ -4,6 +4,7 @@
 #include "bin/commands.h"
 #include "bin/doctor.h"
 #include "bin/router.h"
+#include "bin/runtime.h"
 #include "bin/serve.h"
 
 #include "base/attr.h"
@@ -36,6 +37,7 @@ static const struct {
 	{ "env", command_env, "list the execution environments" },
 	{ "invoke", command_invoke, "invoke a function" },
 	{ "logs", command_logs, "print a function's log" },
+	{ "runtime", runtime_main, "list the runtime packs, install what one needs" },
 	{ "version", command_version, "print the version" },
 	{ "router", router_main, NULL },
 };

@@ -35,6 +35,9 @@ struct manifest {
 	char prefix[VALUE_MAX];	 /* the command that prints what to bind */
 	char argv[VALUE_MAX];
 	char env[VALUE_MAX];
+	char start_env[512];
+	char needs[VALUE_MAX]; /* files below the folder that are installed later */
+	char binds[VALUE_MAX]; /* patterns of paths on the host */
 };
 
 /* What the placeholders of a manifest stand for. */
@@ -68,6 +71,9 @@ static int manifest_line(void *context, const char *section, const char *name, c
 		{ "prefix", m->prefix, sizeof(m->prefix) },
 		{ "argv", m->argv, sizeof(m->argv) },
 		{ "env", m->env, sizeof(m->env) },
+		{ "start_env", m->start_env, sizeof(m->start_env) },
+		{ "needs", m->needs, sizeof(m->needs) },
+		{ "binds", m->binds, sizeof(m->binds) },
 	};
 
 	if (strcmp(section, "pack") != 0)
@@ -208,13 +214,46 @@ static bool spec_fill(struct pack_spec *spec, const struct manifest *m, const st
 }
 
 /* What of the host the interpreter needs beyond the base root. */
-static bool spec_bind(struct pack_spec *spec, const char *prefix)
+static bool spec_bind(struct pack_spec *spec, const char *path)
 {
-	if (!prefix[0] || strcmp(prefix, "/usr") == 0 || strncmp(prefix, "/usr/", 5) == 0)
+	if (!path[0] || strcmp(path, "/usr") == 0 || strncmp(path, "/usr/", 5) == 0)
 		return true;
-	if (prefix[0] != '/' || prefix[1] == '\0')
+	if (path[0] != '/' || path[1] == '\0' || spec->bind_count == PACK_BINDS_MAX)
 		return false;
-	return str_to_array(str_of(prefix), spec->binds[spec->bind_count++], PACK_PATH_MAX) == 0;
+	return str_to_array(str_of(path), spec->binds[spec->bind_count++], PACK_PATH_MAX) == 0;
+}
+
+/* Every match of every pattern; what is not there is not needed. */
+static bool spec_bind_all(struct pack_spec *spec, const struct manifest *m)
+{
+	str rest = str_of(m->binds), pattern;
+	char text[VALUE_MAX];
+	bool is_right = true;
+
+	while (is_right && word_next(&rest, &pattern)) {
+		glob_t matches = {};
+		is_right = str_to_array(pattern, text, sizeof(text)) == 0;
+		if (is_right && glob(text, 0, NULL, &matches) == 0) {
+			for (size_t i = 0; is_right && i < matches.gl_pathc; i++)
+				is_right = spec_bind(spec, matches.gl_pathv[i]);
+		}
+		globfree(&matches);
+	}
+	return is_right;
+}
+
+/* Are all files there that the manifest names as needed? */
+static bool manifest_is_complete(const struct manifest *m)
+{
+	str rest = str_of(m->needs), name;
+	char path[PATH_MAX + VALUE_MAX];
+
+	while (word_next(&rest, &name)) {
+		snprintf(path, sizeof(path), "%s/" STR_FMT, m->folder, STR_ARG(name));
+		if (access(path, R_OK) < 0)
+			return false;
+	}
+	return true;
 }
 
 static struct pack_found *finder_add(struct finder *finder)
@@ -234,11 +273,14 @@ static struct pack_found *finder_add(struct finder *finder)
 static bool found_fill(
 	struct pack_found *found, const struct manifest *m, const struct places *places)
 {
+	found->is_incomplete = !manifest_is_complete(m);
 	return str_to_array(str_of(m->language), found->language, sizeof(found->language)) == 0 &&
 		str_to_array(str_of(m->runtimes), found->runtimes, sizeof(found->runtimes)) == 0 &&
 		str_to_array(str_of(m->env), found->env, sizeof(found->env)) == 0 &&
 		str_to_array(str_of(m->start), found->start, sizeof(found->start)) == 0 &&
-		spec_fill(&found->spec, m, places);
+		str_to_array(str_of(m->start_env), found->start_env, sizeof(found->start_env)) ==
+		0 &&
+		spec_fill(&found->spec, m, places) && spec_bind_all(&found->spec, m);
 }
 
 /* --- interpreters --- */

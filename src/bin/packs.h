@@ -13,7 +13,9 @@ struct pack_found {
 	char runtimes[1024]; /* the AWS runtime names it serves, separated by spaces */
 	char env[1024];	     /* NAME=value words, separated by spaces */
 	char start[16]; /* exec, fork, or stem: exec, but its bootstrap can wait for its function */
+	char start_env[512]; /* variables that are read at the start only: NAME and PREFIX* words */
 	char interpreter[PACK_PATH_MAX];
+	bool is_incomplete; /* files that its manifest needs are not there: 'mayfly runtime install' */
 };
 
 struct packs {

@@ -98,6 +98,39 @@ static void a_manifest_becomes_a_pack_with_its_placeholders_filled_in(void)
 	buf_done(&problems);
 }
 
+static void what_a_pack_lacks_binds_and_reads_at_its_start_is_told(void)
+{
+	char text[1024], want[128];
+
+	snprintf(text, sizeof(text), "%s%s", whole,
+		"start_env = A_* B\nneeds = lib/one.jar lib/two.jar\nbinds = /tmp/nothing-here-* /usr/bin\n");
+	begin(text);
+	make_folder("packs/one/lib");
+	write_file("packs/one/lib/one.jar", "", 0644);
+	struct packs packs = find();
+	CHECK(packs.count == 1 && packs.found[0].is_incomplete);
+	CHECK_STR(str_of(packs.found[0].start_env), S("A_* B"));
+	CHECK(packs.found[0].spec.bind_count ==
+		1); /* its prefix: the other is not there, or below /usr */
+	packs_done(&packs);
+
+	write_file("packs/one/lib/two.jar", "", 0644);
+	packs = find();
+	CHECK(packs.count == 1 && !packs.found[0].is_incomplete);
+	packs_done(&packs);
+	buf_done(&problems);
+
+	snprintf(text, sizeof(text),
+		"[pack]\nname = x\nruntimes = x1\nstart = exec\nargv = /x\nbinds = %%s/la*\n");
+	begin(text);
+	packs = find();
+	CHECK(packs.count == 1 && packs.found[0].spec.bind_count == 1);
+	snprintf(want, sizeof(want), "%s/lang", folder);
+	CHECK_STR(str_of(packs.found[0].spec.binds[0]), str_of(want));
+	packs_done(&packs);
+	buf_done(&problems);
+}
+
 static void an_interpreter_is_asked_once_and_again_when_its_file_changed(void)
 {
 	char log[128];
@@ -163,6 +196,7 @@ static void a_program_that_hangs_or_fails_or_says_nothing_has_no_version(void)
 }
 
 TESTS(TEST(a_manifest_becomes_a_pack_with_its_placeholders_filled_in),
+	TEST(what_a_pack_lacks_binds_and_reads_at_its_start_is_told),
 	TEST(an_interpreter_is_asked_once_and_again_when_its_file_changed),
 	TEST(what_others_can_write_is_never_run), TEST(a_broken_manifest_is_left_out_and_named),
 	TEST(a_program_that_hangs_or_fails_or_says_nothing_has_no_version))

@@ -98,8 +98,9 @@ static json_t *runtimes_json(const struct runtimes *runtimes)
 
 	for (size_t i = 0; (pack = runtimes_at(runtimes, i)); i++) {
 		json_array_append_new(list,
-			json_pack("{s:o,s:o,s:o}", "language", text_of(pack->language), "version",
-				text_of(pack->version), "serves", text_of(pack->names)));
+			json_pack("{s:o,s:o,s:o,s:b}", "language", text_of(pack->language),
+				"version", text_of(pack->version), "serves", text_of(pack->names),
+				"isComplete", !pack->is_incomplete));
 	}
 	return list;
 }

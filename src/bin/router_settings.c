@@ -45,6 +45,10 @@ static int pack_line(struct runtime_pack *pack, str name, str value)
 	} else if (str_eq(name, S("pack.start"))) {
 		pack->start = str_eq(value, S("fork")) ? START_FORK : START_EXEC;
 		pack->has_stem = !str_eq(value, S("exec"));
+	} else if (str_eq(name, S("pack.start_env"))) {
+		pack->start_env = value;
+	} else if (str_eq(name, S("pack.is_incomplete"))) {
+		pack->is_incomplete = str_eq(value, S("yes"));
 	} else if (str_eq(name, S("pack.env"))) {
 		while (value.len && str_next(&value, ' ', &word)) {
 			if (!word.len)

@@ -37,6 +37,32 @@ static void serve_help(void)
 	settings_help(stdout);
 }
 
+int serve_program_folder(char *to, size_t size)
+{
+	char path[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	if (len < 0)
+		return err_raise(-errno);
+
+	path[len] = '\0';
+	char *slash = strrchr(path, '/');
+	if (!slash)
+		return err_raise(-EINVAL);
+	*slash = '\0';
+	return err_pass(str_to_array(str_of(path), to, size));
+}
+
+int serve_packs_folder(char *to, size_t size)
+{
+	char folder[PACK_PATH_MAX], path[PACK_PATH_MAX + 16];
+
+	int r = serve_program_folder(folder, sizeof(folder));
+	if (r < 0)
+		return err_pass(r);
+	snprintf(path, sizeof(path), "%s/runtimes", folder);
+	return err_pass(str_to_array(str_of(path), to, size));
+}
+
 /* Flags are read twice: --config names the file, which flags then win over. */
 static int serve_settings(struct settings *settings, int argc, char **argv, struct buf *error)
 {
@@ -65,22 +91,6 @@ static int serve_settings(struct settings *settings, int argc, char **argv, stru
 		r = SETTINGS_BAD;
 	}
 	return r;
-}
-
-/* The folder of our own program: the warden, the unpacker and the packs stand beside it. */
-static int program_folder(char *to, size_t size)
-{
-	char path[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
-	if (len < 0)
-		return err_raise(-errno);
-
-	path[len] = '\0';
-	char *slash = strrchr(path, '/');
-	if (!slash)
-		return err_raise(-EINVAL);
-	*slash = '\0';
-	return err_pass(str_to_array(str_of(path), to, size));
 }
 
 /* Absolute, for who reads it again; links are followed then, not now. */
@@ -137,9 +147,13 @@ static void packs_put(const struct packs *packs, struct buf *out)
 		const struct pack_found *found = &packs->found[i];
 		buf_putf(out,
 			"pack=%s\npack.version=%s\npack.language=%s\npack.runtimes=%s\npack.env=%s\n"
-			"pack.start=%s\n",
+			"pack.start=%s
+pack.start_env=%s
+pack.is_incomplete=%s
+",
 			found->spec.name, found->spec.version, found->language, found->runtimes,
-			found->env, found->start);
+			found->env, found->start, found->start_env,
+			found->is_incomplete ? "yes" : "no");
 	}
 }
 
@@ -216,14 +230,16 @@ static int serve_start(
 
 	buf_init(&lines, LINES_MAX);
 	buf_init(&problems, LINES_MAX);
-	int r = boot ? program_folder(folder, sizeof(folder)) : -ENOMEM;
+	int r = boot ? serve_program_folder(folder, sizeof(folder)) : -ENOMEM;
 	if (r < 0)
 		return err_pass(r);
 	if (settings->values[SET_RUNTIMES_DIR][0])
-		snprintf(packs_folder, sizeof(packs_folder), "%s",
-			settings->values[SET_RUNTIMES_DIR]);
+		r = str_to_array(settings_text(settings, SET_RUNTIMES_DIR), packs_folder,
+			sizeof(packs_folder));
 	else
-		snprintf(packs_folder, sizeof(packs_folder), "%s/runtimes", folder);
+		r = serve_packs_folder(packs_folder, sizeof(packs_folder));
+	if (r < 0)
+		return err_pass(r);
 	if (mkdir(settings->values[SET_DATA], 0711) < 0 && errno != EEXIST) {
 		buf_putf(error, "cannot make the data directory %s: %s", settings->values[SET_DATA],
 			strerror(errno));

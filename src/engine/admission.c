@@ -58,15 +58,24 @@ static bool runtime_refuses(struct invocation *invocation, const struct function
 {
 	const struct runtimes *runtimes = invocation->engine->options.runtimes;
 	const struct runtime_pack *pack;
-	char detail[200];
+	char detail[240];
+	int len;
 
 	if (runtimes_find(runtimes, version->runtime, &pack) != RUNTIME_NONE)
 		return false;
-	int len = snprintf(detail, sizeof(detail),
-		"The runtime " STR_FMT
-		" is not installed on this node. Install its interpreter on the host and "
-		"restart mayfly; 'mayfly doctor' lists the runtimes that were found.",
-		STR_ARG(version->runtime));
+	pack = runtimes_find_incomplete(runtimes, version->runtime);
+	if (pack)
+		len = snprintf(detail, sizeof(detail),
+			"The runtime " STR_FMT
+			" is not installed on this node: it needs files that are no part of "
+			"mayfly. Run 'mayfly runtime install " STR_FMT "' as root and restart it.",
+			STR_ARG(version->runtime), STR_ARG(pack->name));
+	else
+		len = snprintf(detail, sizeof(detail),
+			"The runtime " STR_FMT
+			" is not installed on this node. Install its interpreter on the host and "
+			"restart mayfly; 'mayfly runtime list' says which were found.",
+			STR_ARG(version->runtime));
 	invocation_refuse(invocation, INVOKE_NO_RUNTIME,
 		(str){ detail, MIN((size_t)len, sizeof(detail) - 1) });
 	return true;

@@ -54,7 +54,8 @@ static str text_put(char **at, str s)
 
 int runtimes_add(struct runtimes *runtimes, const struct runtime_pack *pack)
 {
-	size_t len = 1 + pack->name.len + pack->language.len + pack->version.len + pack->names.len;
+	size_t len = 1 + pack->name.len + pack->language.len + pack->version.len + pack->names.len +
+		pack->start_env.len;
 
 	if (runtimes->count == PACKS_MAX || pack->env_count > RUNTIME_ENV_MAX)
 		return err_raise(-E2BIG);
@@ -70,6 +71,7 @@ int runtimes_add(struct runtimes *runtimes, const struct runtime_pack *pack)
 	copy->language = text_put(&at, pack->language);
 	copy->version = text_put(&at, pack->version);
 	copy->names = text_put(&at, pack->names);
+	copy->start_env = text_put(&at, pack->start_env);
 	for (uint32_t i = 0; i < pack->env_count; i++)
 		copy->env[i] = text_put(&at, pack->env[i]);
 	runtimes->texts[runtimes->count++] = text;
@@ -100,8 +102,13 @@ str runtime_name_version(str name)
 		name.at[from] != '.')
 		from++;
 	str version = str_from(name, from);
-	if (str_ends(version, S(".x")))
-		version.len -= 2;
+	size_t len = 0;
+	while (len < version.len &&
+		((version.at[len] >= '0' && version.at[len] <= '9') || version.at[len] == '.'))
+		len++;
+	while (len && version.at[len - 1] == '.')
+		len--;
+	version.len = len;
 	return version.len && version.at[0] != '.' ? version : S("");
 }
 
@@ -135,7 +142,7 @@ enum runtime_match runtimes_find(
 
 	for (size_t i = 0; i < runtimes->count; i++) {
 		const struct runtime_pack *pack = &runtimes->packs[i];
-		if (!pack_serves(pack, name))
+		if (pack->is_incomplete || !pack_serves(pack, name))
 			continue;
 		if (version_is(pack->version, wanted)) {
 			*ret_pack = pack;
@@ -153,4 +160,29 @@ enum runtime_match runtimes_find(
 		return RUNTIME_NONE;
 	*ret_pack = best;
 	return RUNTIME_NEAREST;
+}
+
+const struct runtime_pack *runtimes_find_incomplete(const struct runtimes *runtimes, str name)
+{
+	for (size_t i = 0; i < runtimes->count; i++) {
+		if (runtimes->packs[i].is_incomplete && pack_serves(&runtimes->packs[i], name))
+			return &runtimes->packs[i];
+	}
+	return NULL;
+}
+
+bool runtime_reads_at_start(const struct runtime_pack *pack, str variable)
+{
+	str rest = pack->start_env, word;
+
+	while (str_next(&rest, ' ', &word)) {
+		if (str_eq(word, variable))
+			return true;
+		if (str_ends(word, S("*"))) {
+			word.len--;
+			if (str_starts(variable, word))
+				return true;
+		}
+	}
+	return false;
 }

@@ -1,6 +1,8 @@
 """The `mayfly` command line itself."""
 
 import json
+import os
+import shutil
 import subprocess
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from harness.errors import error
 from harness.functions import unique
 
-COMMANDS = ["serve", "doctor", "status", "env", "invoke", "logs"]
+COMMANDS = ["serve", "doctor", "status", "env", "invoke", "logs", "runtime"]
 
 
 @pytest.fixture
@@ -181,3 +183,45 @@ def test_strict_runtimes_refuse_what_is_not_installed(another_daemon, aws_of):
     with error("InvalidParameterValueException", status=400) as caught:
         strict.create(runtime="python3.14")
     assert "python3.14" in caught.message
+
+
+# ---- runtime ----
+
+
+def runtime(daemon_binary, *words, **more):
+    return subprocess.run([daemon_binary, "runtime", *words], capture_output=True, text=True, check=False, **more)
+
+
+def test_runtime_list_shows_what_was_found_and_what_is_missing(daemon_binary, tmp_path):
+    pack = tmp_path / "toy"
+    pack.mkdir()
+    (pack / "pack.ini").write_text(
+        "[pack]\nname = toy\nlanguage = Toy\nruntimes = toy1 toy2\nstart = exec\ninterpreter = /bin/sh\n"
+        'version = /bin/sh -c "echo 1.2"\nargv = {interpreter}\nneeds = lib/it\n'
+    )
+    pack.joinpath("install").write_text('#!/bin/sh\nmkdir -p "${0%/*}/lib" && echo "$@" >"${0%/*}/lib/it"\n')
+    pack.joinpath("install").chmod(0o755)
+    where = ("--runtimes-dir", str(tmp_path))
+    listed = runtime(daemon_binary, "list", *where).stdout
+    assert "toy        1.2        /" in listed and "serves toy1 toy2" in listed
+    assert "mayfly runtime install toy" in listed
+    assert runtime(daemon_binary, "install", "toy", *where, "--word", "x").returncode == 0
+    assert (pack / "lib" / "it").read_text() == "--word x\n"
+    assert "install" not in runtime(daemon_binary, "list", *where).stdout
+    pack.joinpath("install").chmod(0o777)
+    refused = runtime(daemon_binary, "install", "toy", *where)
+    assert (refused.returncode, "only root can change" in refused.stderr) == (1, True)
+    for words, status in ((["install", "../toy"], 1), (["install"], 2), (["what"], 2), ([], 2), (["--help"], 0)):
+        assert runtime(daemon_binary, *words, *where).returncode == status
+
+
+def test_a_runtime_that_lacks_files_says_at_the_invoke_how_to_install_them(another_daemon, aws_of, tmp_path, root):
+    pack = tmp_path / "python"
+    shutil.copytree(root / "runtimes" / "python", pack)
+    with open(pack / "pack.ini", "a", encoding="utf-8") as manifest:
+        manifest.write("needs = lib/client\n")
+    os.chmod(tmp_path, 0o755)
+    functions = aws_of(another_daemon("--runtimes-dir", str(tmp_path))).functions()
+    with pytest.raises(functions.client.exceptions.ClientError) as refused:
+        functions.invoke(functions.make(), {})
+    assert "Run 'mayfly runtime install python' as root" in refused.value.response["Error"]["Message"]
