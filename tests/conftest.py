@@ -111,6 +111,13 @@ def another_daemon(daemon_binary):
         yield start
 
 
+@pytest.fixture(scope="module")
+def daemon_of(daemon_binary):
+    """The same for all tests of a module."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *flags, **options: stack.enter_context(running(*flags, **options))
+
+
 class Aws:
     """boto3 clients of one endpoint, made once each, every response of theirs walked."""
 

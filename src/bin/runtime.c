@@ -2,7 +2,7 @@
  * Runtime packs from the operator's side: which there are, what they run on, what they lack.
  *
  * What a pack needs and mayfly may not ship (a language's own client from its package registry) is fetched by a
- * program of the pack's, `install`, which knows the registry's tools. We only find it, make sure that nobody but
+ * program of the pack's, `installer`, which knows the registry's tools. We only find it, make sure that nobody but
  * root could have written it, and become it.
  */
 #include "bin/runtime.h"
@@ -119,7 +119,7 @@ static int install(const char *folder, const char *name, char **words)
 		fprintf(stderr, "mayfly: there is no runtime pack '%s' in %s\n", name, folder);
 		return EXIT_NO;
 	}
-	snprintf(path, sizeof(path), "%s/%s/install", folder, name);
+	snprintf(path, sizeof(path), "%s/%s/installer", folder, name);
 	if (access(path, F_OK) < 0) {
 		fprintf(stderr, "mayfly: the pack '%s' needs nothing but its interpreter\n", name);
 		return EXIT_OK;

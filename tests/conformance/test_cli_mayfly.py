@@ -199,8 +199,8 @@ def test_runtime_list_shows_what_was_found_and_what_is_missing(daemon_binary, tm
         "[pack]\nname = toy\nlanguage = Toy\nruntimes = toy1 toy2\nstart = exec\ninterpreter = /bin/sh\n"
         'version = /bin/sh -c "echo 1.2"\nargv = {interpreter}\nneeds = lib/it\n'
     )
-    pack.joinpath("install").write_text('#!/bin/sh\nmkdir -p "${0%/*}/lib" && echo "$@" >"${0%/*}/lib/it"\n')
-    pack.joinpath("install").chmod(0o755)
+    pack.joinpath("installer").write_text('#!/bin/sh\nmkdir -p "${0%/*}/lib" && echo "$@" >"${0%/*}/lib/it"\n')
+    pack.joinpath("installer").chmod(0o755)
     where = ("--runtimes-dir", str(tmp_path))
     listed = runtime(daemon_binary, "list", *where).stdout
     assert "toy        1.2        /" in listed and "serves toy1 toy2" in listed
@@ -208,7 +208,7 @@ def test_runtime_list_shows_what_was_found_and_what_is_missing(daemon_binary, tm
     assert runtime(daemon_binary, "install", "toy", *where, "--word", "x").returncode == 0
     assert (pack / "lib" / "it").read_text() == "--word x\n"
     assert "install" not in runtime(daemon_binary, "list", *where).stdout
-    pack.joinpath("install").chmod(0o777)
+    pack.joinpath("installer").chmod(0o777)
     refused = runtime(daemon_binary, "install", "toy", *where)
     assert (refused.returncode, "only root can change" in refused.stderr) == (1, True)
     for words, status in ((["install", "../toy"], 1), (["install"], 2), (["what"], 2), ([], 2), (["--help"], 0)):
