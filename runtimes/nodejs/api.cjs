@@ -74,6 +74,19 @@ module.exports = class RuntimeApi {
 		this.send(report + this.take);
 	}
 
+	/*
+	 * Ask for something that may come in hours: onAnswer(status, fields, body), or onAnswer() when
+	 * the connection is lost. It is never asked for twice.
+	 */
+	ask(path, onAnswer) {
+		this.onAnswer = (...answer) => {
+			this.isLast = false;
+			onAnswer(...answer);
+		};
+		this.isLast = true;
+		this.send(`GET ${RUNTIME}${path} HTTP/1.1\r\nHost: ${this.address}\r\n\r\n`);
+	}
+
 	/* Send a report after which this process ends; `done` is called when it is answered. */
 	last(report, done) {
 		this.onAnswer = done;

@@ -22,7 +22,7 @@ const CALLBACKS_ARE_GONE =
 	'ERROR: callback-based function handlers are not supported from Node.js 24 on: make ' +
 	'the handler async, or return a promise.';
 
-const modern = isModern();
+let modern; // known once there is a function
 
 /* The invocation in progress, null between two; isInit before the first. */
 let current = { isInit: true };
@@ -225,8 +225,11 @@ function watchErrors(api) {
 }
 
 async function main() {
+	const api = process.env.MAYFLY_STEM
+		? await require('./stem.cjs').become({ RuntimeApi, context, serialize, Invocation })
+		: new RuntimeApi(process.env.AWS_LAMBDA_RUNTIME_API);
+	modern = isModern();
 	log.patchConsole(modern);
-	const api = new RuntimeApi(process.env.AWS_LAMBDA_RUNTIME_API);
 	if (!modern)
 		watchErrors(api);
 	try {

@@ -15,9 +15,8 @@ const FRAME_TEXT = 0xa55a0003;
 const FRAME_MAX = 256 * 1024; // bytes of text in a frame; more goes on in the next
 const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
 
-const framesFd = process.env._LAMBDA_TELEMETRY_LOG_FD;
-delete process.env._LAMBDA_TELEMETRY_LOG_FD;
-const isJson = process.env.AWS_LAMBDA_LOG_FORMAT?.toUpperCase() === 'JSON';
+let framesFd;
+let isJson;
 let requestId;
 let tenantId;
 
@@ -78,6 +77,9 @@ function errorFields(error) {
 }
 
 function patchConsole(modern) {
+	framesFd = process.env._LAMBDA_TELEMETRY_LOG_FD;
+	delete process.env._LAMBDA_TELEMETRY_LOG_FD;
+	isJson = process.env.AWS_LAMBDA_LOG_FORMAT?.toUpperCase() === 'JSON';
 	if (modern)
 		requestId = '-'; // until the first invocation; the classic client has `undefined` there
 	const least = Math.max(0, LEVELS.indexOf(process.env.AWS_LAMBDA_LOG_LEVEL?.toUpperCase()));

@@ -17,6 +17,7 @@ class Environment:
     handler: str
     execution_env: str
     env: dict
+    stem: dict = None  # not None: these variables, and no function until `specialise`
 
     def __enter__(self):
         self.api.__enter__()
@@ -43,10 +44,22 @@ class Environment:
             **self.env,
         }
         env = {name: value for name, value in env.items() if value is not None}
+        cwd = self.task
+        if self.stem is not None:
+            self.function_env, cwd = env, "/"
+            env = {"MAYFLY_STEM": "1", "AWS_LAMBDA_RUNTIME_API": self.api.address, **self.stem}
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                self.argv, cwd=self.task, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                self.argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         return self
+
+    def specialise(self):
+        """Give a stem its function; ms until it asks for the first event."""
+        assert self.api.is_stem.wait(30), self.log
+        self.api.stems.put(self.function_env)
+        if not self.api.is_idle.wait(30):
+            raise AssertionError(self.log)
+        return (self.api.idle - self.api.specialised) * 1000
 
     def __exit__(self, *_):
         self.process.kill()

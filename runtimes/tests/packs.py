@@ -55,22 +55,25 @@ RUBIES = find_interpreters("ruby")
 class Pack:
     """One installed runtime of a pack; `start` makes environments of it."""
 
-    def __init__(self, name, version, program, folder):
+    def __init__(self, name, version, program, folder, packs=PACKS):
         self.name, self.version, self.program = name, version, program
         self.folder = folder
         self.numbers = itertools.count(1)
         self.running = []
         manifest = read_manifest(name)
         self.argv = expand(split_words(manifest["argv"]), interpreter=program, version=version,
-                           pack=str(PACKS / name))
+                           pack=str(packs / name))
         self.env = dict(word.split("=", 1) for word in split_words(manifest["env"]))
-        self.env = {k: v.replace("/var/runtime", str(PACKS / name)) for k, v in self.env.items()}
+        self.env = {k: v.replace("/var/runtime", str(packs / name)) for k, v in self.env.items()}
         self.env["PYTHONDONTWRITEBYTECODE"] = "1"  # the packs stay as they are
 
-    def start(self, files, *, handler, runtime, env=None, argv=None, **api):
+    def start(self, files, *, handler, runtime, env=None, argv=None, is_stem=False, stem_env=None, **api):
         task = write_code(self.folder / ("task-%d" % next(self.numbers)), files)
+        stem = None
+        if is_stem:
+            stem = {k: v.replace("{task}", str(task)) for k, v in {**self.env, **(stem_env or {})}.items()}
         environment = Environment(argv or self.argv, task, RuntimeApi(**api), handler,
-                                  "AWS_Lambda_" + runtime, {**self.env, **(env or {})})
+                                  "AWS_Lambda_" + runtime, {**self.env, **(env or {})}, stem)
         self.running.append(environment.__enter__())
         return environment
 

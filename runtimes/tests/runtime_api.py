@@ -71,6 +71,9 @@ class RuntimeApi:
     events: queue.Queue = field(default_factory=queue.Queue)
     reports: queue.Queue = field(default_factory=queue.Queue)
     refusals: list = field(default_factory=list)
+    stems: queue.Queue = field(default_factory=queue.Queue)  # environments for runtimes that wait for one
+    is_stem: threading.Event = field(default_factory=threading.Event)  # one waits
+    is_idle: threading.Event = field(default_factory=threading.Event)  # an event was asked for
     connections: int = 0
     count: int = 0
     errors: list = field(default_factory=list)
@@ -95,6 +98,7 @@ class RuntimeApi:
         """Be gone: a client that waits sees its connection closed."""
         if self.listener.fileno() >= 0:
             self.events.put(None)
+            self.stems.put(None)
             self.listener.shutdown(socket.SHUT_RDWR)
             self.listener.close()
 
@@ -147,7 +151,19 @@ class RuntimeApi:
             request = reader.request()
             if request is None:
                 return
+            if request.method == "GET" and request.target == "/2018-06-01/runtime/mayfly/stem":
+                self.is_stem.set()
+                environment = self.stems.get()
+                if environment is None:
+                    return
+                block = b"".join(b"%s=%s\0" % (k.encode(), v.encode()) for k, v in environment.items())
+                self.specialised = time.monotonic()
+                self.send(connection, head("200 OK", {"Content-Length": str(len(block))}) + block)
+                continue
             if request.method == "GET" and request.target == "/2018-06-01/runtime/invocation/next":
+                if not self.is_idle.is_set():
+                    self.idle = time.monotonic()
+                    self.is_idle.set()
                 event = self.events.get()
                 if event is None:
                     return

@@ -35,6 +35,7 @@ public class Handler implements RequestHandler<Map<String, Object>, Object> {
         seen.put("env", System.getenv());
         seen.put("cwd", new File(".").getAbsoluteFile().getParent());
         seen.put("heap", Runtime.getRuntime().maxMemory());
+        seen.put("locale", Locale.getDefault() + " " + java.nio.charset.Charset.defaultCharset());
         seen.put("property", System.getProperty("from.options"));
         seen.put("context", Arrays.asList(context.getFunctionName(), context.getFunctionVersion(),
             context.getInvokedFunctionArn(), context.getMemoryLimitInMB(), context.getAwsRequestId(),
@@ -136,14 +137,15 @@ def failed(java, name, event, **more):
 
 
 def test_a_request_handler_its_context_and_its_environment(java, make, logged):
-    name = make(Environment={"Variables": {"TEST_KEY": "TEST_VAL", "JAVA_TOOL_OPTIONS": "-Dfrom.options=yes"}})
+    name = make(Environment={"Variables": {"TEST_KEY": "wärt", "JAVA_TOOL_OPTIONS": "-Dfrom.options=yes"}})
     answer, seen = java.invoke(name, {"ü": [1, None]}, LogType="Tail")
     request, env = answer["ResponseMetadata"]["RequestId"], seen["env"]
     assert (seen["event"], seen["cwd"], seen["property"]) == ({"ü": [1, None]}, "/var/task", "yes")
+    assert seen["locale"] == "en_US UTF-8"
     assert seen["context"] == [name, "$LATEST", java.arn(name), 512, request, f"/aws/lambda/{name}"]
     assert 0.80 * 512 < seen["heap"] / 2**20 <= 0.85 * 512
     assert 10_000 < seen["remaining"] <= 20_000
-    assert (env["TEST_KEY"], env["_HANDLER"]) == ("TEST_VAL", "example.Handler")
+    assert (env["TEST_KEY"], env["_HANDLER"]) == ("wärt", "example.Handler")
     assert env["AWS_EXECUTION_ENV"] == f"AWS_Lambda_{JAVA}"
     tail = base64.b64decode(answer["LogResult"]).decode()
     assert "out\nof two lines\n" in tail and "one\nevent" in tail

@@ -154,7 +154,6 @@ public final class Stem {
         if (!enterFolder(task)) {
             throw new IOException("cannot enter " + task);
         }
-        System.setProperty("user.dir", task);
         System.clearProperty("user.timezone"); // TZ is read again
         TimeZone.setDefault(null);
     }

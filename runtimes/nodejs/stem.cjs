@@ -1,0 +1,114 @@
+'use strict';
+/*
+ * A node that waits for its function. Everything that a start and a first invocation take is done
+ * once with a function of ours; then the platform is asked for the environment of a function, and
+ * when it comes, hours later perhaps, this process becomes that environment: its variables, its
+ * folder (mounted meanwhile over the one where we are), and what `start` does for others.
+ */
+const Module = require('module');
+const net = require('net');
+const path = require('path');
+const v8 = require('v8');
+const load = require('./load.cjs');
+
+const DEFAULT_API = '127.0.0.1:9001';
+const AWS_PATH = '/usr/local/bin:/usr/bin/:/bin:/opt/bin';
+const REHEARSALS = 20;
+
+/* What most functions or their SDKs load: here it costs nobody a start. */
+const PRELOADED = ['assert', 'buffer', 'crypto', 'dns', 'events', 'fs/promises', 'http', 'https', 'os', 'querystring',
+	'stream', 'string_decoder', 'timers', 'tls', 'url', 'util', 'zlib'];
+
+/* The collector lets the heap grow by this part between two runs; by more when there is no limit. */
+const GROWTH = [[128, 20], [256, 30], [512, 50], [1024, 70]]; // memory in MB: percent
+
+/* ---- before there is a function ---- */
+
+/* An answer as the platform sends it, over a real socket, without the platform. */
+function exchange(RuntimeApi) {
+	return new Promise((resolve) => {
+		const server = net.createServer((socket) => {
+			socket.on('data', () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}'));
+		});
+		server.on('error', resolve); // no sandbox, or a port is missing: then this is not warm
+		server.listen(0, '127.0.0.1', () => {
+			const api = new RuntimeApi(`127.0.0.1:${server.address().port}`);
+			api.next('', () => {
+				api.socket.destroy();
+				server.close(resolve);
+			});
+		});
+	});
+}
+
+async function rehearse({ RuntimeApi, context, serialize, Invocation }) {
+	for (const name of PRELOADED)
+		require(name);
+	await import('data:text/javascript,'); // the loader of ES modules
+	await exchange(RuntimeApi);
+	const handler = await load(__dirname, 'rehearsal.handler', true);
+	const api = new RuntimeApi(DEFAULT_API);
+	const fields = {
+		'lambda-runtime-aws-request-id': '00000000-0000-0000-0000-000000000000',
+		'lambda-runtime-invoked-function-arn': 'arn:aws:lambda:us-east-1:000000000000:function:f',
+		'lambda-runtime-deadline-ms': '1',
+	};
+	const body = '{"names":["a","b"],"numbers":[1,2.5,null,true],"text":"\\u00e9"}';
+	for (let i = 0; i < REHEARSALS; i++) {
+		api.response(fields['lambda-runtime-aws-request-id'], serialize(await handler(JSON.parse(body), context.make(fields, true))));
+		await new Promise((resolve) => {
+			new Invocation(api, fields, resolve).run(handler, body);
+		});
+	}
+	delete require.cache[path.join(__dirname, 'rehearsal.cjs')];
+	delete globalThis.awslambda;
+}
+
+/* ---- when there is one ---- */
+
+function replaceEnvironment(block) {
+	for (const name of Object.keys(process.env))
+		delete process.env[name];
+	for (const word of block.split('\0')) {
+		const equals = word.indexOf('=');
+		if (equals > 0)
+			process.env[word.slice(0, equals)] = word.slice(equals + 1);
+	}
+}
+
+/* As `start` does it, see there. */
+function setPaths(env) {
+	const wanted = /^AWS_Lambda_nodejs(\d+)/.exec(env.AWS_EXECUTION_ENV ?? '')?.[1] ?? '';
+	env.NODE_PATH ||= `/opt/nodejs/node${wanted}/node_modules:/opt/nodejs/node_modules:${__dirname}/node_modules`;
+	Module._initPaths(); // it was read at the start
+	if (env.PATH === AWS_PATH)
+		env.PATH = `${path.dirname(process.execPath)}:${AWS_PATH}`;
+}
+
+/* The limits of the heap cannot be set late, its appetite can. */
+function limitMemory(memory, expected) {
+	const growth = GROWTH.find(([most]) => memory <= most);
+	if (growth && memory !== expected)
+		v8.setFlagsFromString(`--heap-growing-percent=${growth[1]}`);
+}
+
+/* Wait for a function and become its environment: resolves to the connection that serves it. */
+async function become(parts) {
+	const expected = Number(process.env.MAYFLY_STEM_MEMORY);
+	await rehearse(parts);
+	const api = new parts.RuntimeApi(process.env.AWS_LAMBDA_RUNTIME_API ?? DEFAULT_API);
+	const block = await new Promise((resolve) => {
+		api.ask('mayfly/stem', (status, _, body) => {
+			if (status !== 200)
+				process.exit(1); // the platform is gone, or wants no stem
+			resolve(body);
+		});
+	});
+	replaceEnvironment(block);
+	process.chdir(process.env.LAMBDA_TASK_ROOT);
+	setPaths(process.env);
+	limitMemory(Number(process.env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE), expected);
+	return api;
+}
+
+module.exports = { become };
