@@ -147,10 +147,7 @@ static void packs_put(const struct packs *packs, struct buf *out)
 		const struct pack_found *found = &packs->found[i];
 		buf_putf(out,
 			"pack=%s\npack.version=%s\npack.language=%s\npack.runtimes=%s\npack.env=%s\n"
-			"pack.start=%s
-pack.start_env=%s
-pack.is_incomplete=%s
-",
+			"pack.start=%s\npack.start_env=%s\npack.is_incomplete=%s\n",
 			found->spec.name, found->spec.version, found->language, found->runtimes,
 			found->env, found->start, found->start_env,
 			found->is_incomplete ? "yes" : "no");
