@@ -8,7 +8,6 @@
 const Module = require('module');
 const net = require('net');
 const path = require('path');
-const v8 = require('v8');
 const load = require('./load.cjs');
 
 const DEFAULT_API = '127.0.0.1:9001';
@@ -18,9 +17,6 @@ const REHEARSALS = 20;
 /* What most functions or their SDKs load: here it costs nobody a start. */
 const PRELOADED = ['assert', 'buffer', 'crypto', 'dns', 'events', 'fs/promises', 'http', 'https', 'os', 'querystring',
 	'stream', 'string_decoder', 'timers', 'tls', 'url', 'util', 'zlib'];
-
-/* The collector lets the heap grow by this part between two runs; by more when there is no limit. */
-const GROWTH = [[128, 20], [256, 30], [512, 50], [1024, 70]]; // memory in MB: percent
 
 /* ---- before there is a function ---- */
 
@@ -85,16 +81,8 @@ function setPaths(env) {
 		env.PATH = `${path.dirname(process.execPath)}:${AWS_PATH}`;
 }
 
-/* The limits of the heap cannot be set late, its appetite can. */
-function limitMemory(memory, expected) {
-	const growth = GROWTH.find(([most]) => memory <= most);
-	if (growth && memory !== expected)
-		v8.setFlagsFromString(`--heap-growing-percent=${growth[1]}`);
-}
-
 /* Wait for a function and become its environment: resolves to the connection that serves it. */
 async function become(parts) {
-	const expected = Number(process.env.MAYFLY_STEM_MEMORY);
 	await rehearse(parts);
 	const api = new parts.RuntimeApi(process.env.AWS_LAMBDA_RUNTIME_API ?? DEFAULT_API);
 	const block = await new Promise((resolve) => {
@@ -107,7 +95,6 @@ async function become(parts) {
 	replaceEnvironment(block);
 	process.chdir(process.env.LAMBDA_TASK_ROOT);
 	setPaths(process.env);
-	limitMemory(Number(process.env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE), expected);
 	return api;
 }
 

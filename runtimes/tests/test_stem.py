@@ -40,12 +40,13 @@ def test_node_becomes_the_functions_environment(node):
     assert stem.call(2).json["event"] == 2
 
 
-def test_node_a_stem_of_a_known_memory_has_the_options_of_a_plain_start(node):
+@pytest.mark.parametrize("runtime", ["nodejs20.x", "nodejs24.x"])
+def test_node_a_stem_has_the_options_of_a_plain_start(node, runtime):
     code = "exports.handler = async () => process.execArgv;\n"
-    runtime = "nodejs%s.x" % node.pack.version.split(".")[0]
-    plain = node(code, runtime=runtime, env={"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512"})
-    stem = node(code, runtime=runtime, env={"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512"}, is_stem=True,
-                stem_env={"MAYFLY_STEM_MEMORY": "512"})
+    memory = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512"}
+    plain = node(code, runtime=runtime, env=memory)
+    stem = node(code, runtime=runtime, env=memory, is_stem=True,
+                stem_env={"AWS_EXECUTION_ENV": "AWS_Lambda_" + runtime, **memory})
     stem.specialise()
     assert stem.call().json == plain.call().json
 

@@ -168,7 +168,7 @@ void engine_use_runtime(struct engine *engine, str runtime)
 	const struct runtime_pack *pack;
 
 	if (runtimes_find(engine->options.runtimes, runtime, &pack) != RUNTIME_NONE)
-		stems_use(engine, pack);
+		stems_use(engine, pack, runtime);
 }
 
 void engine_function_changed(struct engine *engine, str account, str region, str name)

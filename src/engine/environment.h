@@ -22,6 +22,7 @@ struct pool;
 struct provision_share;
 struct runtime_pack;
 struct snapshot_ask;
+struct stem_kin;
 
 /*
  *	BOOTING ⇄ INIT ─► IDLE ⇄ BUSY
@@ -190,4 +191,5 @@ void snapshot_on_failed(struct environment *env, const char *words, const char *
 /* The variables as NUL-terminated "NAME=value": 0, or -E2BIG. `block` holds ENV_BLOCK_MAX bytes. */
 [[nodiscard]] int environment_put_block(struct buf *block, const struct environment *env);
 /* Those of a runtime that waits for its function. */
-void environment_put_stem_block(struct buf *block, const struct runtime_pack *pack);
+void environment_put_stem_block(
+	struct buf *block, const struct runtime_pack *pack, const struct stem_kin *kin);

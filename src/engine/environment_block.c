@@ -8,6 +8,7 @@
 #include "engine/environment.h"
 #include "engine/pool.h"
 #include "engine/runtimes.h"
+#include "engine/stem.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -120,9 +121,18 @@ int environment_put_block(struct buf *block, const struct environment *env)
 	return block->err == -EOVERFLOW ? -E2BIG : block->err;
 }
 
-void environment_put_stem_block(struct buf *block, const struct runtime_pack *pack)
+void environment_put_stem_block(
+	struct buf *block, const struct runtime_pack *pack, const struct stem_kin *kin)
 {
 	put_assignment(block, S("MAYFLY_STEM=1"));
+	if (kin->memory_mb) {
+		buf_putf(block, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=%u", kin->memory_mb);
+		buf_put_char(block, '\0');
+	}
+	if (kin->runtime[0]) {
+		buf_putf(block, "AWS_EXECUTION_ENV=AWS_Lambda_%s", kin->runtime);
+		buf_put_char(block, '\0');
+	}
 	put_assignment(block, S("TZ=:UTC"));
 	for (uint32_t i = 0; i < pack->env_count; i++)
 		put_assignment(block, pack->env[i]);

@@ -162,24 +162,15 @@ static void spawn_function_fill(const struct environment *env, struct spawn_func
 	memcpy(to->layers, version->layers, sizeof(to->layers));
 }
 
-/* Variables that an interpreter reads once, when it starts: a fork would not see them. */
-static bool is_read_at_start(str assignment)
-{
-	static const str names[] = { S("PYTHON"), S("LD_"), S("MALLOC_"), S("GLIBC_TUNABLES"),
-		S("LANG"), S("LC_"), S("OPENSSL_"), S("AWS_LAMBDA_EXEC_WRAPPER") };
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (str_starts(assignment, names[i]))
-			return true;
-	return false;
-}
-
 /* Can its runtime come from another process, which has started already? */
-static bool version_can_fork(const struct function_version *version)
+static bool version_can_fork(
+	const struct function_version *version, const struct runtime_pack *pack)
 {
-	for (uint32_t i = 0; i < version->env_count; i++)
-		if (is_read_at_start(version->env[i]))
+	for (uint32_t i = 0; i < version->env_count; i++) {
+		str value = version->env[i], name;
+		if (str_cut(&value, '=', &name) && runtime_reads_at_start(pack, name))
 			return false;
+	}
 	return true;
 }
 
@@ -199,7 +190,7 @@ static enum start_mode environment_start_mode(const struct environment *env)
 {
 	if (env->is_restored)
 		return START_RESTORE;
-	return version_can_fork(env->pool->version) ? env->pack->start : START_EXEC;
+	return version_can_fork(env->pool->version, env->pack) ? env->pack->start : START_EXEC;
 }
 
 /* `image` is what it saves itself to or is restored from; -1: neither. */
@@ -350,10 +341,11 @@ static bool environment_start_stem(struct pool *pool, struct provision_share *sh
 	struct environment *env;
 
 	bool is_restored = pool->version->snapshot.len && !pool->is_unrestorable;
-	if (is_restored || pool->is_stemless || !version_can_fork(pool->version) ||
+	if (is_restored || pool->is_stemless ||
 		runtimes_find(engine->options.runtimes, pool->version->runtime, &pack) ==
 			RUNTIME_NONE ||
-		!stems_take(engine, pack, &parts))
+		!version_can_fork(pool->version, pack) ||
+		!stems_take(engine, pack, pool->version, &parts))
 		return false;
 	int r = environment_make(pool, share, parts.id, &env);
 	if (r < 0) {

@@ -515,6 +515,7 @@ static void add_packs(struct fake_node *node, bool has_stem)
 			.names = S_INIT("python3.11 python3.12 python3.13"),
 			.env = { S_INIT("PYTHONPATH=/var/runtime"), S_INIT("LANG=C.UTF-8") },
 			.env_count = 2,
+			.start_env = S_INIT("PYTHON* AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
 			.start = has_stem ? START_FORK : START_EXEC,
 			.has_stem = has_stem },
 		{ .name = S_INIT("provided"),

@@ -9,6 +9,10 @@
  *	spawn ──► BOOTING ── spawned ──► WARMING ── its request ──► READY ── stems_take() ──► (an environment)
  *	              └────────────────────┴───────────────────────────┴──► DEAD ── exited ──► (freed)
  *
+ * Some interpreters are told at their start what cannot be changed later, like the size of their
+ * heap. Their stems are of a kin: started for functions of one memory size, and of use to these
+ * only. A pack's stems are of the kin that was last asked for; others make way.
+ *
  * How many wait of a pack follows demand: each start that finds none doubles it, up to a setting;
  * a quiet minute takes one away. They are started a moment after the last was taken, so that a
  * start which is under way has the processors for itself. A pack whose stems die before they are
@@ -38,6 +42,7 @@
 enum {
 	STEM_MEMORY_MB = 1024, /* until it has a function with a size of its own */
 	STEM_TMP_MB = 512,
+	DEFAULT_MEMORY_MB = 128, /* "MemorySize … The default value is 128 MB" */
 	REFILL_MS = 15,
 	QUIET_MS = 60'000,
 	BOOT_MS_MAX = 30'000,
@@ -55,6 +60,7 @@ struct stem {
 	enum stem_state state;
 	struct list link; /* in the pool's list of its state */
 	struct stem_parts parts;
+	struct stem_kin kin;
 	str id_key;
 	uint64_t since_ms;
 	bool has_sandbox;
@@ -65,6 +71,7 @@ struct stem_pool {
 	const struct runtime_pack *pack; /* NULL: not in use */
 	struct list starting;		 /* BOOTING and WARMING, the oldest first */
 	struct list ready;
+	struct stem_kin kin; /* of those that are started now */
 	unsigned starting_count, ready_count;
 	unsigned wanted;    /* how many should be there */
 	uint64_t missed_ms; /* when one was last missed, or one less was wanted */
@@ -194,14 +201,54 @@ static const struct http_server_ops ops = {
 	.on_gone = on_gone,
 };
 
+/* --- kin --- */
+
+static struct stem_kin kin_of(const struct runtime_pack *pack, str runtime, uint32_t memory_mb)
+{
+	struct stem_kin kin = {};
+
+	if (runtime_reads_at_start(pack, S("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")))
+		kin.memory_mb = memory_mb;
+	if (runtime_reads_at_start(pack, S("AWS_EXECUTION_ENV")))
+		(void)!str_to_array(runtime, kin.runtime, sizeof(kin.runtime));
+	return kin;
+}
+
+static bool kin_is(const struct stem_kin *one, const struct stem_kin *other)
+{
+	return one->memory_mb == other->memory_mb && strcmp(one->runtime, other->runtime) == 0;
+}
+
+/* The oldest of a list that is (or is not) of the pool's kin, or NULL. */
+static struct stem *pool_find_kin(const struct stem_pool *pool, const struct list *of, bool is_kin)
+{
+	list_each(at, of) {
+		struct stem *stem = list_entry(at, struct stem, link);
+		if (kin_is(&stem->kin, &pool->kin) == is_kin)
+			return stem;
+	}
+	return NULL;
+}
+
+/* There is no place for more, but only for other functions. */
+static void pool_make_way(struct stem_pool *pool)
+{
+	struct stem *other = pool_find_kin(pool, &pool->ready, false);
+
+	if (other && pool->ready_count + pool->starting_count >= pool->wanted &&
+		!pool_find_kin(pool, &pool->ready, true) &&
+		!pool_find_kin(pool, &pool->starting, true))
+		stem_kill(other);
+}
+
 /* --- starting --- */
 
-static int stem_block(const struct runtime_pack *pack, int *ret_fd)
+static int stem_block(const struct stem *stem, int *ret_fd)
 {
 	struct buf block;
 
 	buf_init(&block, ENV_BLOCK_MAX);
-	environment_put_stem_block(&block, pack);
+	environment_put_stem_block(&block, stem->pool->pack, &stem->kin);
 	int r = block.err ? err_raise(block.err) : fd_sealed("stem", buf_str(&block), ret_fd);
 	buf_done(&block);
 	return err_pass(r);
@@ -219,7 +266,7 @@ static int stem_ask_spawn(struct stem *stem)
 	};
 	scoped_fd block = -1, log_write = -1;
 
-	int r = stem_block(pack, &block);
+	int r = stem_block(stem, &block);
 	if (r == 0)
 		r = environment_log_pipe(&stem->parts.log, &log_write);
 	if (r < 0)
@@ -237,6 +284,7 @@ static int stem_start(struct engine *engine, struct stem_pool *pool)
 
 	stem->engine = engine;
 	stem->pool = pool;
+	stem->kin = pool->kin;
 	stem->since_ms = loop_now_ms(engine->loop);
 	stem->parts = (struct stem_parts){
 		.id = ++engine->next_id, .endpoint = -1, .memory = -1, .log = -1
@@ -278,6 +326,7 @@ static void pool_refill(struct engine *engine, struct stem_pool *pool, uint64_t 
 			stem_kill(stem);
 		}
 	}
+	pool_make_way(pool);
 	while (pool->ready_count > pool->wanted)
 		stem_kill(list_entry(list_first(&pool->ready), struct stem, link));
 	while (pool->ready_count + pool->starting_count < pool->wanted && is_room(engine) &&
@@ -348,7 +397,7 @@ void stems_free(struct stems *stems)
 	mem_free(stems);
 }
 
-void stems_use(struct engine *engine, const struct runtime_pack *pack)
+void stems_use(struct engine *engine, const struct runtime_pack *pack, str runtime)
 {
 	struct stem_pool *pool = &engine->stems->pools[pack->index];
 	struct warm_frame frame = { .head = { .op = FRAME_WARM }, .pack = pack->index };
@@ -356,6 +405,7 @@ void stems_use(struct engine *engine, const struct runtime_pack *pack)
 	if (pool->pack || engine->stems->is_draining)
 		return;
 	pool->pack = pack;
+	pool->kin = kin_of(pack, runtime, DEFAULT_MEMORY_MB);
 	if (pack->has_stem && engine->options.stems_max) {
 		pool->wanted = 1;
 		timer_set(engine->stems->timer, REFILL_MS);
@@ -380,22 +430,22 @@ void stems_on_tuned(struct engine *engine)
 		timer_set(engine->stems->timer, REFILL_MS);
 }
 
-bool stems_take(
-	struct engine *engine, const struct runtime_pack *pack, struct stem_parts *ret_parts)
+bool stems_take(struct engine *engine, const struct runtime_pack *pack,
+	const struct function_version *version, struct stem_parts *ret_parts)
 {
 	struct stem_pool *pool = &engine->stems->pools[pack->index];
 
-	stems_use(engine, pack);
+	stems_use(engine, pack, version->runtime);
 	if (!pool->wanted)
 		return false;
 	timer_set(engine->stems->timer, REFILL_MS);
-	struct list *first = list_first(&pool->ready);
-	if (!first) {
+	pool->kin = kin_of(pack, version->runtime, version->memory_mb);
+	struct stem *stem = pool_find_kin(pool, &pool->ready, true);
+	if (!stem) {
 		pool->missed_ms = loop_now_ms(engine->loop);
 		pool->wanted = MIN(pool->wanted * 2, engine->options.stems_max);
 		return false;
 	}
-	struct stem *stem = list_entry(first, struct stem, link);
 	*ret_parts = stem->parts;
 	stem_free(stem);
 	return true;

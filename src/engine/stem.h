@@ -3,6 +3,7 @@
  * Stems: runtimes that are booted in sandboxes of their own and are no function's yet, a few of each
  * pack whose bootstrap can wait for its function. See stem.c.
  */
+#include "base/str.h"
 #include "wire/frames.h"
 
 #include <stdbool.h>
@@ -12,6 +13,17 @@ struct http_conn;
 struct http_server;
 struct runtime_pack;
 struct stems;
+struct function_version;
+
+/*
+ * What of a function its runtime reads at the start (see runtime_reads_at_start()): a stem is
+ * started with it, and can only become an environment of such functions. What the pack does not
+ * read so is 0 or "".
+ */
+struct stem_kin {
+	uint32_t memory_mb;
+	char runtime[40]; /* the name that the function asks for */
+};
 
 /* A stem that was taken: all of it is the taker's. */
 struct stem_parts {
@@ -28,13 +40,13 @@ struct stem_parts {
 [[nodiscard]] int stems_new(struct engine *engine);
 /* None may be left: stems_drain(). */
 void stems_free(struct stems *stems);
-/* There are functions of this pack: have its zygote, and stems. */
-void stems_use(struct engine *engine, const struct runtime_pack *pack);
+/* There are functions of this pack, by this name: have its zygote, and stems. */
+void stems_use(struct engine *engine, const struct runtime_pack *pack, str runtime);
 /* Another bound of their number. */
 void stems_on_tuned(struct engine *engine);
-/* Take a stem that waits; false when there is none. There will be more of them then. */
-[[nodiscard]] bool stems_take(
-	struct engine *engine, const struct runtime_pack *pack, struct stem_parts *ret_parts);
+/* Take a stem that waits and is fit for this version; false when there is none. There will be more of them then. */
+[[nodiscard]] bool stems_take(struct engine *engine, const struct runtime_pack *pack,
+	const struct function_version *version, struct stem_parts *ret_parts);
 /* A taker could not use it: it is ended. */
 void stems_put_back(
 	struct engine *engine, const struct runtime_pack *pack, struct stem_parts *parts);

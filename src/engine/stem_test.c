@@ -234,6 +234,33 @@ static void test_what_an_interpreter_reads_at_its_start_leaves_only_exec(void)
 	fake_node_stop(&node);
 }
 
+/* Python does not care, but the node's pack says that it does. */
+static void test_a_stem_serves_functions_of_the_memory_it_was_started_for(void)
+{
+	struct fake_sandbox stem, big, sandbox;
+	struct fake_peer peer, big_peer, other;
+	struct fake_call call;
+
+	start_with_stem(&stem, &peer);
+	CHECK_STR(fake_env(&stem, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"), S("128"));
+	CHECK(!fake_env(&stem, "AWS_EXECUTION_ENV").at);
+	fake_target_put(&node, &(struct fake_target){ .name = "big", .memory_mb = 512 });
+	fake_invoke_name(&node, "big", &call);
+	fake_boot(&node, &sandbox, &other);
+	CHECK(sandbox.spawn.function.has_code && sandbox.spawn.function.memory_mb == 512);
+	fake_serve(&other, &call, "1");
+	fake_await(&node, &call);
+	fake_call_done(&call);
+	fake_await_kill(&node, &stem); /* it makes way for one of that size */
+	fake_hang_up(&peer);
+	fake_exit(&node, &stem, EXIT_KILLED, 0);
+	boot_stem(&big, &big_peer);
+	CHECK_STR(fake_env(&big, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"), S("512"));
+	fake_hang_up(&other);
+	fake_hang_up(&big_peer);
+	fake_node_stop(&node);
+}
+
 static void test_a_pack_that_cannot_wait_has_no_stems(void)
 {
 	struct fake_sandbox sandbox;
@@ -366,6 +393,7 @@ TESTS(TEST(test_a_start_takes_the_stem_that_waits), TEST(test_a_taken_stem_is_re
 	TEST(test_a_waiting_stem_that_hangs_up_is_killed_and_replaced),
 	TEST(test_stems_that_do_not_start_are_not_tried_for_ever),
 	TEST(test_what_an_interpreter_reads_at_its_start_leaves_only_exec),
+	TEST(test_a_stem_serves_functions_of_the_memory_it_was_started_for),
 	TEST(test_a_pack_that_cannot_wait_has_no_stems),
 	TEST(test_a_first_use_has_another_environment_started),
 	TEST(test_one_that_was_never_used_is_spare_enough),

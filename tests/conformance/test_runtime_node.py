@@ -223,7 +223,7 @@ def test_a_result_of_undefined_is_null(functions, make):
 def test_a_result_that_is_no_json(functions, make):
     name = make("exports.handler = async () => { const a = {}; a.a = a; return a; };\n")
     _, payload = failed(functions, name)
-    assert "circular structure" in payload["errorMessage"]
+    assert payload["errorMessage"] == "Unable to stringify response body"
 
 
 def test_fetch_is_there(functions, make):
