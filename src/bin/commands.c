@@ -138,7 +138,7 @@ static void print_log(const struct client_answer *answer)
 	struct buf log;
 
 	buf_init(&log, 64 * KIB);
-	if (base64_decode(buf_str(&answer->log), &log) == 0)
+	if (base64_decode(buf_str(&answer->log), &log) == 0 && log.len)
 		fwrite(log.at, 1, log.len, stderr);
 	buf_done(&log);
 }

@@ -31,8 +31,7 @@ def terraform(tmp_path, recorder):
 
     config = tmp_path / "terraformrc"
     config.write_text(
-        f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n'
-        '    include = ["*/hashicorp/*"]\n  }\n}\ndisable_checkpoint = true\n'
+        f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\ndisable_checkpoint = true\n'
     )
     shutil.copy(HERE / "terraform" / "main.tf", tmp_path)
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "TF_"))}

@@ -1,12 +1,11 @@
-"""The stock AWS CLI, as its user types it: from a ZIP to a log tail and back to nothing."""
+"""The stock AWS CLI (version 2), as its user types it: from a ZIP to a log tail and back to nothing."""
 
 import base64
 import json
-import pathlib
+import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 import urllib.request
 import zipfile
@@ -16,22 +15,30 @@ import pytest
 from harness.functions import unique
 
 
+ENDPOINT_URL_SINCE = (2, 13)  # before, AWS_ENDPOINT_URL is unknown and --endpoint-url is needed
+
+
 @pytest.fixture(scope="module")
-def aws_program():
-    beside = pathlib.Path(sys.prefix, "bin", "aws")
-    found = str(beside) if beside.exists() else shutil.which("aws")
-    if not found:
-        pytest.fail("no aws executable: tools/setup check installs it")
-    return found
+def aws_command(aws_environment):
+    """The words to begin with: the CLI of version 2, wherever on PATH. `logs tail` and raw payloads came with it."""
+    for folder in dict.fromkeys([*os.environ["PATH"].split(os.pathsep), "/usr/local/bin", "/usr/bin"]):
+        program = shutil.which("aws", path=folder)
+        said = program and subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60).stdout
+        version = said and re.match(r"aws-cli/(\d+)\.(\d+)", said)
+        if not version or version[1] == "1":
+            continue
+        told = tuple(int(n) for n in version.groups()) >= ENDPOINT_URL_SINCE
+        return [program] + ([] if told else ["--endpoint-url", aws_environment["AWS_ENDPOINT_URL"]])
+    pytest.fail("no AWS CLI of version 2: tools/setup check installs it")
 
 
 @pytest.fixture
-def run(aws_program, aws_environment, tmp_path):
+def run(aws_command, aws_environment, tmp_path):
     """run("lambda", "list-functions") -> its JSON; fails on a status that is not `status`."""
 
     def call(*words, status=0, raw=False):
         done = subprocess.run(
-            [aws_program, *words], env=aws_environment, cwd=tmp_path, capture_output=True, text=True, timeout=60
+            [*aws_command, *words], env=aws_environment, cwd=tmp_path, capture_output=True, text=True, timeout=60
         )
         assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
         if status:
@@ -121,14 +128,14 @@ def test_lists_are_paged_by_the_cli(run, functions):
 
 
 @pytest.mark.seconds(90)
-def test_following_a_log(aws_program, aws_environment, functions, tmp_path):
+def test_following_a_log(aws_command, aws_environment, functions, tmp_path):
     """--follow shows what comes after it was started."""
     name = functions.make("def handler(event, context):\n    print('line', event['n'])\n")
     functions.call(name, {"n": 1})
     out = tmp_path / "out.txt"
     with open(out, "w") as file:
         tail = subprocess.Popen(
-            [aws_program, "logs", "tail", f"/aws/lambda/{name}", "--follow", "--since", "5m"],
+            [*aws_command, "logs", "tail", f"/aws/lambda/{name}", "--follow", "--since", "5m"],
             env={**aws_environment, "PYTHONUNBUFFERED": "1"},
             stdout=file,
             stderr=subprocess.STDOUT,

@@ -43,7 +43,7 @@ def test_an_update_cannot_exceed_4_kb_either(lambda_, functions):
     assert functions.wait(name)["Environment"] == {"Variables": {"AA": "1"}}
 
 
-@pytest.mark.parametrize("key", ["AWS_REGION", "_HANDLER", "AWS_LAMBDA_FUNCTION_NAME", "LAMBDA_TASK_ROOT"])
+@pytest.mark.parametrize("key", ["AWS_REGION", "AWS_LAMBDA_FUNCTION_NAME", "LAMBDA_TASK_ROOT"])
 def test_reserved_environment_variables_are_refused(functions, key):
     with invalid() as caught:
         functions.create(wait=False, Environment={"Variables": {key: "mine"}})
@@ -51,6 +51,16 @@ def test_reserved_environment_variables_are_refused(functions, key):
         "Lambda was unable to configure your environment variables because the environment variables you have "
         f"provided contains reserved keys that are currently not supported for modification. Reserved keys used in "
         f"this request: {key}"
+    )
+
+
+@pytest.mark.parametrize("key", ["_HANDLER", "_X_AMZN_TRACE_ID", "A", "1A", "A-B"])
+def test_names_of_environment_variables_have_a_pattern(functions, key):
+    with error("ValidationException", status=400) as caught:
+        functions.create(wait=False, Environment={"Variables": {key: "mine"}})
+    assert caught.message == (
+        "1 validation error detected: Value at 'environment.variables' failed to satisfy constraint: Map keys must "
+        "satisfy constraint: [Member must satisfy regular expression pattern: [a-zA-Z]([a-zA-Z0-9_])+]"
     )
 
 

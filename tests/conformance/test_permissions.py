@@ -131,10 +131,15 @@ def test_policies_belong_to_one_qualifier(lambda_, functions):
     assert policy_of(lambda_, name)[0]["Statement"][0]["Resource"] == arn(name)
 
 
-def test_the_revision_of_the_policy_is_that_of_the_function(lambda_, functions):
+def test_a_policy_has_a_revision_of_its_own(lambda_, functions):
     name = functions.make()
+    before = functions.wait(name)["RevisionId"]
     add(lambda_, name, "s3")
-    assert policy_of(lambda_, name)[1] == functions.wait(name)["RevisionId"]
+    revision = policy_of(lambda_, name)[1]
+    assert revision != before == functions.wait(name)["RevisionId"]
+    functions.publish(name)
+    assert functions.wait(name)["RevisionId"] != before
+    assert policy_of(lambda_, name)[1] == revision
 
 
 def test_revisions_guard_policies(lambda_, functions):

@@ -92,7 +92,7 @@ def test_memory_up_to_the_limit_is_there(functions):
 
 
 def test_the_memory_used_is_reported(functions):
-    name = functions.make("hold = bytearray(b'x' * (100 * 2**20))\ndef handler(e, c):\n    pass\n", MemorySize=256)
+    name = functions.make("hold = b'x' * (100 * 2**20)\ndef handler(e, c):\n    pass\n", MemorySize=256)
     answer, _ = functions.invoke(name, {}, LogType="Tail")
     (used,) = re.findall(r"Max Memory Used: (\d+) MB", base64.b64decode(answer["LogResult"]).decode())
     assert 100 <= int(used) <= 200
