@@ -167,13 +167,10 @@ static bool path_is_lambda(str path)
 	return false;
 }
 
-void identify(const struct front_options *options, const struct http_head *head, str body,
-	struct identity *ret_identity)
+/* By whatever the request has, the most precise first. */
+static void find(const struct front_options *options, const struct http_head *head, str body,
+	struct identity *identity)
 {
-	struct identity *identity = ret_identity;
-
-	*identity = (struct identity){ .protocol = AWS_REST_JSON };
-	identity->is_claim_malformed = sigv4_claim(head, &identity->claim) != 0;
 	if (find_by_target(options, http_field(head, S("X-Amz-Target")), identity))
 		return;
 	if (identity->claim.present && find_by_name(options, identity->claim.service, identity))
@@ -183,4 +180,18 @@ void identify(const struct front_options *options, const struct http_head *head,
 	if (path_is_lambda(head->path) && find_by_name(options, S("lambda"), identity))
 		return;
 	(void)find_by_host(options, head, identity);
+}
+
+void identify(const struct front_options *options, const struct http_head *head, str body,
+	struct identity *ret_identity)
+{
+	struct identity *identity = ret_identity;
+
+	*identity = (struct identity){ .protocol = AWS_REST_JSON };
+	identity->is_claim_malformed = sigv4_claim(head, &identity->claim) != 0;
+	find(options, head, body, identity);
+	/* SQS and CloudWatch were query services: older clients still talk, and listen, like that. */
+	if (identity->row && identity->protocol == AWS_JSON &&
+		!http_field(head, S("X-Amz-Target")).len && identify_action(head, body).at)
+		identity->protocol = AWS_QUERY;
 }

@@ -237,16 +237,37 @@ static void print_event(const json_t *event, bool as_json)
 	buf_done(&time);
 }
 
+struct logs_query {
+	const char *group;
+	uint64_t from_ms;
+	bool is_following;
+	bool as_json;
+	bool is_waiting; /* for the group: told already */
+};
+
+/* Who follows a function that has not logged yet waits for it. */
+static bool logs_wait_for_group(struct logs_query *query, const json_t *error)
+{
+	const char *type = json_string_value(json_object_get(error, "__type"));
+
+	if (!query->is_following || !type || strcmp(type, "ResourceNotFoundException") != 0)
+		return false;
+	if (!query->is_waiting)
+		fprintf(stderr, "mayfly: there is no log group %s yet: waiting for it\n",
+			query->group);
+	query->is_waiting = true;
+	return true;
+}
+
 /* One page of events; *token is the next page's or NULL. The exit status. */
-static int logs_page(
-	const char *group, uint64_t from_ms, json_t **token, bool as_json, uint64_t *ret_last_ms)
+static int logs_page(struct logs_query *query, json_t **token, uint64_t *ret_last_ms)
 {
 	static const char *const fields[] = { "Content-Type: application/x-amz-json-1.1",
 		"X-Amz-Target: Logs_20140328.FilterLogEvents", NULL };
 	struct client client;
 	struct client_answer answer;
-	json_t *ask = json_pack("{s:s, s:I, s:b}", "logGroupName", group, "startTime",
-		(json_int_t)from_ms, "interleaved", 1);
+	json_t *ask = json_pack("{s:s, s:I, s:b}", "logGroupName", query->group, "startTime",
+		(json_int_t)query->from_ms, "interleaved", 1);
 
 	if (*token)
 		json_object_set(ask, "nextToken", *token);
@@ -262,12 +283,14 @@ static int logs_page(
 	if (r < 0)
 		return EXIT_NO;
 	json_t *page = json_loadb(answer.body.at, answer.body.len, 0, NULL);
-	int status = answer.status == 200 ? EXIT_OK : print_error(&answer);
+	int status = answer.status == 200 || logs_wait_for_group(query, page)
+		? EXIT_OK
+		: print_error(&answer);
 	size_t i;
 	json_t *event;
 	json_array_foreach(json_object_get(page, "events"), i, event)
 	{
-		print_event(event, as_json);
+		print_event(event, query->as_json);
 		*ret_last_ms = (uint64_t)json_integer_value(json_object_get(event, "timestamp"));
 	}
 	json_decref(*token);
@@ -277,7 +300,7 @@ static int logs_page(
 	return status;
 }
 
-static int logs_follow(const char *group, uint64_t from_ms, bool is_following, bool as_json)
+static int logs_follow(struct logs_query *query)
 {
 	int status = EXIT_OK;
 
@@ -285,26 +308,26 @@ static int logs_follow(const char *group, uint64_t from_ms, bool is_following, b
 		json_t *token = NULL;
 		uint64_t last_ms = 0;
 		do {
-			status = logs_page(group, from_ms, &token, as_json, &last_ms);
+			status = logs_page(query, &token, &last_ms);
 		} while (status == EXIT_OK && token);
 		json_decref(token);
 		fflush(stdout);
 		if (last_ms)
-			from_ms = last_ms + 1;
-		if (is_following && status == EXIT_OK)
+			query->from_ms = last_ms + 1;
+		if (query->is_following && status == EXIT_OK)
 			nanosleep(&(struct timespec){ .tv_nsec = FOLLOW_MS * 1'000'000L }, NULL);
-	} while (is_following && status == EXIT_OK);
+	} while (query->is_following && status == EXIT_OK);
 	return status;
 }
 
 int command_logs(int argc, char **argv)
 {
 	const char *function = NULL, *since = "600", *output = NULL;
-	bool is_following = false;
+	struct logs_query query = {};
 	const struct option options[] = {
 		{ "--since", "-s", &since, NULL },
 		{ "--output", "-o", &output, NULL },
-		{ "--follow", "-f", NULL, &is_following },
+		{ "--follow", "-f", NULL, &query.is_following },
 	};
 	const struct usage usage = {
 		"Usage: mayfly logs FUNCTION|LOG-GROUP [--since SECONDS] [--follow] [-o text|json]\n\n"
@@ -325,7 +348,10 @@ int command_logs(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	snprintf(group, sizeof(group), "%s%s", function[0] == '/' ? "" : "/aws/lambda/", function);
-	return logs_follow(group, clock_real_ms() - seconds * 1000, is_following, as_json);
+	query.group = group;
+	query.from_ms = clock_real_ms() - seconds * 1000;
+	query.as_json = as_json;
+	return logs_follow(&query);
 }
 
 /* --- status and env --- */

@@ -232,11 +232,11 @@ static void reset_run(struct work *work)
 	struct platform *platform = &errand->router->platform;
 
 	int r = docs_wipe(platform->docs);
+	platform_reset(platform); /* now nothing is written into logs any more */
 	if (r == 0)
 		r = logs_wipe(platform->logs);
 	if (r == 0)
 		r = blobs_wipe(platform->blobs);
-	platform_reset(platform);
 	errand->result = r;
 	if (r < 0)
 		err_log(r, "wipe everything");

@@ -37,7 +37,9 @@ struct engine {
 	struct engine_counters counters;
 	void (*on_drained)(void *context); /* set: draining */
 	void *on_drained_context;
-	bool is_flushing; /* drained: the last logs are being written */
+	void (*on_reset)(void *context);
+	void *on_reset_context;
+	bool is_flushing; /* drained or reset: the last logs are being written */
 };
 
 /* Microseconds of the monotonic clock. */

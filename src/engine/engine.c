@@ -195,7 +195,17 @@ bool engine_provision_figures(const struct engine *engine, str account, str regi
 	return directory_provision_figures(engine, account, region, name, qualifier, ret_figures);
 }
 
-void engine_reset(struct engine *engine)
+static void engine_on_reset(void *context)
+{
+	struct engine *engine = context;
+
+	engine->is_flushing = false;
+	if (engine->on_reset)
+		engine->on_reset(engine->on_reset_context);
+	engine_check_drained(engine);
+}
+
+void engine_reset(struct engine *engine, void (*done)(void *context), void *context)
 {
 	size_t at = 0;
 	void *value;
@@ -204,6 +214,16 @@ void engine_reset(struct engine *engine)
 	/* Entries go with their last environment; what they have read must not be used again. */
 	while (map_next(&engine->functions, &at, &value))
 		function_entry_forget(value);
+	function_log_forget(engine->log_writer);
+	if (engine->is_flushing) { /* at the end of a drain: nobody will read these logs */
+		if (done)
+			done(context);
+		return;
+	}
+	engine->is_flushing = true;
+	engine->on_reset = done;
+	engine->on_reset_context = context;
+	function_log_flush(engine->log_writer, engine_on_reset, engine);
 }
 
 void engine_check_drained(struct engine *engine)

@@ -148,8 +148,11 @@ void engine_provision(struct engine *engine, str account, str region, str name,
 /* Could an environment be using this unpacked code, or be about to? */
 [[nodiscard]] bool engine_uses_code(const struct engine *engine, const uint8_t digest[static 32]);
 
-/* Forget all functions and stop all environments. */
-void engine_reset(struct engine *engine);
+/*
+ * Forget all functions, stop all environments, and write nothing more of theirs into logs. `done` (or NULL) is called once,
+ * from the loop, when the log store is left alone. One at a time.
+ */
+void engine_reset(struct engine *engine, void (*done)(void *context), void *context);
 
 /*
  * Take no new invocation (they answer INVOKE_FAULT), let the others finish, then stop all

@@ -206,6 +206,7 @@ static void environment_crashed(struct environment *env, const struct cause *cau
 								    : environment_victim(env);
 
 	env->engine->counters.crashes++;
+	log_stream_release(env->stream);
 	if (was_starting)
 		environment_log_init(env, "error", cause_type(env, cause));
 	if (env->snapshot)

@@ -111,7 +111,11 @@ static int environment_open_stream(struct environment *env)
 	assert(!name.err);
 	names.stream = buf_str(&name);
 	env->stream = log_stream_new(env->engine->log_writer, &names);
-	return env->stream ? 0 : err_raise(-ENOMEM);
+	if (!env->stream)
+		return err_raise(-ENOMEM);
+	if (!env->is_provisioned && env->pool->waiting <= env->pool->starting) /* a spare */
+		log_stream_hold(env->stream);
+	return 0;
 }
 
 int environment_log_pipe(int *ret_read, int *ret_write)

@@ -10,6 +10,9 @@
  * is *full*: environments stop reading their pipes, and a function that floods its log waits in
  * write(2) like with any slow terminal.
  *
+ * The stream of a spare is *held*: a log is about what was asked for, so its lines stay in memory until the first
+ * invocation, and go with it when there is none.
+ *
  * REPORT lines carry the memory peak, one read of a cgroup file. It is read when the batch is
  * closed, once an environment, so that the invoke path does not pay a system call for it.
  */
@@ -28,6 +31,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 enum {
@@ -46,6 +50,14 @@ struct log_stream {
 	int memory_fd;
 	uint64_t memory_peak;
 	uint64_t memory_read_at; /* the flush it was last read for */
+	uint64_t epoch;		 /* the writer's, when it was made */
+	bool is_held;
+	struct buf held; /* held_event, bytes, held_event, … */
+};
+
+struct held_event {
+	uint64_t timestamp_ms;
+	size_t len;
 };
 
 struct log_record {
@@ -72,6 +84,7 @@ struct function_log_writer {
 	struct log_batch *open; /* NULL: none */
 	unsigned with_workers;
 	uint64_t flushes;
+	uint64_t epoch; /* how often it was told to forget */
 	uint64_t lost_lines;
 	void (*on_room)(void *context);
 	void *on_room_context;
@@ -329,6 +342,15 @@ void function_log_flush(
 	writer_close_batch(writer);
 }
 
+void function_log_forget(struct function_log_writer *writer)
+{
+	writer->epoch++;
+	if (writer->open)
+		batch_free(writer->open);
+	writer->open = NULL;
+	timer_clear(writer->timer);
+}
+
 bool function_log_is_full(const struct function_log_writer *writer)
 {
 	return writer->open && batch_size(writer->open) >= BATCH_CEILING;
@@ -376,7 +398,9 @@ struct log_stream *log_stream_new(
 	stream->names = (struct log_stream_names){ views[0], views[1], views[2], views[3] };
 	stream->refs = 1;
 	stream->writer = writer;
+	stream->epoch = writer->epoch;
 	stream->memory_fd = -1;
+	buf_init(&stream->held, LOG_HELD_MAX);
 	return stream;
 }
 
@@ -393,6 +417,7 @@ void log_stream_unref(struct log_stream *stream)
 		return;
 	if (stream->memory_fd >= 0)
 		close(stream->memory_fd);
+	buf_done(&stream->held);
 	mem_free(stream->text);
 	mem_free(stream);
 }
@@ -437,11 +462,50 @@ static struct log_record *stream_add_record(struct log_stream *stream, uint64_t 
 	return batch ? batch_add(batch, stream, timestamp_ms) : NULL;
 }
 
+void log_stream_hold(struct log_stream *stream)
+{
+	stream->is_held = true;
+}
+
+void log_stream_release(struct log_stream *stream)
+{
+	str rest = buf_str(&stream->held);
+	struct held_event event;
+
+	if (!stream->is_held)
+		return;
+	stream->is_held = false;
+	while (rest.len) {
+		memcpy(&event, rest.at, sizeof(event));
+		log_stream_put(stream, event.timestamp_ms,
+			str_slice(rest, sizeof(event), sizeof(event) + event.len));
+		rest = str_from(rest, sizeof(event) + event.len);
+	}
+	buf_done(&stream->held);
+}
+
+/* False when it has become too much: nothing is held any more. */
+static bool stream_keep(struct log_stream *stream, uint64_t timestamp_ms, str line)
+{
+	const struct held_event event = { timestamp_ms, line.len };
+
+	if (buf_reserve(&stream->held, sizeof(event) + line.len) < 0) {
+		stream->held.err = 0;
+		log_stream_release(stream);
+		return false;
+	}
+	buf_put(&stream->held, (str){ (const char *)&event, sizeof(event) });
+	buf_put(&stream->held, line);
+	return true;
+}
+
 void log_stream_put(struct log_stream *stream, uint64_t timestamp_ms, str line)
 {
 	struct function_log_writer *writer = stream->writer;
 
-	if (!line.len)
+	if (!line.len || stream->epoch != writer->epoch)
+		return;
+	if (stream->is_held && stream_keep(stream, timestamp_ms, line))
 		return;
 	struct log_record *record = stream_add_record(stream, timestamp_ms);
 	if (!record) {
@@ -461,6 +525,8 @@ void log_stream_put(struct log_stream *stream, uint64_t timestamp_ms, str line)
 void log_stream_put_report(
 	struct log_stream *stream, uint64_t timestamp_ms, const struct log_report *report)
 {
+	if (stream->epoch != stream->writer->epoch)
+		return;
 	struct log_report *copy = mem_one(struct log_report);
 	struct log_record *record = copy ? stream_add_record(stream, timestamp_ms) : NULL;
 

@@ -38,6 +38,12 @@ struct log_stream_names {
 };
 
 /*
+ * Forget what waits, and whatever is put into the streams there are; those that are made from now on write
+ * again. What workers are writing is still written: see function_log_flush().
+ */
+void function_log_forget(struct function_log_writer *writer);
+
+/*
  * One stream: an environment's. `memory_fd` is the sandbox's memory peak file (taken; -1: unknown).
  * Counted: lines that wait hold it beyond its environment. NULL when out of memory.
  */
@@ -53,6 +59,15 @@ uint64_t log_stream_memory_seen(const struct log_stream *stream);
 uint64_t log_stream_memory_peak(struct log_stream *stream);
 /* Remember what the warden said at the end. */
 void log_stream_set_memory_peak(struct log_stream *stream, uint64_t bytes);
+
+/*
+ * Keep the events that are put from now on, instead of writing them; log_stream_release() writes them, and so
+ * does the first that makes them more than LOG_HELD_MAX bytes. Those of a stream that goes before are lost.
+ */
+enum { LOG_HELD_MAX = 64 * 1024 };
+void log_stream_hold(struct log_stream *stream);
+/* Nothing when it is not held. */
+void log_stream_release(struct log_stream *stream);
 
 /* Append one event; `line` is copied. When memory is short the line is lost and counted. */
 void log_stream_put(struct log_stream *stream, uint64_t timestamp_ms, str line);

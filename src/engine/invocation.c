@@ -158,6 +158,7 @@ void invocation_start(struct invocation *invocation, struct environment *env)
 
 	assert(!invocation->env && !env->invocation && !list_linked(&invocation->waiting));
 	assert(invocation->started_us && !invocation->is_ended);
+	log_stream_release(env->stream);
 	invocation->env = env;
 	env->invocation = invocation;
 	env->is_talker = env->has_printed;

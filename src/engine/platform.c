@@ -144,12 +144,18 @@ bool platform_provision_figures(struct platform *platform, str account, str regi
 	return request.is_known;
 }
 
+static void request_on_reset(void *context)
+{
+	struct request *request = context;
+
+	promise_keep(&request->promise);
+}
+
 static void request_run_reset(struct message *message)
 {
 	struct request *request = list_entry(message, struct request, message);
 
-	engine_reset(request->platform->engine);
-	promise_keep(&request->promise);
+	engine_reset(request->platform->engine, request_on_reset, request);
 }
 
 void platform_reset(struct platform *platform)

@@ -398,7 +398,7 @@ static void test_a_reset_forgets_it(void)
 	start(&(struct engine_options){});
 	provision("1", 1);
 	boot_all(&ready, &peer, 1);
-	engine_reset(node.engine);
+	engine_reset(node.engine, NULL, NULL);
 	fake_await_kill(&node, &ready);
 	fake_exit(&node, &ready, EXIT_KILLED, 9);
 	CHECK(!fake_has_spawn(&node));

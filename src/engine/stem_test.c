@@ -306,6 +306,112 @@ static void test_a_first_use_has_another_environment_started(void)
 	fake_node_stop(&node);
 }
 
+static size_t log_occurrences(const char *text)
+{
+	struct buf all;
+	size_t count = 0;
+
+	buf_init(&all, 1 * MIB);
+	fake_logs_text(node.platform.logs, NULL, &all);
+	str rest = buf_str(&all);
+	for (ptrdiff_t at; (at = str_find_str(rest, str_of(text))) >= 0; count++)
+		rest = str_from(rest, (size_t)at + strlen(text));
+	buf_done(&all);
+	return count;
+}
+
+static void test_a_spare_has_no_log_until_it_is_used(void)
+{
+	struct fake_sandbox sandbox, spare, next;
+	struct fake_peer peer, spare_peer, next_peer;
+	struct fake_call first, second;
+
+	fake_node_start(&node, &(struct engine_options){ .spares_max = 1 });
+	fake_target_put(&node, &(struct fake_target){ .name = "f" });
+	fake_invoke_name(&node, "f", &first);
+	fake_boot(&node, &sandbox, &peer);
+	(void)fake_receive_event(&peer, first.request_id);
+	fake_boot(&node, &spare, &spare_peer);
+	while (counters().idle != 1)
+		fake_turn(&node);
+	fake_respond(&peer, first.request_id, "1", NULL);
+	fake_await(&node, &first);
+	fake_logs_await(&node, "REPORT");
+	CHECK(log_occurrences("INIT_START") == 1);
+	fake_invoke_name(
+		&node, "f", &second); /* the first has not asked for more: it is the spare's */
+	fake_serve(&spare_peer, &second, "2");
+	fake_await(&node, &second);
+	fake_boot(&node, &next, &next_peer);
+	while (log_occurrences("REPORT") != 2)
+		fake_turn(&node);
+	CHECK(log_occurrences("INIT_START") == 2);
+	fake_call_done(&first);
+	fake_call_done(&second);
+	fake_hang_up(&peer);
+	fake_hang_up(&spare_peer);
+	fake_hang_up(&next_peer);
+	fake_node_stop(&node);
+}
+
+/* Why it failed is asked for, even when nobody asked for the environment. */
+static void test_the_log_of_a_spare_that_cannot_start_is_there(void)
+{
+	struct fake_sandbox sandbox, spare;
+	struct fake_peer peer;
+	struct fake_call call;
+
+	fake_node_start(&node, &(struct engine_options){ .spares_max = 1 });
+	fake_target_put(&node, &(struct fake_target){ .name = "f" });
+	fake_invoke_name(&node, "f", &call);
+	fake_boot(&node, &sandbox, &peer);
+	fake_serve(&peer, &call, "1");
+	fake_await(&node, &call);
+	fake_spawn(&node, &spare);
+	fake_exit(&node, &spare, EXIT_STATUS, 3);
+	fake_logs_await(&node, "INIT_REPORT");
+	CHECK(log_occurrences("INIT_START") == 2);
+	fake_call_done(&call);
+	fake_hang_up(&peer);
+	fake_node_stop(&node);
+}
+
+static bool has_said_so;
+
+static void on_reset(void *context)
+{
+	(void)context;
+	has_said_so = true;
+}
+
+static void test_a_reset_leaves_the_log_store_alone(void)
+{
+	struct fake_sandbox sandbox;
+	struct fake_peer peer;
+	struct fake_call call;
+
+	fake_node_start(&node, &(struct engine_options){});
+	fake_target_put(&node, &(struct fake_target){ .name = "f" });
+	fake_invoke_name(&node, "f", &call);
+	fake_boot(&node, &sandbox, &peer);
+	fake_serve(&peer, &call, "1");
+	fake_await(&node, &call);
+	has_said_so = false;
+	size_t before = fake_logs_count(node.platform.logs); /* the rest waits to be written */
+	engine_reset(node.engine, on_reset, NULL);
+	while (!has_said_so)
+		fake_turn(&node);
+	CHECK(log_occurrences("REPORT") == 0 && fake_logs_count(node.platform.logs) == before);
+	fake_await_kill(&node, &sandbox);
+	fake_exit(&node, &sandbox, EXIT_KILLED, 0);
+	for (int i = 0; i < 40; i++)
+		fake_turn(&node);
+	CHECK(fake_logs_count(node.platform.logs) == before);
+	fake_call_done(&call);
+	fake_hang_up(&peer);
+	fake_node_stop(&node);
+}
+
 static void test_one_that_was_never_used_is_spare_enough(void)
 {
 	struct fake_sandbox sandbox, spare;
@@ -397,5 +503,8 @@ TESTS(TEST(test_a_start_takes_the_stem_that_waits), TEST(test_a_taken_stem_is_re
 	TEST(test_a_pack_that_cannot_wait_has_no_stems),
 	TEST(test_a_first_use_has_another_environment_started),
 	TEST(test_one_that_was_never_used_is_spare_enough),
+	TEST(test_a_spare_has_no_log_until_it_is_used),
+	TEST(test_the_log_of_a_spare_that_cannot_start_is_there),
+	TEST(test_a_reset_leaves_the_log_store_alone),
 	TEST(test_a_used_environment_goes_before_a_spare),
 	TEST(test_a_spare_is_evicted_before_a_used_environment))

@@ -118,7 +118,8 @@ def test_the_walk_through_a_life(run, tmp_path):
 
     run("lambda", "delete-function", "--function-name", name)
     refused = run("lambda", "get-function", "--function-name", name, status=254)
-    assert "An error occurred (ResourceNotFoundException) when calling the GetFunction operation: Function not found:" in refused
+    assert "An error occurred (ResourceNotFoundException) when calling the GetFunction operation" in refused
+    assert "Function not found: arn:aws:lambda:us-east-1:000000000000:function:" + name in refused
 
 
 def test_lists_are_paged_by_the_cli(run, functions):
@@ -177,4 +178,5 @@ def test_errors_of_the_functions_are_shown(run, functions, tmp_path):
 
 def test_a_service_that_does_not_exist_yet_reads_well(run):
     text = run("sqs", "list-queues", status=254)
-    assert "sqs" in text.lower()
+    assert "(NotImplementedException) when calling the ListQueues operation" in text
+    assert "The service 'sqs' is not available in mayfly yet." in text

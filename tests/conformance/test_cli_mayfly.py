@@ -135,11 +135,14 @@ def test_logs_of_what_does_not_exist(mayfly):
 
 def test_logs_are_followed(daemon_binary, aws_environment, functions, tmp_path, eventually):
     name = functions.make("def handler(event, context):\n    print('line', event['n'])\n")
-    functions.call(name, {"n": 1})
-    out = tmp_path / "out.txt"
-    with open(out, "w") as file:
-        follow = subprocess.Popen([str(daemon_binary), "logs", name, "--follow"], env=aws_environment, stdout=file)
+    out, said = tmp_path / "out.txt", tmp_path / "said.txt"
+    with open(out, "w") as file, open(said, "w") as errors:
+        follow = subprocess.Popen(
+            [str(daemon_binary), "logs", name, "--follow"], env=aws_environment, stdout=file, stderr=errors
+        )
         try:
+            eventually(lambda: f"no log group /aws/lambda/{name} yet" in said.read_text())
+            functions.call(name, {"n": 1})
             eventually(lambda: "line 1" in out.read_text())
             functions.call(name, {"n": 2})
             eventually(lambda: "line 2" in out.read_text())
