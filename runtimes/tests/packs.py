@@ -35,16 +35,21 @@ def ask(template, interpreter):
     return said.stdout.split("\n")[0] if said.returncode == 0 else None
 
 
+def as_numbers(version):
+    return [int(n) for n in version.split(".")]
+
+
 def find_interpreters(name):
     """{version: program} of what the pack's manifest finds, as `mayfly serve` reads it."""
     manifest, found = read_manifest(name), {}
     for pattern in split_words(manifest["interpreter"]):
         for path in sorted(glob.glob(pattern)):
             program = os.path.realpath(path)
-            version = ask(manifest["version"], program)
-            if version:
+            said = re.search(r"\d[\d.]*", ask(manifest["version"], program) or "")
+            version = said and said[0].rstrip(".")
+            if version and as_numbers(version) >= as_numbers(manifest.get("oldest", "0")):
                 found.setdefault(version, program)
-    return dict(sorted(found.items(), key=lambda item: [int(n) for n in item[0].split(".")]))
+    return dict(sorted(found.items(), key=lambda item: as_numbers(item[0])))
 
 
 PYTHONS = find_interpreters("python")

@@ -21,7 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { VALUE_MAX = 1024 };
+enum { VALUE_MAX = 1024, VERSION_MAX = 32 };
 
 /* One pack.ini as it stands. */
 struct manifest {
@@ -32,6 +32,7 @@ struct manifest {
 	char start[16];
 	char interpreter[VALUE_MAX];
 	char version[VALUE_MAX]; /* the command that prints it */
+	char oldest[16];	 /* the first version that the pack can run */
 	char prefix[VALUE_MAX];	 /* the command that prints what to bind */
 	char argv[VALUE_MAX];
 	char env[VALUE_MAX];
@@ -68,6 +69,7 @@ static int manifest_line(void *context, const char *section, const char *name, c
 		{ "start", m->start, sizeof(m->start) },
 		{ "interpreter", m->interpreter, sizeof(m->interpreter) },
 		{ "version", m->version, sizeof(m->version) },
+		{ "oldest", m->oldest, sizeof(m->oldest) },
 		{ "prefix", m->prefix, sizeof(m->prefix) },
 		{ "argv", m->argv, sizeof(m->argv) },
 		{ "env", m->env, sizeof(m->env) },
@@ -319,23 +321,73 @@ static bool interpreter_ask(struct finder *finder, const char *what, const char 
 	return true;
 }
 
-static bool version_is_right(const char *version)
+/*
+ * "Python 3.11.2", "v20.19.5", "ruby 3.1.2p20 (…)": the first number with its dots. What interpreters print
+ * for -V costs a fraction of a program that looks into itself, and a start asks all of them.
+ */
+static bool version_cut(const char *said, char *to, size_t size)
 {
-	return version[0] && version[strspn(version, "0123456789.")] == '\0';
+	const char *from = said + strcspn(said, "0123456789");
+	size_t len = strspn(from, "0123456789.");
+
+	while (len && from[len - 1] == '.')
+		len--;
+	return len && str_to_array((str){ from, len }, to, size) == 0;
+}
+
+/* Is it `oldest` or newer, number by number? */
+static bool version_is_enough(str version, str oldest)
+{
+	str have, want;
+
+	while (oldest.len && str_next(&oldest, '.', &want)) {
+		uint64_t a = 0, b = 0;
+		if (!str_next(&version, '.', &have) || str_to_u64(have, UINT32_MAX, &a) < 0 ||
+			str_to_u64(want, UINT32_MAX, &b) < 0 || a < b)
+			return false;
+		if (a > b)
+			return true;
+	}
+	return true;
+}
+
+/* /opt/node22 for /opt/node22/bin/node: where programs are installed to. */
+static bool prefix_of(const char *interpreter, char *to, size_t size)
+{
+	const char *slash = strrchr(interpreter, '/');
+	str folder = { interpreter, slash ? (size_t)(slash - interpreter) : 0 };
+
+	if (str_ends(folder, S("/bin")))
+		folder.len -= S("/bin").len;
+	return str_to_array(folder, to, size) == 0;
+}
+
+static bool interpreter_describe(struct finder *finder, const struct manifest *m,
+	const char *interpreter, char version[static VERSION_MAX],
+	char prefix[static PACK_PATH_MAX])
+{
+	char said[256];
+
+	if (!interpreter_ask(finder, "version", m->version, interpreter, said, sizeof(said)) ||
+		!version_cut(said, version, VERSION_MAX))
+		return false;
+	if (!m->prefix[0])
+		return prefix_of(interpreter, prefix, PACK_PATH_MAX);
+	return interpreter_ask(finder, "prefix", m->prefix, interpreter, prefix, PACK_PATH_MAX);
 }
 
 static void finder_try_interpreter(
 	struct finder *finder, const struct manifest *m, const char *interpreter)
 {
-	char version[32], prefix[PACK_PATH_MAX] = "";
+	char version[VERSION_MAX], prefix[PACK_PATH_MAX];
 
-	if (!interpreter_ask(
-		    finder, "version", m->version, interpreter, version, sizeof(version)) ||
-		!version_is_right(version) ||
-		(m->prefix[0] &&
-			!interpreter_ask(finder, "prefix", m->prefix, interpreter, prefix,
-				sizeof(prefix)))) {
+	if (!interpreter_describe(finder, m, interpreter, version, prefix)) {
 		buf_putf(finder->problems, "%s: does not say its version: left out\n", interpreter);
+		return;
+	}
+	if (!version_is_enough(str_of(version), str_of(m->oldest))) {
+		buf_putf(finder->problems, "%s: is version %s, older than %s: left out\n",
+			interpreter, version, m->oldest);
 		return;
 	}
 	if (has_version(finder->packs, m->name, version))

@@ -151,6 +151,54 @@ static void an_interpreter_is_asked_once_and_again_when_its_file_changed(void)
 	buf_done(&problems);
 }
 
+static void a_version_is_the_first_number_and_can_be_too_old(void)
+{
+	static const struct {
+		const char *says, *oldest, *version; /* NULL: left out */
+	} cases[] = {
+		{ "Python 3.11.2", "3.8", "3.11.2" },
+		{ "v20.19.5", "18", "20.19.5" },
+		{ "ruby 3.1.2p20 (2022-04-12) [x86_64]", "3", "3.1.2" },
+		{ "v9.11.2", "18", NULL },
+		{ "1.10.", "1.9", "1.10" },
+		{ "1.9", "1.9.1", NULL },
+		{ "no number", "0", NULL },
+	};
+	char manifest[512], script[128];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(manifest, sizeof(manifest),
+			"[pack]\nname = x\nruntimes = x1\nstart = exec\n"
+			"interpreter = %%s/lang/bin/interp\nversion = {interpreter}\noldest = %s\n"
+			"argv = {interpreter}\n",
+			cases[i].oldest);
+		begin(manifest);
+		snprintf(script, sizeof(script), "#!/bin/sh\necho '%s'\n", cases[i].says);
+		write_file("lang/bin/interp", script, 0755);
+		struct packs packs = find();
+		CHECK(packs.count == (cases[i].version ? 1 : 0));
+		if (cases[i].version && packs.count == 1)
+			CHECK_STR(str_of(packs.found->spec.version), str_of(cases[i].version));
+		CHECK((problems.len > 0) == !cases[i].version);
+		packs_done(&packs);
+		buf_done(&problems);
+	}
+}
+
+static void an_interpreter_needs_the_folder_of_its_bin_unless_it_says_otherwise(void)
+{
+	char want[64];
+
+	begin("[pack]\nname = x\nruntimes = x1\nstart = exec\ninterpreter = %s/lang/bin/interp\n"
+	      "version = {interpreter}\nargv = {interpreter}\n");
+	struct packs packs = find();
+	CHECK(packs.count == 1 && packs.found->spec.bind_count == 1);
+	snprintf(want, sizeof(want), "%s/lang", folder);
+	CHECK_STR(str_of(packs.found->spec.binds[0]), str_of(want));
+	packs_done(&packs);
+	buf_done(&problems);
+}
+
 static void what_others_can_write_is_never_run(void)
 {
 	begin(whole);
@@ -198,5 +246,7 @@ static void a_program_that_hangs_or_fails_or_says_nothing_has_no_version(void)
 TESTS(TEST(a_manifest_becomes_a_pack_with_its_placeholders_filled_in),
 	TEST(what_a_pack_lacks_binds_and_reads_at_its_start_is_told),
 	TEST(an_interpreter_is_asked_once_and_again_when_its_file_changed),
+	TEST(a_version_is_the_first_number_and_can_be_too_old),
+	TEST(an_interpreter_needs_the_folder_of_its_bin_unless_it_says_otherwise),
 	TEST(what_others_can_write_is_never_run), TEST(a_broken_manifest_is_left_out_and_named),
 	TEST(a_program_that_hangs_or_fails_or_says_nothing_has_no_version))

@@ -203,8 +203,8 @@ def test_a_log_flood(functions, logs, undisturbed, eventually, text):
     group = f"/aws/lambda/{name}"
 
     def dropped():
-        found = logs.filter_log_events(logGroupName=group, filterPattern="LOGS_DROPPED")["events"]
-        return [event["message"] for event in found]
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, filterPattern="LOGS_DROPPED")
+        return [event["message"] for page in pages for event in page["events"]]
 
     eventually(dropped, seconds=20)
     lost = sum(int(re.search(r"Dropped Bytes: (\d+)", message)[1]) for message in dropped())
