@@ -546,7 +546,8 @@ static void sandbox_on_mounter(void *context, struct source *mounter);
 void sandbox_on_answer(struct warden *w, const struct zygote_answer *answer, int pidfd)
 {
 	struct sandbox *sb = &w->sandboxes.slots[answer->slot];
-	const bool is_mounter = answer->slot < w->boot->sandboxes_max && sb->was_live;
+	/* Not by the sandbox's state: that the runtime has started may be known before this answer. */
+	const bool is_mounter = answer->work == ZYGOTE_MOUNTER;
 	struct source *source = is_mounter ? &sb->mounter : &sb->runtime;
 	scoped_fd child = pidfd;
 

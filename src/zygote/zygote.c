@@ -96,16 +96,14 @@ static int zygote_fork(const struct zygote_question *question, int *ret_pidfd)
 }
 
 static int zygote_answer(
-	const struct zygote *zygote, uint32_t slot, uint32_t generation, int error, int pidfd)
+	const struct zygote *zygote, const struct zygote_answer *answer, int pidfd)
 {
-	struct zygote_answer answer = { slot, generation, error, 0 };
-
-	return fd_send(zygote->socket, &answer, sizeof(answer), &pidfd, pidfd >= 0);
+	return fd_send(zygote->socket, answer, sizeof(*answer), &pidfd, pidfd >= 0);
 }
 
 int zygote_tell_ready(const struct zygote *zygote)
 {
-	return zygote_answer(zygote, ZYGOTE_SLOT_READY, 0, 0, -1);
+	return zygote_answer(zygote, &(struct zygote_answer){ .slot = ZYGOTE_SLOT_READY }, -1);
 }
 
 int zygote_next(const struct zygote *zygote, struct zygote_birth *ret_birth)
@@ -130,7 +128,8 @@ int zygote_next(const struct zygote *zygote, struct zygote_birth *ret_birth)
 		return 0;
 	}
 	question_close(&question);
-	r = zygote_answer(
-		zygote, question.ask.slot, question.ask.generation, r < 0 ? -r : 0, pidfd);
+	const struct zygote_answer answer = { question.ask.slot, question.ask.generation,
+		r < 0 ? -r : 0, question.ask.work };
+	r = zygote_answer(zygote, &answer, pidfd);
 	return r < 0 ? r : 1;
 }

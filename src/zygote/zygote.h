@@ -44,7 +44,7 @@ static_assert(ZYGOTE_ASK_REST + ZYGOTE_JOINS_MAX + GRAFTS_MAX <= 24);
 struct zygote_answer {
 	uint32_t slot, generation;
 	int32_t error; /* errno, or 0 */
-	uint32_t reserved;
+	uint32_t work; /* that was asked for */
 };
 
 /* The answer of an interpreter that can fork now. */
