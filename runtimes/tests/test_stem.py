@@ -101,6 +101,59 @@ def test_node_a_stem_that_nobody_wants_any_more_ends(node):
     assert stem.api.connections == 1
 
 
+# ---- Python ----
+
+PYTHON_SEEN = """
+import os, sys, time
+SEEN = {"cwd": os.getcwd(), "env": dict(os.environ), "path": sys.path[:4], "zone": time.timezone,
+        "rehearsal": [name for name in sys.modules if "rehearsal" in name]}
+
+def handler(event, context):
+    import dep
+    print("here")
+    return {**SEEN, "event": event, "name": context.function_name, "dep": dep.WORD, "argv": len(sys.argv)}
+"""
+
+
+def test_python_becomes_the_functions_environment(python):
+    files = {"lambda_function.py": PYTHON_SEEN, "dep.py": "WORD = 'dependency'\n"}
+    plain = python(files, env={"TZ": "Asia/Tokyo"})
+    stem = python(files, env={"TZ": "Asia/Tokyo"}, is_stem=True, stem_env={"ONLY_OF_THE_STEM": "1"})
+    ms = stem.specialise()
+    print("python %s: %.1f ms from the environment to the first `next`" % (python.pack.version, ms))
+    expected, seen = plain.call(1).json, stem.call(1).json
+    for one, environment in ((expected, plain), (seen, stem)):
+        assert (one.pop("cwd"), one["path"].pop(0)) == (str(environment.task),) * 2
+        for name in ("AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LC_CTYPE"):
+            one["env"].pop(name, None)
+    assert seen == expected
+    assert (seen["zone"], seen["rehearsal"]) == (-9 * 3600, [])
+    assert stem.api.connections == 1, "the connection on which it waited serves it"
+    assert stem.log == "here\n", "the rehearsal says nothing"
+    assert stem.call(2).json["event"] == 2
+
+
+def test_python_errors_of_the_function_and_logs(python):
+    stem = python("import not_there\n", is_stem=True)
+    assert stem.api.is_stem.wait(30)
+    stem.api.stems.put(stem.function_env)
+    report = stem.api.report()
+    assert (report.kind, report.json["errorType"]) == ("init", "Runtime.ImportModuleError")
+    assert stem.exit_status() == 1
+    stem = python("import logging\ndef handler(event, context):\n    logging.info('no')\n    logging.warning('yes')\n",
+                  is_stem=True, env={"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "WARN"})
+    stem.specialise()
+    stem.call()
+    assert stem.log.count("\n") == 1 and '"message": "yes"' in stem.log
+
+
+def test_python_a_stem_that_nobody_wants_any_more_ends(python):
+    stem = python("handler = print\n", is_stem=True)
+    assert stem.api.is_stem.wait(30)
+    stem.api.close()
+    assert stem.exit_status() == 1
+
+
 # ---- Java ----
 
 JAVA_SOURCE = """

@@ -96,8 +96,8 @@ enum network_mode { NETWORK_ISOLATED, NETWORK_HOST, NETWORK_MODES };
 
 /* How a runtime comes to be. */
 enum start_mode {
-	START_EXEC, /* its program is executed */
-	START_FORK, /* it is forked from its pack's zygote; executed when that cannot be */
+	START_EXEC,    /* its program is executed */
+	START_FORK,    /* it is forked from its pack's zygote; executed when that cannot be */
 	START_RESTORE, /* it is restored from the image that comes with the spawn */
 	START_MODES
 };
