@@ -52,7 +52,7 @@ static const struct call_service *const services[] = {
 
 /* --- the warden's events --- */
 
-static void on_spawned(void *context, const struct spawned_frame *frame, const int fds[static 3])
+static void on_spawned(void *context, const struct spawned_frame *frame, const int fds[static 4])
 {
 	struct router *router = context;
 

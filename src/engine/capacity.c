@@ -6,7 +6,7 @@
  *	starts	how many may be starting at a time (setting `starts`)
  *
  * What is an environment counted with? With `memory-count = reserved`: with its function's
- * MemorySize, so that the node can never be over-committed. By default with what it has *used*: the
+ * MemorySize, so that the node can never be over-committed but by files in /tmp. By default with what it has *used*: the
  * peak of its cgroup as far as it was read (with each REPORT, and before it is frozen); one that has
  * not been measured is counted like the largest that its version has had, and the first ever with a
  * guess. So 128 MB functions that use 12 are counted with 12, and a node holds ten times as many; the
@@ -108,9 +108,10 @@ void capacity_done(struct capacity *capacity)
 
 static uint32_t measured_mb(const struct environment *env)
 {
+	const struct function_version *version = env->pool->version;
 	uint64_t bytes = env->stream ? log_stream_memory_seen(env->stream) : 0;
 
-	return (uint32_t)MIN((bytes + MIB - 1) / MIB, env->pool->version->memory_mb);
+	return (uint32_t)MIN((bytes + MIB - 1) / MIB, version->memory_mb + version->tmp_mb);
 }
 
 uint32_t capacity_charge(const struct pool *pool)

@@ -30,6 +30,8 @@ struct engine {
 	struct stems *stems;
 	struct list starved; /* pools that lack environments, in turn */
 	struct timer *starved_timer;
+	struct timer *memory_timer; /* looks at those that work, while some do */
+	bool is_memory_timed;
 	bool is_starved_timed;
 	unsigned loads; /* readings of functions with the workers */
 	uint64_t next_id;

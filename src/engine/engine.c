@@ -42,11 +42,15 @@ int engine_new(const struct engine_options *options, struct engine **ret_engine)
 	if (r == 0)
 		r = capacity_init(&engine->capacity, engine);
 	if (r == 0)
+		r = timer_new(
+			options->loop, environments_look_at_memory, engine, &engine->memory_timer);
+	if (r == 0)
 		r = stems_new(engine);
 	if (r < 0) {
 		timer_free(engine->starved_timer);
 		timer_free(engine->spare_timer);
 		timer_free(engine->capacity.starts_timer);
+		timer_free(engine->memory_timer);
 		function_log_writer_free(engine->log_writer);
 		mem_free(engine);
 		return err_pass(r);
@@ -85,6 +89,7 @@ void engine_free(struct engine *engine)
 	function_log_writer_free(engine->log_writer);
 	timer_free(engine->starved_timer);
 	timer_free(engine->spare_timer);
+	timer_free(engine->memory_timer);
 	stems_free(engine->stems);
 	capacity_done(&engine->capacity);
 	map_done(&engine->functions);
@@ -116,7 +121,7 @@ static struct environment *engine_environment(struct engine *engine, uint64_t id
 }
 
 void engine_on_spawned(
-	struct engine *engine, const struct spawned_frame *frame, const int fds[static 3])
+	struct engine *engine, const struct spawned_frame *frame, const int fds[static 4])
 {
 	struct environment *env = engine_environment(engine, frame->head.ticket);
 

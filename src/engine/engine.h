@@ -193,6 +193,6 @@ struct spawned_frame;
 struct exited_frame;
 struct grafted_frame;
 void engine_on_spawned(
-	struct engine *engine, const struct spawned_frame *frame, const int fds[static 3]);
+	struct engine *engine, const struct spawned_frame *frame, const int fds[static 4]);
 void engine_on_exited(struct engine *engine, const struct exited_frame *frame);
 void engine_on_grafted(struct engine *engine, const struct grafted_frame *frame);

@@ -24,6 +24,7 @@
 #include "engine/function_log.h"
 #include "engine/invocation.h"
 #include "engine/log_lines.h"
+#include "engine/memory_meter.h"
 #include "engine/pool.h"
 #include "engine/provision.h"
 #include "engine/runtime_api.h"
@@ -131,6 +132,15 @@ static void count_state(struct environment *env, enum environment_state state, u
 	}
 }
 
+/* Who works may take more memory than it has. */
+static void engine_watch_memory(struct engine *engine)
+{
+	if (engine->is_memory_timed)
+		return;
+	engine->is_memory_timed = true;
+	timer_set(engine->memory_timer, MEMORY_LOOK_MS);
+}
+
 static bool is_idle(enum environment_state state)
 {
 	return state == ENV_IDLE || state == ENV_FROZEN;
@@ -180,6 +190,8 @@ static void deadline_arm(struct environment *env)
 		timer_clear(env->deadline);
 	else
 		timer_set(env->deadline, state_ms_max(env, env->state));
+	if (env->state == ENV_INIT || env->state == ENV_BUSY)
+		engine_watch_memory(env->engine);
 }
 
 void environments_on_tuned(struct engine *engine)

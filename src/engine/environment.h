@@ -55,8 +55,9 @@ struct environment {
 	char stream_id[33];
 	struct sandbox_handle sandbox;
 	bool has_sandbox, is_kill_asked;
-	bool is_second;	    /* its initialisation failed, and is done again in a new sandbox */
-	bool is_restarting; /* the first sandbox is not gone yet */
+	bool is_second;	     /* its initialisation failed, and is done again in a new sandbox */
+	bool is_restarting;  /* the first sandbox is not gone yet */
+	bool is_over_memory; /* seen to be: its end is one for memory */
 	enum environment_birth birth;
 	bool is_graft_failed;	  /* a stem that could not be given the function's code */
 	struct http_conn *parked; /* a stem's request for the environment variables */
@@ -152,7 +153,7 @@ void environment_discard(struct environment *env);
  * Its sandbox is there: Runtime API listener, AWS endpoint listener, memory peak file (all taken).
  */
 void environment_on_spawned(
-	struct environment *env, const struct spawned_frame *frame, const int fds[static 3]);
+	struct environment *env, const struct spawned_frame *frame, const int fds[static 4]);
 /* Nobody inside is listened to any more. Twice is once. */
 void environment_unserve(struct environment *env);
 /*
@@ -163,6 +164,11 @@ void environment_unserve(struct environment *env);
 
 /* --- environment_end.c --- */
 
+/*
+ * The timer of engine->memory_timer: environments that hold more than their memory are ended, as the
+ * kernel would.
+ */
+void environments_look_at_memory(void *engine);
 /* The time of its state is over. */
 void environment_on_deadline(void *env);
 /* The runtime said that it cannot start: the body of init/error. */

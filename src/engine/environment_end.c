@@ -21,6 +21,7 @@
 #include "engine/environment.h"
 #include "engine/function_log.h"
 #include "engine/invocation.h"
+#include "engine/memory_meter.h"
 #include "engine/pool.h"
 #include "engine/runtime_api.h"
 #include "engine/runtimes.h"
@@ -154,14 +155,15 @@ static void environment_not_started(struct environment *env, const struct exited
 
 /* What ended it, in the words of Lambda. */
 struct cause {
-	const char *type; /* "Runtime.ExitError" */
+	const char *type;     /* "Runtime.ExitError" */
+	const char *log_type; /* in INIT_REPORT and REPORT: "Runtime.OutOfMemory" */
 	const char *words;
 };
 
 /* What the runtime said about its initialisation is better than what we see from outside. */
 static const char *cause_type(const struct environment *env, const struct cause *cause)
 {
-	return env->init_error.len ? env->init_error_type : cause->type;
+	return env->init_error.len ? env->init_error_type : cause->log_type;
 }
 
 static void invocation_crash(
@@ -258,6 +260,29 @@ static void environment_begin_again(struct environment *env)
 	environment_give_up(env);
 }
 
+/* --- it takes too much memory --- */
+
+void environments_look_at_memory(void *context)
+{
+	struct engine *engine = context;
+	size_t at = 0;
+	void *value;
+
+	engine->is_memory_timed = false;
+	while (map_next(&engine->environments, &at, &value)) {
+		struct environment *env = value;
+		if ((env->state != ENV_INIT && env->state != ENV_BUSY) || env->is_gone)
+			continue;
+		engine->is_memory_timed = true;
+		if (env->is_over_memory || memory_meter_look(log_stream_memory(env->stream)))
+			continue;
+		env->is_over_memory = true;
+		environment_ask_kill(env);
+	}
+	if (engine->is_memory_timed)
+		timer_set(engine->memory_timer, MEMORY_LOOK_MS);
+}
+
 /* --- it exited --- */
 
 /* Did the runtime, or what the function brings as one, fail? Then this is why. */
@@ -268,11 +293,12 @@ static bool environment_cause(
 
 	if (frame->kind == EXIT_NO_START && environment_is_starting(env)) {
 		*ret_cause = (struct cause){ "Runtime.InvalidEntrypoint",
-			describe_entry_point(frame) };
+			"Runtime.InvalidEntrypoint", describe_entry_point(frame) };
 		return is_bad_entry_point(env, frame);
 	}
 	describe_exit(frame, words, size);
-	*ret_cause = (struct cause){ "Runtime.ExitError", words };
+	*ret_cause = (struct cause){ "Runtime.ExitError",
+		frame->kind == EXIT_OOM ? "Runtime.OutOfMemory" : "Runtime.ExitError", words };
 	return true;
 }
 
@@ -330,7 +356,10 @@ static void environment_end(struct deferred *self)
 		return;
 	}
 	environment_log_finish(env);
-	log_stream_set_memory_peak(env->stream, env->exit_frame.memory_peak);
+	if (env->is_over_memory && env->exit_frame.kind == EXIT_KILLED)
+		env->exit_frame.kind = EXIT_OOM;
+	memory_meter_end(log_stream_memory(env->stream), env->exit_frame.memory_peak,
+		env->exit_frame.kind == EXIT_OOM);
 	if (env->invocation && env->invocation->is_ended)
 		invocation_conclude(env->invocation);
 	if (env->state != ENV_DEAD && !env->is_restarting)

@@ -22,6 +22,7 @@
 #include "engine/environment.h"
 #include "engine/function_log.h"
 #include "engine/log_lines.h"
+#include "engine/memory_meter.h"
 #include "engine/pool.h"
 #include "engine/provision.h"
 #include "engine/runtime_api.h"
@@ -158,6 +159,7 @@ static void spawn_function_fill(const struct environment *env, struct spawn_func
 	*to = (struct spawn_function){ .layer_count = version->layer_count,
 		.memory_mb = version->memory_mb,
 		.tmp_mb = version->tmp_mb,
+		.extra_mb = version->tmp_mb, /* see memory_meter.h */
 		.cpu_strict = env->engine->options.is_cpu_strict,
 		.has_code = 1 };
 	static_assert(sizeof(to->code) == sizeof(version->code));
@@ -253,6 +255,12 @@ static void log_discard(int fd)
 		continue;
 }
 
+static void environment_watch_memory(struct environment *env, int peak_fd, int stat_fd)
+{
+	memory_meter_open(log_stream_memory(env->stream), peak_fd, stat_fd,
+		env->pool->version->memory_mb * (uint64_t)MIB);
+}
+
 /* All of the stem becomes the environment's, whatever this returns. */
 static int environment_graft(struct environment *env, struct stem_parts *parts)
 {
@@ -266,7 +274,7 @@ static int environment_graft(struct environment *env, struct stem_parts *parts)
 	env->parked = parts->parked;
 	env->endpoint_fd = fd_take(&parts->endpoint);
 	runtime_api_take(env, parts->server);
-	log_stream_set_memory_fd(env->stream, fd_take(&parts->memory));
+	environment_watch_memory(env, fd_take(&parts->memory), fd_take(&parts->memory_stat));
 	log_discard(parts->log);
 	int r = environment_log_open(env, fd_take(&parts->log));
 	if (r < 0)
@@ -399,7 +407,7 @@ void environment_unserve(struct environment *env)
 int environment_restart(struct environment *env)
 {
 	assert(env->state == ENV_BOOTING && env->is_gone && env->is_restarting);
-	env->is_restarting = false;
+	env->is_restarting = env->is_over_memory = false;
 	environment_unserve(env);
 	environment_log_close(env);
 	buf_done(&env->line);
@@ -483,7 +491,7 @@ void environment_on_grafted(struct environment *env, const struct grafted_frame 
 }
 
 void environment_on_spawned(
-	struct environment *env, const struct spawned_frame *frame, const int fds[static 3])
+	struct environment *env, const struct spawned_frame *frame, const int fds[static 4])
 {
 	assert(!env->has_sandbox && !env->is_gone);
 	assert(env->state == ENV_BOOTING || env->state == ENV_DEAD);
@@ -494,7 +502,7 @@ void environment_on_spawned(
 		: frame->start == START_FORK ? BIRTH_FORK
 					     : BIRTH_EXEC;
 	env->endpoint_fd = fds[1];
-	log_stream_set_memory_fd(env->stream, fds[2]);
+	environment_watch_memory(env, fds[2], fds[3]);
 	if (env->state == ENV_DEAD) { /* not wanted any more */
 		close(fds[0]);
 		environment_kill(env);

@@ -2,12 +2,14 @@
 #include "base/mem.h"
 #include "engine/fake_logs.h"
 #include "engine/fake_runtime.h"
+#include "engine/memory_meter.h"
 #include "model/limits.h"
 #include "os/clock.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct fake_node node;
 static struct fake_sandbox sandbox;
@@ -146,13 +148,17 @@ static void test_an_exit_while_busy_is_an_exit_error(void)
 		CHECK(fake_payload_is(&call, wanted));
 		CHECK(counters().crashes == 1);
 		CHECK(counters().out_of_memory == (exits[i].kind == EXIT_OOM));
-		fake_logs_await(&node, "Error Type: Runtime.ExitError");
+		const char *log_type = exits[i].kind == EXIT_OOM
+			? "Error Type: Runtime.OutOfMemory\t\n"
+			: "Error Type: Runtime.ExitError\t\n";
+		const char *used = exits[i].kind == EXIT_OOM ? "Max Memory Used: 128 MB"
+							     : "Max Memory Used: 40 MB";
+		fake_logs_await(&node, log_type);
 		CHECK(fake_logs_in_order(node.platform.logs,
 			(const char *[]){ "START RequestId: ", "last words",
 				"RequestId: ", call.request_id, " Error: ", exits[i].words,
-				"\nRuntime.ExitError\n",
-				"END RequestId: ", "REPORT RequestId: ", "Max Memory Used: 40 MB",
-				"\tStatus: error\t", "Error Type: Runtime.ExitError\t\n", NULL }));
+				"\nRuntime.ExitError\n", "END RequestId: ", "REPORT RequestId: ",
+				used, "\tStatus: error\t", log_type, NULL }));
 		CHECK(!fake_has_spawn(&node));
 		stop();
 	}
@@ -276,6 +282,72 @@ static void test_all_at_once_in_any_order_ends_cleanly(void)
 			stop();
 		}
 	}
+}
+
+/* --- memory --- */
+
+static void hold(uint64_t peak, const char *stat)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%llu\n", (unsigned long long)peak);
+	CHECK(pwrite(sandbox.memory_stat, stat, strlen(stat), 0) > 0);
+	CHECK(pwrite(sandbox.memory, text, strlen(text), 0) > 0);
+}
+
+/* The kernel's limit has room for /tmp: what is held against MemorySize is seen by looking. */
+static void test_who_holds_too_much_is_stopped_as_the_kernel_would(void)
+{
+	start_busy();
+	CHECK(sandbox.spawn.function.extra_mb == sandbox.spawn.function.tmp_mb);
+	hold(300 * MIB, "anon 134217729\nfile 100000000\n");
+	fake_await_kill(&node, &sandbox);
+	CHECK(!call.is_done);
+	fake_hang_up(&peer);
+	fake_exit(&node, &sandbox, EXIT_KILLED, SIGKILL);
+	fake_await(&node, &call);
+	CHECK(fake_payload_is(&call,
+		"{\"errorType\":\"Runtime.ExitError\",\"errorMessage\":\"RequestId: %s Error: Runtime "
+		"exited with error: signal: killed\"}"));
+	CHECK(counters().out_of_memory == 1 && counters().crashes == 1);
+	fake_logs_await(&node, "Error Type: Runtime.OutOfMemory\t\n");
+	CHECK(fake_logs_in_order(node.platform.logs,
+		(const char *[]){ "Max Memory Used: 128 MB\t", "Status: error\t", NULL }));
+	stop();
+}
+
+static void test_files_in_tmp_are_no_memory_of_the_function(void)
+{
+	start_busy();
+	hold(600 * MIB, "anon 104857600\nfile 536870912\n");
+	fake_sleep(&node, 3 * MEMORY_LOOK_MS);
+	CHECK(!fake_is_kill_asked(&node, &sandbox));
+	fake_respond(&peer, call.request_id, "1", NULL);
+	fake_await(&node, &call);
+	CHECK(!call.is_error);
+	fake_logs_await(&node, "Max Memory Used: 100 MB");
+	stop();
+}
+
+static void test_too_much_while_initialising_is_tried_twice(void)
+{
+	start();
+	fake_invoke_name(&node, "f", &call);
+	for (int i = 0; i < 2; i++) {
+		fake_spawn(&node, &sandbox);
+		hold(300 * MIB, "rss 200000000\n");
+		fake_await_kill(&node, &sandbox);
+		fake_exit(&node, &sandbox, EXIT_KILLED, SIGKILL);
+	}
+	fake_await(&node, &call);
+	CHECK(call.is_error && counters().out_of_memory == 2);
+	fake_logs_await(&node, "REPORT RequestId");
+	CHECK(fake_logs_in_order(node.platform.logs,
+		(const char *[]){ "Phase: init\tStatus: error\tError Type: Runtime.OutOfMemory\n",
+			"Phase: invoke\tStatus: error\tError Type: Runtime.OutOfMemory\n", "START",
+			"signal: killed\nRuntime.ExitError\n", "Runtime.OutOfMemory\t\n", NULL }));
+	peer.fd = -1;
+	stop();
 }
 
 /* --- floods --- */
@@ -805,7 +877,10 @@ TESTS(TEST(test_a_function_that_takes_too_long_is_stopped),
 	TEST(test_an_answer_right_before_the_exit_counts),
 	TEST(test_an_answer_on_a_new_connection_before_the_exit_counts),
 	TEST(test_a_long_answer_before_the_exit_counts),
-	TEST(test_all_at_once_in_any_order_ends_cleanly), TEST(test_a_flood_is_cut_and_marked),
+	TEST(test_all_at_once_in_any_order_ends_cleanly),
+	TEST(test_who_holds_too_much_is_stopped_as_the_kernel_would),
+	TEST(test_files_in_tmp_are_no_memory_of_the_function),
+	TEST(test_too_much_while_initialising_is_tried_twice), TEST(test_a_flood_is_cut_and_marked),
 	TEST(test_a_flood_in_json_is_an_event), TEST(test_after_a_flood_the_log_goes_on),
 	TEST(test_the_posted_error_of_a_second_init_is_the_answer),
 	TEST(test_a_second_init_may_succeed), TEST(test_a_second_init_has_the_functions_own_time),

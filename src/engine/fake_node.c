@@ -140,7 +140,9 @@ void fake_await_spawn(struct fake_node *node, struct fake_sandbox *sandbox)
 {
 	int i = take_frame(node, FRAME_SPAWN, 0);
 
-	*sandbox = (struct fake_sandbox){ .log = node->frames[i].fds[1], .memory = -1 };
+	*sandbox = (struct fake_sandbox){
+		.log = node->frames[i].fds[1], .memory = -1, .memory_stat = -1
+	};
 	sandbox->spawn = node->frames[i].frame.spawn;
 	int r = fd_read_all(node->frames[i].fds[0], sandbox->env, ENV_BLOCK_MAX, &sandbox->env_len);
 	assert(r == 0);
@@ -163,19 +165,21 @@ static void tell(
 void fake_spawned(struct fake_node *node, struct fake_sandbox *sandbox)
 {
 	struct spawned_frame frame = { .head = { FRAME_SPAWNED, 0, sandbox->spawn.head.ticket } };
-	int fds[3];
+	int fds[4];
 
 	int r = socket_listen(S("127.0.0.1:0"), 16, &fds[0]);
 	assert(r == 0);
 	r = socket_listen(S("127.0.0.1:0"), 16, &fds[1]);
 	assert(r == 0);
 	fds[2] = memfd_create("memory.peak", MFD_CLOEXEC);
-	assert(fds[2] >= 0);
+	fds[3] = memfd_create("memory.stat", MFD_CLOEXEC);
+	assert(fds[2] >= 0 && fds[3] >= 0);
 	sandbox->api_port = socket_port(fds[0]);
 	sandbox->endpoint_port = socket_port(fds[1]);
 	sandbox->memory = fds[2];
+	sandbox->memory_stat = fds[3];
 	frame.handle = sandbox->handle = (struct sandbox_handle){ ++node->next_slot, 7 };
-	tell(node, &frame, sizeof(frame), fds, 3);
+	tell(node, &frame, sizeof(frame), fds, 4);
 	close(fds[0]);
 	close(fds[1]);
 }
@@ -262,6 +266,7 @@ void fake_exit(
 
 	fd_close(&sandbox->log);
 	fd_close(&sandbox->memory);
+	fd_close(&sandbox->memory_stat);
 	tell(node, &frame, sizeof(frame), NULL, 0);
 }
 
@@ -298,7 +303,7 @@ str fake_env(const struct fake_sandbox *sandbox, const char *name)
 
 /* --- the warden's client, as the router has it --- */
 
-static void on_spawned(void *context, const struct spawned_frame *frame, const int fds[static 3])
+static void on_spawned(void *context, const struct spawned_frame *frame, const int fds[static 4])
 {
 	struct fake_node *node = context;
 

@@ -162,8 +162,8 @@ struct fake_sandbox {
 	size_t env_len;
 	int log; /* where the runtime prints; -1: closed */
 	int api_port, endpoint_port;
-	int memory;	/* a file with the memory peak: the test may write to it */
-	bool is_killed; /* FRAME_KILL came */
+	int memory, memory_stat; /* files like memory.peak and memory.stat: to write to */
+	bool is_killed;		 /* FRAME_KILL came */
 };
 
 /* Await the next FRAME_SPAWN. */

@@ -25,6 +25,7 @@
 #include "base/mem.h"
 #include "engine/log_lines.h"
 #include "engine/log_meter.h"
+#include "engine/memory_meter.h"
 #include "os/clock.h"
 #include "os/loop.h"
 #include "store/logs.h"
@@ -32,7 +33,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
 	FLUSH_MS = 40,
@@ -47,8 +47,7 @@ struct log_stream {
 	struct function_log_writer *writer;
 	struct log_stream_names names;
 	char *text; /* what the names point into */
-	int memory_fd;
-	uint64_t memory_peak;
+	struct memory_meter memory;
 	uint64_t memory_read_at; /* the flush it was last read for */
 	uint64_t epoch;		 /* the writer's, when it was made */
 	bool is_held;
@@ -399,7 +398,7 @@ struct log_stream *log_stream_new(
 	stream->refs = 1;
 	stream->writer = writer;
 	stream->epoch = writer->epoch;
-	stream->memory_fd = -1;
+	memory_meter_init(&stream->memory);
 	buf_init(&stream->held, LOG_HELD_MAX);
 	return stream;
 }
@@ -415,44 +414,29 @@ void log_stream_unref(struct log_stream *stream)
 {
 	if (!stream || --stream->refs)
 		return;
-	if (stream->memory_fd >= 0)
-		close(stream->memory_fd);
+	memory_meter_close(&stream->memory);
 	buf_done(&stream->held);
 	mem_free(stream->text);
 	mem_free(stream);
 }
 
-void log_stream_set_memory_fd(struct log_stream *stream, int memory_fd)
+struct memory_meter *log_stream_memory(struct log_stream *stream)
 {
-	if (stream->memory_fd >= 0)
-		close(stream->memory_fd);
-	stream->memory_fd = memory_fd;
+	return &stream->memory;
 }
 
 uint64_t log_stream_memory_seen(const struct log_stream *stream)
 {
-	return stream->memory_peak;
+	return stream->memory.total;
 }
 
 uint64_t log_stream_memory_peak(struct log_stream *stream)
 {
-	char text[32];
-	uint64_t bytes;
-
-	if (stream->memory_fd < 0 || stream->memory_read_at == stream->writer->flushes)
-		return stream->memory_peak;
-	stream->memory_read_at = stream->writer->flushes;
-	ssize_t n = pread(stream->memory_fd, text, sizeof(text), 0);
-	/* The file goes away with the sandbox's cgroup: the last known figure stays. */
-	if (n > 0 && text[n - 1] == '\n' &&
-		str_to_u64((str){ text, (size_t)n - 1 }, UINT64_MAX, &bytes) == 0)
-		log_stream_set_memory_peak(stream, bytes);
-	return stream->memory_peak;
-}
-
-void log_stream_set_memory_peak(struct log_stream *stream, uint64_t bytes)
-{
-	stream->memory_peak = MAX(stream->memory_peak, bytes);
+	if (stream->memory_read_at != stream->writer->flushes) {
+		stream->memory_read_at = stream->writer->flushes;
+		(void)!memory_meter_look(&stream->memory); /* engine_watch_memory() acts on it */
+	}
+	return stream->memory.peak;
 }
 
 static struct log_record *stream_add_record(struct log_stream *stream, uint64_t timestamp_ms)

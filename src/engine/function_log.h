@@ -9,6 +9,7 @@ struct function_log_writer;
 struct log_report;
 struct log_stream;
 struct loop;
+struct memory_meter;
 struct logs;
 
 /* A writer into this store: 0 and *ret_writer, or a fault. */
@@ -44,21 +45,19 @@ struct log_stream_names {
 void function_log_forget(struct function_log_writer *writer);
 
 /*
- * One stream: an environment's. `memory_fd` is the sandbox's memory peak file (taken; -1: unknown).
- * Counted: lines that wait hold it beyond its environment. NULL when out of memory.
+ * One stream: an environment's. Counted: lines that wait hold it beyond its environment. NULL when out
+ * of memory.
  */
 struct log_stream *log_stream_new(
 	struct function_log_writer *writer, const struct log_stream_names *names);
 struct log_stream *log_stream_ref(struct log_stream *stream);
 void log_stream_unref(struct log_stream *stream);
-/* Where its environment's memory peak is read (taken); replaces the one before. */
-void log_stream_set_memory_fd(struct log_stream *stream, int memory_fd);
-/* The largest memory use that was read so far, in bytes; 0: none was. */
+/* What its environment's sandbox holds: the owner opens it, and tells its end. */
+struct memory_meter *log_stream_memory(struct log_stream *stream);
+/* The largest memory use that was read so far, in bytes, with its files; 0: none was. */
 uint64_t log_stream_memory_seen(const struct log_stream *stream);
 /* The largest memory use so far, in bytes; reads the file. */
 uint64_t log_stream_memory_peak(struct log_stream *stream);
-/* Remember what the warden said at the end. */
-void log_stream_set_memory_peak(struct log_stream *stream, uint64_t bytes);
 
 /*
  * Keep the events that are put from now on, instead of writing them; log_stream_release() writes them, and so

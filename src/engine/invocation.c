@@ -225,6 +225,9 @@ static void make_report(const struct invocation *invocation, struct log_report *
 	memcpy(report->request_id, invocation->request_id, sizeof(report->request_id));
 	if (invocation->status && strcmp(invocation->status, "error") == 0)
 		memcpy(report->error_type, invocation->error_type, sizeof(report->error_type));
+	if (env->is_gone && env->exit_frame.kind == EXIT_OOM)
+		(void)str_to_array(
+			S("Runtime.OutOfMemory"), report->error_type, sizeof(report->error_type));
 	report_trace(report, str_of(invocation->trace));
 }
 

@@ -131,6 +131,7 @@ static void parts_close(struct stem_parts *parts)
 	parts->server = NULL;
 	fd_close(&parts->endpoint);
 	fd_close(&parts->memory);
+	fd_close(&parts->memory_stat);
 	fd_close(&parts->log);
 }
 
@@ -287,7 +288,7 @@ static int stem_start(struct engine *engine, struct stem_pool *pool)
 	stem->kin = pool->kin;
 	stem->since_ms = loop_now_ms(engine->loop);
 	stem->parts = (struct stem_parts){
-		.id = ++engine->next_id, .endpoint = -1, .memory = -1, .log = -1
+		.id = ++engine->next_id, .endpoint = -1, .memory = -1, .memory_stat = -1, .log = -1
 	};
 	stem->id_key = (str){ (const char *)&stem->parts.id, sizeof(stem->parts.id) };
 	int r = map_put(&engine->stems->all, stem->id_key, stem);
@@ -480,7 +481,7 @@ static struct stem *stem_find(struct engine *engine, uint64_t id)
 }
 
 bool stems_on_spawned(
-	struct engine *engine, const struct spawned_frame *frame, const int fds[static 3])
+	struct engine *engine, const struct spawned_frame *frame, const int fds[static 4])
 {
 	struct stem *stem = stem_find(engine, frame->head.ticket);
 	if (!stem)
@@ -489,6 +490,7 @@ bool stems_on_spawned(
 	stem->parts.sandbox = frame->handle;
 	stem->parts.endpoint = fds[1];
 	stem->parts.memory = fds[2];
+	stem->parts.memory_stat = fds[3];
 	stem->has_sandbox = true;
 	int r = stem->state == STEM_DEAD ? err_raise(-ECANCELED)
 					 : http_server_new(

@@ -32,7 +32,7 @@ struct stem_parts {
 	struct http_server *server; /* of its Runtime API; see http_server_give() */
 	struct http_conn *parked;   /* the request that waits for the environment variables */
 	int endpoint;		    /* listener */
-	int memory;		    /* the memory peak's file */
+	int memory, memory_stat;    /* files of its cgroup */
 	int log;		    /* the read end of its output */
 };
 
@@ -52,7 +52,7 @@ void stems_put_back(
 	struct engine *engine, const struct runtime_pack *pack, struct stem_parts *parts);
 /* The warden's word on one of them; false: it is none (then, of descriptors, nothing was taken). */
 [[nodiscard]] bool stems_on_spawned(
-	struct engine *engine, const struct spawned_frame *frame, const int fds[static 3]);
+	struct engine *engine, const struct spawned_frame *frame, const int fds[static 4]);
 [[nodiscard]] bool stems_on_exited(struct engine *engine, const struct exited_frame *frame);
 /* Somebody needs a place on this node: end a waiting one. False when there is none. */
 bool stems_yield(struct engine *engine);

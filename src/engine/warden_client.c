@@ -51,7 +51,7 @@ static const struct {
 	size_t fds;
 } event_shape[FRAME_OPS] = {
 	[FRAME_UNPACKED] = { sizeof(struct unpacked_frame), 0 },
-	[FRAME_SPAWNED] = { sizeof(struct spawned_frame), 3 },
+	[FRAME_SPAWNED] = { sizeof(struct spawned_frame), 4 },
 	[FRAME_GRAFTED] = { sizeof(struct grafted_frame), 0 },
 	[FRAME_EXITED] = { sizeof(struct exited_frame), 0 },
 	[FRAME_DRAIN] = { sizeof(struct ready_frame), 0 },

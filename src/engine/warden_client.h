@@ -14,7 +14,7 @@ struct warden_events {
 	 * peak.
 	 */
 	void (*on_spawned)(
-		void *context, const struct spawned_frame *frame, const int fds[static 3]);
+		void *context, const struct spawned_frame *frame, const int fds[static 4]);
 	void (*on_exited)(void *context, const struct exited_frame *frame);
 	void (*on_grafted)(void *context, const struct grafted_frame *frame);
 	void (*on_unpacked)(void *context, const struct unpacked_frame *frame);

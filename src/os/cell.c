@@ -17,7 +17,7 @@ enum { AGAIN_MS = 2 };
 void cell_init(struct cell *cell)
 {
 	*cell = (struct cell){
-		.process.fd = -1, .memory_fd = -1, .leaf = { -1, { -1, -1, -1, -1 }, -1 }
+		.process.fd = -1, .memory_fd = -1, .leaf = { -1, { -1, -1, -1, -1 }, -1, -1 }
 	};
 	list_init(&cell->link);
 }

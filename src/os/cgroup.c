@@ -176,6 +176,7 @@ static int cgroup_open_leaf(const struct cgroups *cg, const int dirs[], struct c
 	for (const char *const *file = cg->driver->memory_peaks; *file && leaf->memory_peak < 0;
 		file++)
 		leaf->memory_peak = openat(dirs[cg->driver->memory], *file, O_RDONLY | O_CLOEXEC);
+	leaf->memory_stat = openat(dirs[cg->driver->memory], "memory.stat", O_RDONLY | O_CLOEXEC);
 	return 0;
 }
 
@@ -189,7 +190,7 @@ int cgroup_make(
 	const struct cgroups *cg, const char *name, bool has_limits, struct cgroup_leaf *ret_leaf)
 {
 	int dirs[CGROUP_TREES] = { -1, -1, -1, -1 };
-	struct cgroup_leaf leaf = { -1, { -1, -1, -1, -1 }, -1 };
+	struct cgroup_leaf leaf = { -1, { -1, -1, -1, -1 }, -1, -1 };
 
 	int r = cgroup_make_dirs(cg, name, has_limits ? CGROUP_TREES : CGROUP_MEMORY, dirs);
 	if (r == 0 && has_limits)
@@ -228,6 +229,7 @@ void cgroup_leaf_close(struct cgroup_leaf *leaf)
 	for (int tree = 0; tree < CGROUP_TREES; tree++)
 		fd_close(&leaf->joins[tree]);
 	fd_close(&leaf->memory_peak);
+	fd_close(&leaf->memory_stat);
 }
 
 static int cgroup_put_in(

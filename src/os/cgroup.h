@@ -34,6 +34,7 @@ struct cgroup_leaf {
 	int unified;		 /* the directory, for CLONE_INTO_CGROUP */
 	int joins[CGROUP_TREES]; /* `tasks` of v1 leaves, the child writes "0"; or -1 */
 	int memory_peak;	 /* readable: the most memory ever used; or -1 */
+	int memory_stat;	 /* readable: what it is used for; or -1 */
 };
 
 /* What this host mounts; trees that a controller has no part in are false. */

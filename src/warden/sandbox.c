@@ -48,7 +48,7 @@ enum {
 	MEMORY_MB_MIN = 16,
 	MEMORY_MB_MAX = 10'240 * 4,
 	TMP_MB_MAX = 10'240 * 4,
-	EXTRA_MB_MAX = 1024,
+	EXTRA_MB_MAX = TMP_MB_MAX, /* it may be for /tmp */
 	PIDS_MAX = 1024,
 	PREPARE_PAUSE_MS = 5, /* without a spawn, before more are prepared */
 };
@@ -305,9 +305,10 @@ static void sandbox_on_live(struct warden *w, struct sandbox *sb)
 		0 };
 	int fds[] = { fcntl(sb->listeners[0], F_DUPFD_CLOEXEC, 0),
 		fcntl(sb->listeners[1], F_DUPFD_CLOEXEC, 0),
-		fcntl(sb->cell.memory_fd, F_DUPFD_CLOEXEC, 0) };
+		fcntl(sb->cell.memory_fd, F_DUPFD_CLOEXEC, 0),
+		fd_take(&sb->cell.leaf.memory_stat) };
 
-	if (fds[0] < 0 || fds[1] < 0 || fds[2] < 0) {
+	if (fds[0] < 0 || fds[1] < 0 || fds[2] < 0 || fds[3] < 0) {
 		for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 			fd_close(&fds[i]);
 		sandbox_fail(w, sb, "report", EMFILE);

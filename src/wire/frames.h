@@ -41,7 +41,7 @@ enum frame_op {
 
 	/* events */
 	FRAME_UNPACKED,
-	FRAME_SPAWNED, /* 3 fds: Runtime API listener, AWS endpoint listener, memory peak file */
+	FRAME_SPAWNED, /* 4 fds: listeners (Runtime API, AWS endpoint), memory.peak, memory.stat */
 	FRAME_GRAFTED, /* the answer to FRAME_GRAFT */
 	FRAME_EXITED,  /* the sandbox is gone, or never came to be */
 	FRAME_DRAIN,   /* SIGTERM: take no new work, finish, answer FRAME_DRAINED */
@@ -110,7 +110,7 @@ struct spawn_function {
 	uint32_t memory_mb;  /* the cgroup's limit */
 	uint32_t tmp_mb;     /* size of /tmp */
 	uint32_t cpu_strict; /* 1: a hard ceiling of memory_mb / 1769 CPUs; 0: a weight */
-	uint32_t extra_mb;   /* added to memory_mb for what is ours inside (init) */
+	uint32_t extra_mb;   /* added to memory_mb: /tmp lies in memory too */
 	uint32_t has_code;   /* 0: a runtime without a function, FRAME_GRAFT follows */
 };
 

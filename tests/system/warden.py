@@ -314,10 +314,10 @@ class Sandbox:
 
     def __init__(self, router, ticket, handle, log, fds):
         self.router, self.ticket, self.handle, self.log = router, ticket, handle, log
-        assert len(fds) == 3
+        assert len(fds) == 4
         self.runtime_api = socket.socket(fileno=fds[0])
         self.endpoint = socket.socket(fileno=fds[1])
-        self.peak = fds[2]
+        self.peak, self.stat = fds[2:]
 
     def output(self, seconds=SECONDS):
         """All it writes until it (and all its children) closes the log."""
@@ -353,12 +353,12 @@ class Sandbox:
     def close(self):
         self.runtime_api.close()
         self.endpoint.close()
-        for fd in (self.peak, self.log):
+        for fd in (self.peak, self.stat, self.log):
             try:
                 os.close(fd)
             except OSError:
                 pass
-        self.peak = self.log = -1
+        self.peak = self.stat = self.log = -1
 
 
 class Warden:
