@@ -322,7 +322,7 @@ bool environment_assign(struct environment *env, struct invocation *invocation)
 	env->spent_us = spent_us;
 	environment_enter(env, ENV_BUSY);
 	memcpy(env->request_id, invocation->request_id, sizeof(env->request_id));
-	if (env->invocations++ == 0)
+	if (env->invocations++ == 0 && !env->share) /* what is provisioned is its own spare */
 		pool_want_spare(env->pool);
 	invocation_start(invocation, env);
 	return true;

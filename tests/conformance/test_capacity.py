@@ -21,6 +21,9 @@ def tick():
         time.sleep(0.005)
 threading.Thread(target=tick, daemon=True).start()
 def handler(event, context):
+    began = time.monotonic()
+    while ticks[-1] < began:
+        time.sleep(0.001)
     return ticks[-2000:]
 """
 
@@ -50,6 +53,25 @@ def test_an_idle_environment_is_frozen_until_it_has_work(another_daemon, aws_of,
     assert sum(from_ < tick < to for tick in ticks) < 40
     assert counters(daemon)["spawns"] == 1
     eventually(lambda: counters(daemon)["freezes"] == 2)
+
+
+def test_a_frozen_environment_is_replaced_like_any_other(another_daemon, aws_of, eventually):
+    daemon = another_daemon(*PLAIN, "--freeze", "50")
+    functions = aws_of(daemon).functions()
+    name = functions.make("def handler(event, context):\n    return 1\n")
+    assert functions.call(name, {}) == 1
+    eventually(lambda: counters(daemon)["frozen"] == 1)
+    functions.update_code(name, "def handler(event, context):\n    return 2\n")
+    eventually(lambda: counters(daemon)["environments"] == 0)
+    assert functions.call(name, {}) == 2
+
+
+def test_a_frozen_environment_is_stopped_after_its_time(another_daemon, aws_of, eventually):
+    daemon = another_daemon(*PLAIN, "--freeze", "50", "--idle", "1")
+    functions = aws_of(daemon).functions()
+    functions.call(functions.make(), {})
+    eventually(lambda: counters(daemon)["freezes"] == 1)
+    eventually(lambda: counters(daemon)["environments"] == 0)
 
 
 def test_environments_that_are_never_frozen(another_daemon, aws_of):

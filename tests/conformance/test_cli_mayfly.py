@@ -92,6 +92,22 @@ def test_environments_are_listed(mayfly, functions):
     done = mayfly("env", "-o", "json")
     assert done.returncode == 0 and name in done.stdout
     assert name in mayfly("env").stdout
+    (env, *_) = [one for one in json.loads(done.stdout)["environments"] if one["function"] == name and one["invocations"]]
+    assert env["initialization"] == "on-demand" and 0 < env["memoryMb"] <= 128
+
+
+def test_status_tells_the_room_of_the_node_and_what_is_provisioned(mayfly, functions):
+    name = functions.make()
+    functions.publish(name)
+    functions.client.put_provisioned_concurrency_config(
+        FunctionName=name, Qualifier="1", ProvisionedConcurrentExecutions=1)
+    status = json.loads(mayfly("status", "-o", "json").stdout)
+    assert 0 < status["counters"]["memoryMb"] < status["counters"]["memoryMbMax"]
+    assert {"starting", "idle", "frozen", "busy", "freezes"} <= set(status["counters"])
+    (shown,) = [one for one in status["provisioned"] if one["function"] == name]
+    assert (shown["qualifier"], shown["requested"]) == ("1", 1)
+    assert name in mayfly("status").stdout
+    functions.client.delete_provisioned_concurrency_config(FunctionName=name, Qualifier="1")
 
 
 def test_invoke(mayfly, functions, tmp_path):
