@@ -17,6 +17,7 @@ import measure
 import servers
 
 IDLE_SECONDS = 2
+CROWD, NEIGHBOURS = 200, 4
 
 
 def parse():
@@ -134,6 +135,27 @@ def print_cold(found, options):
     table(f"Cold, {options.cold} starts each, milliseconds", ["runtime", "invoke p50", "worst", "bare fork+exec p50", "ratio"], rows)
 
 
+def measure_neighbour(daemon, options):
+    """Latency of a warm function alone, and while another takes CROWD cold starts; interleaved."""
+    path, crowd = measure.invocations("native"), (measure.invocations("crowd"), CROWD)
+    alone, beside = [], []
+    measure.load(daemon.port, path, NEIGHBOURS, 1, [])
+    for number in range(options.rounds):
+        say(f"round {number + 1} of {options.rounds}: a warm function beside {CROWD} cold starts")
+        alone.append(measure.load(daemon.port, path, NEIGHBOURS, options.seconds, []))
+        daemon.make_cold("crowd", number)
+        beside.append(measure.load_beside(daemon.port, path, NEIGHBOURS, options.seconds, crowd))
+    return {"alone": measure.medians(alone), "beside": measure.medians(beside)}
+
+
+def print_neighbour(found):
+    rows = [
+        [name, f"{r['rate']:,.0f}", f"{r['p50']:,.0f}", f"{r['p99']:,.0f}", f"{r['errors']:.0f}"]
+        for name, r in (("alone", found["alone"]), (f"beside {CROWD} cold starts", found["beside"]))
+    ]
+    table(f"A warm native function, {NEIGHBOURS} connections", ["", "requests/s", "p50 us", "p99 us", "errors"], rows)
+
+
 def print_idle(idle):
     rows = [[r["command"][:60], f"{r['rss']:.1f}", f"{r['pss']:.1f}"] for r in idle.values()]
     rows.append(["all", f"{sum(r['rss'] for r in idle.values()):.1f}", f"{sum(r['pss'] for r in idle.values()):.1f}"])
@@ -173,10 +195,12 @@ def run(folder, options, started):
     figures["load"] = [{"target": name, "connections": count, **r} for (name, count), r in load.items()]
     figures["calls"] = measure.system_calls(daemon, "native", options.traced, folder)
     figures["cold"] = measure_cold(daemon, names, folder, options)
+    figures["neighbour"] = measure_neighbour(daemon, options)
 
     print(f"# mayfly, {os.cpu_count()} CPUs, Linux {platform.release()}, load generator on the same machine")
     print_load(load, options)
     print_cold(figures["cold"], options)
+    print_neighbour(figures["neighbour"])
     ready = figures["ready_ms"]
     print(f"\nFrom exec to `Ready.`: {ready['first']:.0f} ms the first time, {ready['again']:.0f} ms with a data directory.")
     print_idle(figures["idle"])

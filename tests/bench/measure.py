@@ -80,6 +80,20 @@ def load(port, path, connections, seconds, roots):
     }
 
 
+def load_beside(port, path, connections, seconds, crowd):
+    """The same while `crowd` (a path and a number of connections) starts as many environments cold."""
+    beside, callers = crowd
+    other = subprocess.Popen(
+        ["wrk", "-t1", f"-c{callers}", f"-d{seconds}s", "-s", str(HERE / "post.lua"), f"http://127.0.0.1:{port}{beside}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        return load(port, path, connections, seconds, [])
+    finally:
+        other.wait(60)
+
+
 def medians(rounds):
     return {key: statistics.median(r[key] for r in rounds) for key in rounds[0]}
 

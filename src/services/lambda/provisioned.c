@@ -91,7 +91,7 @@ int lambda_provision_tell(const struct lambda_scope *scope, str name)
 {
 	for (int i = 0; i < TELL_TRIES_MAX; i++) {
 		scoped_function function = {};
-		uint64_t told;
+		uint64_t told = 0;
 
 		int r = tell_once(scope, name, &told);
 		if (r == 0)
