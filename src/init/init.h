@@ -11,7 +11,8 @@
 enum note_kind {
 	NOTE_LISTENERS = 1, /* with 3 descriptors: the listeners, their network namespace */
 	NOTE_FAILED,	    /* the step and its errno; the process ends */
-	NOTE_READY,	    /* process 1 of a sandbox: it is complete */
+	NOTE_READY,	    /* process 1 of a sandbox: it is complete; a zygote: it can fork */
+	NOTE_BORN,	    /* with 1 descriptor: the zygote has forked, the pidfd of who it was */
 	NOTE_STARTED,	    /* a runtime: it is jailed; its exec, if there is one, follows */
 };
 

@@ -56,10 +56,9 @@ static void cell_on_death(void *context, struct source *process)
 		list_push_back(&cells->busy, &cell->link);
 }
 
-int cell_start(struct cells *cells, struct cell *cell, const struct cell_how *how,
-	int ret_joins[static CGROUP_TREES])
+int cell_start(struct cells *cells, struct cell *cell, const struct cell_how *how)
 {
-	struct cgroup_leaf leaf;
+	struct cgroup_leaf *leaf = &cell->leaf;
 	int pidfd;
 
 	assert(cell->process.fd < 0 && !list_linked(&cell->link));
@@ -67,30 +66,24 @@ int cell_start(struct cells *cells, struct cell *cell, const struct cell_how *ho
 	cell->cells = cells;
 	cell->gone = how->gone;
 	(void)snprintf(cell->name, sizeof(cell->name), "%s", how->cgroup);
-	int r = cgroup_make(
-		cells->cgroups, cell->name, how->limits || how->is_entered_later, &leaf);
+	int r = cgroup_make(cells->cgroups, cell->name, how->limits || how->is_entered_later, leaf);
 	if (r < 0)
 		return err_pass(r);
 	if (how->limits)
 		r = cgroup_limit(cells->cgroups, cell->name, how->limits);
 	if (r == 0)
-		r = child_start(
-			&(struct child_how){ how->namespaces, leaf.unified, how->process }, &pidfd);
-	if (r == 0) {
-		for (int tree = 0; tree < CGROUP_TREES; tree++)
-			ret_joins[tree] = leaf.joins[tree];
+		r = child_start(&(struct child_how){ how->namespaces, leaf->unified, how->process },
+			&pidfd);
+	if (r == 0)
 		return 0;
-	}
-	cell->memory_fd = fd_take(&leaf.memory_peak);
-	if (r > 0 && how->is_entered_later)
-		cell->leaf = leaf;
-	else
-		cgroup_leaf_close(&leaf);
+	cell->memory_fd = fd_take(&leaf->memory_peak);
+	if (!how->is_entered_later)
+		cgroup_leaf_close(leaf);
 	if (r > 0)
 		r = source_open(cells->epoll, &cell->process, pidfd, cell_on_death);
 	if (r < 0) {
 		fd_close(&cell->memory_fd);
-		cgroup_leaf_close(&cell->leaf);
+		cgroup_leaf_close(leaf);
 		cgroup_kill(cells->cgroups, cell->name);
 		(void)cgroup_remove(cells->cgroups, cell->name);
 		return err_pass(r);

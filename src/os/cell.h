@@ -51,11 +51,10 @@ struct cell_how {
 void cell_init(struct cell *cell);
 
 /*
- * Start a process in a new leaf. 0 in the child, with `joins` to write "0" to; positive in the
- * parent; negative a fault, in the parent, with nothing left.
+ * Start a process in a new leaf. 0 in the child, which has yet to enter the other trees (leaf.joins);
+ * positive in the parent; negative a fault, in the parent, with nothing left.
  */
-[[nodiscard]] int cell_start(struct cells *cells, struct cell *cell, const struct cell_how *how,
-	int ret_joins[static CGROUP_TREES]);
+[[nodiscard]] int cell_start(struct cells *cells, struct cell *cell, const struct cell_how *how);
 
 /* SIGKILL all of it; gone() follows. Nothing when it is not running. */
 void cell_kill(const struct cell *cell);

@@ -64,14 +64,14 @@ static void keeper_exec_unpacker(const struct job *job)
 }
 
 static _Noreturn void keeper_become_unpacker(
-	const struct warden *w, const struct job *job, const int joins[], int report, int parent)
+	const struct warden *w, const struct job *job, int report, int parent)
 {
 	char name[CGROUP_NAME_MAX];
 	struct jail jail = {
 		.kind = JAIL_UNPACK,
 		.uid = w->boot->unpack_uid,
 		.parent = parent,
-		.joins = joins,
+		.joins = job->cell.leaf.joins,
 		.filter = &w->filters[FILTER_UNPACK],
 		.data_dir = w->boot->data_dir,
 		.null = w->null,
@@ -118,8 +118,7 @@ static struct unpack_report keeper_read_report(int socket, int status)
 }
 
 /* It ends by itself, or after a while by us. */
-static struct unpack_report keeper_unpack(
-	const struct warden *w, const struct job *job, const int joins[])
+static struct unpack_report keeper_unpack(const struct warden *w, const struct job *job)
 {
 	static const struct child_how how = { CLONE_NEWPID, -1, "mayfly-jail" };
 	scoped_fd ours = -1, theirs = -1, self = -1, pidfd = -1;
@@ -132,7 +131,7 @@ static struct unpack_report keeper_unpack(
 		return keeper_fault(r, "preparing for an unpacker");
 	r = child_start(&how, &pidfd);
 	if (r == 0)
-		keeper_become_unpacker(w, job, joins, theirs, self);
+		keeper_become_unpacker(w, job, theirs, self);
 	if (r < 0)
 		return keeper_fault(r, "starting an unpacker");
 	if (child_wait(pidfd, UNPACK_SECONDS_MAX * 1000) < 0) {
@@ -195,14 +194,14 @@ static int keeper_publish(
 }
 
 static struct unpack_report keeper_make(
-	const struct warden *w, const struct job *job, const int joins[], const char *name)
+	const struct warden *w, const struct job *job, const char *name)
 {
 	uint32_t uid = w->boot->unpack_uid;
 
 	if (mkdirat(w->places.tmp, name, 0755) < 0 ||
 		fchownat(w->places.tmp, name, uid, uid, AT_SYMLINK_NOFOLLOW) < 0)
 		return keeper_fault(err_raise(-errno), "making a directory to unpack to");
-	struct unpack_report report = keeper_unpack(w, job, joins);
+	struct unpack_report report = keeper_unpack(w, job);
 	if (report.answer != UNPACK_DONE)
 		return report;
 	int r = keeper_publish(w, job, name, &report.bytes);
@@ -210,8 +209,7 @@ static struct unpack_report keeper_make(
 }
 
 /* All of the job; it blocks. */
-static struct unpack_report keeper_run(
-	const struct warden *w, const struct job *job, const int joins[])
+static struct unpack_report keeper_run(const struct warden *w, const struct job *job)
 {
 	struct unpack_report report = {};
 	struct keeper_sum sum = { .owner = 0 };
@@ -226,7 +224,7 @@ static struct unpack_report keeper_run(
 			     : (struct unpack_report){ UNPACK_DONE, 0, sum.bytes };
 	}
 	if (job->zip >= 0)
-		report = keeper_make(w, job, joins, name);
+		report = keeper_make(w, job, name);
 	int r = tree_remove(w->places.tmp, name); /* what was published has another name by now */
 	if (r < 0)
 		err_log(r, "removing code");
@@ -295,16 +293,16 @@ static int job_start(struct warden *w, struct job *job)
 		.limits = &limits, .process = "mayfly-keeper", .gone = job_on_gone
 	};
 	char name[CGROUP_NAME_MAX];
-	int pipe[2], joins[CGROUP_TREES];
+	int pipe[2];
 
 	if (pipe2(pipe, O_CLOEXEC | O_NONBLOCK) < 0)
 		return err_raise(-errno);
 	scoped_fd reading = pipe[0], writing = pipe[1];
 	(void)snprintf(name, sizeof(name), "j%u", job->number);
 	how.cgroup = name;
-	int r = cell_start(&w->cells, &job->cell, &how, joins);
+	int r = cell_start(&w->cells, &job->cell, &how);
 	if (r == 0) {
-		struct unpack_report report = keeper_run(w, job, joins);
+		struct unpack_report report = keeper_run(w, job);
 		(void)!write(writing, &report, sizeof(report));
 		_exit(0);
 	}

@@ -87,11 +87,16 @@ int grafts_make(const struct warden *w, const struct spawn_function *function,
 	struct grafts *grafts = ret_grafts;
 
 	grafts->count = grafts->bind_count = 0;
+	grafts->step = "code";
 	int r = function->has_code ? grafts_add_code(w, grafts, function->code, "var/task") : 0;
-	if (r == 0 && function->has_code)
+	if (r == 0 && function->has_code) {
+		grafts->step = "layers";
 		r = grafts_add_layers(w, grafts, function);
-	if (r == 0 && pack)
+	}
+	if (r == 0 && pack) {
+		grafts->step = "runtime";
 		r = grafts_add_pack(grafts, pack);
+	}
 	if (r < 0)
 		grafts_close(grafts);
 	return err_pass(r);

@@ -12,6 +12,7 @@ struct grafts {
 	char paths[GRAFTS_MAX][PACK_PATH_MAX]; /* relative to the sandbox's root */
 	uint32_t count;
 	uint32_t bind_count; /* the last of them: see jail.h */
+	const char *step;    /* what was being done, as EXIT_NO_START names it */
 };
 
 /*

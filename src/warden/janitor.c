@@ -18,19 +18,14 @@
 
 enum { AGAIN_MS = 1000 };
 
-/* Above all not the public socket: the next warden must be able to bind its address. */
-static void janitor_close_rest(const struct warden *w, int lock)
+static _Noreturn void janitor_run(const struct warden *w, int lock)
 {
 	int fds[CGROUP_TREES + 3] = { w->self, w->places.tmp, lock };
 
+	/* Above all not the public socket: the next warden must be able to bind its address. */
 	for (int tree = 0; tree < CGROUP_TREES; tree++)
 		fds[3 + tree] = w->cgroups.parents[tree];
 	child_keep_fds(fds, ARRAY_LEN(fds));
-}
-
-static _Noreturn void janitor_run(const struct warden *w, int lock)
-{
-	janitor_close_rest(w, lock);
 	/* It outlives whoever asks everybody to end. */
 	(void)signal(SIGTERM, SIG_IGN);
 	(void)signal(SIGINT, SIG_IGN);

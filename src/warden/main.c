@@ -105,22 +105,26 @@ static int start_signals(struct warden *w)
 		      : err_pass(source_open(w->epoll, &w->signals, fd, on_signal));
 }
 
-/* A program beside us, opened now, as root: whom it is for could not find it. */
-static int start_program(const struct warden *w, const char *name, int *ret_fd)
-{
-	char path[PACK_PATH_MAX + 32];
-
-	(void)snprintf(path, sizeof(path), "%s/%s", w->boot->libexec_dir, name);
-	*ret_fd = open(path, O_PATH | O_CLOEXEC);
-	return *ret_fd < 0 ? err_raise(-errno) : 0;
-}
-
+/* The programs beside us, opened now, as root: whom they are for could not find them. */
 static int start_programs(struct warden *w)
 {
-	int r = start_program(w, "mayfly", &w->router_program);
-	if (r == 0)
-		r = start_program(w, "mayfly-unpack", &w->unpack_program);
-	return err_pass(r);
+	const struct {
+		const char *name;
+		int *fd;
+	} programs[] = { { "mayfly", &w->router_program },
+		{ "mayfly-unpack", &w->unpack_program } };
+	char path[PACK_PATH_MAX + 32];
+
+	for (size_t i = 0; i < ARRAY_LEN(programs); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", w->boot->libexec_dir, programs[i].name);
+		*programs[i].fd = open(path, O_PATH | O_CLOEXEC);
+		int fault = *programs[i].fd < 0 ? err_raise(-errno) : 0;
+		if (fault < 0) {
+			log_error("program_missing", LOG_TEXT("path", path));
+			return fault;
+		}
+	}
+	return 0;
 }
 
 static int start_filters(struct warden *w)

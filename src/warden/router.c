@@ -102,26 +102,23 @@ static int router_start(struct warden *w)
 	static const struct cell_how how = {
 		.cgroup = "router", .process = "mayfly-router", .gone = router_on_gone
 	};
-	int size = SEND_BUFFER, joins[CGROUP_TREES];
+	int size = SEND_BUFFER;
 	scoped_fd ours = -1, theirs = -1;
 
 	int r = child_channel(&ours, &theirs);
 	if (r < 0)
 		return err_pass(r);
 	(void)setsockopt(ours, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
-	r = cell_start(&w->cells, &w->router.cell, &how, joins);
+	r = source_open(w->epoll, &w->router.socket, fd_take(&ours), gate_ready);
+	if (r == 0)
+		r = cell_start(&w->cells, &w->router.cell, &how);
 	if (r == 0) {
 		log_error("router_exec_failed", LOG_ERRNO("error", router_exec(w, theirs)));
 		_exit(127);
 	}
 	if (r < 0)
-		return err_pass(r);
-	r = source_open(w->epoll, &w->router.socket, fd_take(&ours), gate_ready);
-	if (r < 0) {
-		cell_kill(&w->router.cell); /* its end starts another */
-		err_log(r, "watching the router");
-	}
-	return 0;
+		source_close(w->epoll, &w->router.socket);
+	return r < 0 ? err_pass(r) : 0;
 }
 
 uint64_t router_tick(struct warden *w, uint64_t now_ms)

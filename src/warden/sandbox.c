@@ -51,6 +51,7 @@ enum {
 	EXTRA_MB_MAX = TMP_MB_MAX, /* it may be for /tmp */
 	PIDS_MAX = 1024,
 	PREPARE_PAUSE_MS = 5, /* without a spawn, before more are prepared */
+	TRIES_MAX = 4,	      /* to begin what was asked for */
 };
 
 /* Which states may follow which. A move not listed here is a bug, not an error. */
@@ -66,58 +67,42 @@ static const unsigned may_follow[SANDBOX_STATES] = {
 /* The list that a slot is in, by its state and whether somebody waits for it; NULL: none. */
 static struct list *sandbox_list(struct sandboxes *table, const struct sandbox *sb)
 {
-	switch (sb->state) {
-	case SANDBOX_FREE:
+	if (sb->state == SANDBOX_FREE)
 		return &table->free;
-	case SANDBOX_PREPARING:
-		return sb->has_ask ? &table->booting : &table->preparing;
-	case SANDBOX_READY:
-		return &table->ready;
-	case SANDBOX_BOOTING:
-		return &table->booting;
-	case SANDBOX_LIVE:
-	case SANDBOX_ENDING:
-	case SANDBOX_STATES:
-		break;
-	}
-	return NULL;
+	if (sb->state == SANDBOX_LIVE || sb->state == SANDBOX_ENDING)
+		return NULL;
+	return sb->has_ask ? &table->booting : &table->spare;
 }
 
-static bool is_spare(const struct sandboxes *table, const struct list *list)
-{
-	return list == &table->preparing || list == &table->ready;
-}
-
-/* To the back of the list it belongs in: a slot, an identity, rests as long as possible. */
-static void sandbox_file(struct sandboxes *table, struct sandbox *sb, const struct list *from)
+/* To the back of its list: a slot, an identity, rests as long as possible. What is ready is first. */
+static void sandbox_file(struct sandboxes *table, struct sandbox *sb)
 {
 	struct list *to = sandbox_list(table, sb);
 
+	table->spare_count += (to == &table->spare) - sb->is_spare;
+	sb->is_spare = to == &table->spare;
 	list_remove(&sb->link);
-	table->spare_count -= is_spare(table, from);
-	table->spare_count += is_spare(table, to);
-	if (to)
+	if (to && sb->state == SANDBOX_READY)
+		list_push_front(to, &sb->link);
+	else if (to)
 		list_push_back(to, &sb->link);
 }
 
 /* The only place that writes the state. */
 static void sandbox_enter(struct sandboxes *table, struct sandbox *sb, enum sandbox_state next)
 {
-	const struct list *from = sandbox_list(table, sb);
-
 	assert(next < SANDBOX_STATES);
 	assert(may_follow[sb->state] & BIT(next));
 	sb->state = next;
 	sb->since_ms = clock_mono_ms();
-	sandbox_file(table, sb, from);
+	sandbox_file(table, sb);
 }
 
 void sandboxes_init(struct sandboxes *table, uint32_t count)
 {
 	assert(count > 0 && count <= SANDBOX_SLOTS_MAX);
 	list_init(&table->free);
-	list_init(&table->preparing);
-	list_init(&table->ready);
+	list_init(&table->spare);
 	list_init(&table->booting);
 	for (uint32_t i = 0; i < count; i++) {
 		struct sandbox *sb = &table->slots[i];
@@ -125,7 +110,6 @@ void sandboxes_init(struct sandboxes *table, uint32_t count)
 			.report.fd = -1,
 			.runtime.fd = -1,
 			.mounter.fd = -1,
-			.graft_report.fd = -1,
 			.listeners = { -1, -1 },
 			.network = -1,
 			.env = -1,
@@ -168,10 +152,7 @@ static int network_take(struct sandboxes *table)
 static void sandbox_leave_network(struct sandboxes *table, struct sandbox *sb, bool is_good)
 {
 	for (int i = 0; i < SANDBOX_LISTENERS; i++) {
-		if (sb->listeners[i] >= 0)
-			is_good &= shutdown(sb->listeners[i], SHUT_RDWR) == 0;
-		else
-			is_good = false;
+		is_good = is_good && shutdown(sb->listeners[i], SHUT_RDWR) == 0;
 		fd_close(&sb->listeners[i]);
 	}
 	if (is_good && sb->network >= 0 && table->network_count < SANDBOX_SLOTS_MAX)
@@ -205,26 +186,17 @@ static void sandbox_judge(const struct sandbox *sb, struct exited_frame *frame)
 static bool sandbox_read_note(struct warden *w, struct sandbox *sb);
 static int sandbox_prepare(struct warden *w, struct sandbox *sb);
 
-static void sandbox_close(struct warden *w, struct sandbox *sb)
-{
-	source_close(w->epoll, &sb->report);
-	source_close(w->epoll, &sb->runtime);
-	source_close(w->epoll, &sb->mounter);
-	source_close(w->epoll, &sb->graft_report);
-}
-
-static void sandbox_forget_ask(struct sandbox *sb)
-{
-	sb->has_ask = false;
-	fd_close(&sb->env);
-	fd_close(&sb->log);
-}
-
-/* The same again, by exec and in a network of its own; false when that cannot be begun. */
+/*
+ * It never ran, and nobody can say why (somebody on the host killed a process of it), or what was
+ * there before it is to blame: the zygote, or a network that was used. Then the same is begun again,
+ * by exec and in a network of its own.
+ */
 static bool sandbox_begin_again(struct warden *w, struct sandbox *sb)
 {
-	if (!sb->is_again || sb->was_live || sb->is_forgotten || sb->env < 0)
+	if (sb->was_live || !sb->has_ask || sb->is_forgotten || sb->cell.was_oom ||
+		(sb->step[0] && !sb->is_again) || sb->tries == TRIES_MAX)
 		return false;
+	sb->is_again = true;
 	sb->ask.start = START_EXEC;
 	sandbox_enter(&w->sandboxes, sb, SANDBOX_FREE);
 	int r = sandbox_prepare(w, sb);
@@ -243,7 +215,9 @@ static void sandbox_on_gone(void *context, struct cell *cell)
 
 	while (sandbox_read_note(w, sb)) /* what it said before it died */
 		continue;
-	sandbox_close(w, sb);
+	source_close(w->epoll, &sb->report);
+	source_close(w->epoll, &sb->runtime);
+	source_close(w->epoll, &sb->mounter);
 	sandbox_leave_network(&w->sandboxes, sb, sb->state == SANDBOX_ENDING);
 	if (sandbox_begin_again(w, sb))
 		return;
@@ -262,7 +236,10 @@ static void sandbox_on_gone(void *context, struct cell *cell)
 	}
 	if (sb->state != SANDBOX_FREE)
 		sandbox_enter(&w->sandboxes, sb, SANDBOX_FREE);
-	sandbox_forget_ask(sb);
+	sb->has_ask = false;
+	sb->tries = 0;
+	fd_close(&sb->env);
+	fd_close(&sb->log);
 	if (is_told)
 		gate_tell(w, &frame, sizeof(frame), NULL, 0);
 }
@@ -283,9 +260,35 @@ static void sandbox_on_runtime(void *context, struct source *runtime)
 	sandbox_kill(w, sb);
 }
 
+static void sandbox_on_mounter(void *context, struct source *mounter)
+{
+	struct warden *w = context;
+	int status;
+
+	if (child_reap(mounter->fd, &status) != -EAGAIN)
+		source_close(w->epoll, mounter);
+}
+
 /* ---- what is said inside ---- */
 
-static void sandbox_boot(struct warden *w, struct sandbox *sb);
+static void sandbox_take_up(struct warden *w, struct sandbox *sb);
+static void graft_end(struct warden *w, struct sandbox *sb, int error);
+
+/* A zygote has forked: the child is ours, and a runtime or, of one that has a runtime, its mounter. */
+static void sandbox_on_born(struct warden *w, struct sandbox *sb, int *pidfd)
+{
+	const bool is_mounter = sb->was_live;
+
+	int r = *pidfd < 0
+		? err_raise(-EPROTO)
+		: source_open(w->epoll, is_mounter ? &sb->mounter : &sb->runtime, fd_take(pidfd),
+			  is_mounter ? sandbox_on_mounter : sandbox_on_runtime);
+	if (r < 0) {
+		err_log(r, "watching a runtime");
+		sandbox_fail(w, sb, "report", -r);
+	}
+	sandboxes_boot(w); /* the zygote has room for a question */
+}
 
 static void sandbox_on_ready(struct warden *w, struct sandbox *sb)
 {
@@ -294,7 +297,7 @@ static void sandbox_on_ready(struct warden *w, struct sandbox *sb)
 		return;
 	sandbox_enter(&w->sandboxes, sb, SANDBOX_READY);
 	if (sb->has_ask)
-		sandbox_boot(w, sb);
+		sandbox_take_up(w, sb);
 }
 
 /* The runtime runs: the router gets copies of the listeners. */
@@ -338,11 +341,13 @@ static void sandbox_on_note(struct warden *w, struct sandbox *sb, struct note *n
 		break;
 	case NOTE_FAILED:
 		sandbox_blame(sb, note->step, note->value);
-		/* One that was prepared in a used network may have found it in disorder. */
 		sb->is_again |= sb->is_network_used && sb->state == SANDBOX_PREPARING;
 		break;
 	case NOTE_READY:
 		sandbox_on_ready(w, sb);
+		break;
+	case NOTE_BORN:
+		sandbox_on_born(w, sb, &fds[0]);
 		break;
 	case NOTE_STARTED:
 		sb->is_started = true;
@@ -352,11 +357,16 @@ static void sandbox_on_note(struct warden *w, struct sandbox *sb, struct note *n
 	}
 }
 
-/* Nobody holds the other end any more: what was to be exec'ed has been, or the speaker is dead. */
+/* Nobody holds the other end any more: what was to be exec'ed has been, or who spoke is dead. */
 static void sandbox_on_silence(struct warden *w, struct sandbox *sb)
 {
 	source_close(w->epoll, &sb->report);
-	if (sb->state == SANDBOX_BOOTING && sb->is_started && !sb->step[0])
+	if (sb->state == SANDBOX_LIVE)
+		graft_end(w, sb, sb->is_started ? 0 : sb->step[0] ? (int)sb->error : ECHILD);
+	else if (sb->state == SANDBOX_BOOTING && sb->runtime.fd < 0 && !sb->has_status) {
+		sb->is_again = true;
+		sandbox_fail(w, sb, "zygote", ECHILD);
+	} else if (sb->state == SANDBOX_BOOTING && sb->is_started && !sb->step[0])
 		sandbox_on_live(w, sb);
 }
 
@@ -391,13 +401,13 @@ static void sandbox_on_report(void *context, struct source *report)
 /* ---- the beginning: what all have in common ---- */
 
 static _Noreturn void sandbox_become_init(
-	const struct warden *w, const struct sandbox *sb, const int joins[], int report)
+	const struct warden *w, const struct sandbox *sb, int report)
 {
 	struct jail jail = {
 		.kind = JAIL_INIT,
 		.uid = w->boot->sandbox_uid + sb->slot,
 		.parent = w->self,
-		.joins = joins,
+		.joins = sb->cell.leaf.joins,
 		.filter = &w->filters[FILTER_SANDBOX],
 		.null = w->null,
 		.report = report,
@@ -420,40 +430,38 @@ static int sandbox_prepare(struct warden *w, struct sandbox *sb)
 		.process = "mayfly-jail",
 		.gone = sandbox_on_gone };
 	scoped_fd ours = -1, theirs = -1;
-	int joins[CGROUP_TREES];
 
 	sb->network = sb->is_again ? -1 : network_take(&w->sandboxes);
 	sb->is_network_used = sb->network >= 0;
 	sb->is_started = sb->is_again = sb->has_status = false;
+	sb->tries++;
 	sb->was_live = sb->was_killed = sb->is_forgotten = false;
 	sandbox_blame(sb, "", 0);
 	(void)snprintf(name, sizeof(name), "s%u", sb->slot);
 	int r = child_channel(&ours, &theirs);
+	if (r == 0)
+		r = source_open(w->epoll, &sb->report, fd_take(&ours), sandbox_on_report);
 	if (r == 0) {
-		r = cell_start(&w->cells, &sb->cell, &how, joins);
+		r = cell_start(&w->cells, &sb->cell, &how);
 		if (r == 0)
-			sandbox_become_init(w, sb, joins, theirs);
+			sandbox_become_init(w, sb, theirs);
 	}
 	if (r < 0) {
+		source_close(w->epoll, &sb->report);
 		fd_close(&sb->network);
 		return err_pass(r);
 	}
 	sb->generation++;
 	sandbox_enter(&w->sandboxes, sb, SANDBOX_PREPARING);
-	r = source_open(w->epoll, &sb->report, fd_take(&ours), sandbox_on_report);
-	if (r < 0) {
-		err_log(r, "watching a sandbox's report");
-		sandbox_fail(w, sb, "report", -r);
-	}
 	return 0;
 }
 
 /* ---- the beginning: what makes it a function's ---- */
 
 /* The limits of its cgroup. */
-static int sandbox_limit(
-	struct warden *w, const struct sandbox *sb, const struct spawn_function *function)
+static int sandbox_limit(struct warden *w, const struct sandbox *sb)
 {
+	const struct spawn_function *function = &sb->ask.function;
 	const struct cgroup_limits limits = {
 		.memory_bytes = (function->memory_mb + function->extra_mb) * MIB,
 		.pids_max = PIDS_MAX,
@@ -479,8 +487,6 @@ static int sandbox_ask_zygote(struct warden *w, const struct sandbox *sb, enum z
 	if (r < 0)
 		return err_pass(r);
 	ask = (struct zygote_ask){ .work = work,
-		.slot = sb->slot,
-		.generation = sb->generation,
 		.uid = w->boot->sandbox_uid + sb->slot,
 		.pack = sb->ask.pack,
 		.tmp_mb = sb->ask.function.has_code ? sb->ask.function.tmp_mb : 0,
@@ -503,85 +509,66 @@ static int sandbox_ask_zygote(struct warden *w, const struct sandbox *sb, enum z
 	r = zygote_ask(w, is_runtime ? sb->zygote : ZYGOTE_EXEC, &ask, fds, count);
 	if (r == 0)
 		*ret_report = fd_take(&ours);
-	return err_pass(r);
+	return r == -EAGAIN ? r : err_pass(r);
 }
 
-static int sandbox_try_boot(struct warden *w, struct sandbox *sb)
+/* Limits, code, and who puts it there: 0; -EAGAIN when no zygote takes the question now; or a fault. */
+static int sandbox_send(struct warden *w, struct sandbox *sb, enum zygote_work work)
 {
 	static struct grafts grafts; /* large, and there is one thread */
+	const struct pack_spec *pack = &w->boot->packs[sb->ask.pack];
 	int report = -1;
 
-	int r = sandbox_limit(w, sb, &sb->ask.function);
-	if (r == 0)
-		r = grafts_make(w, &sb->ask.function, &w->boot->packs[sb->ask.pack], &grafts);
+	int r = sandbox_limit(w, sb);
 	if (r < 0)
 		return err_pass(r);
-	r = sandbox_ask_zygote(w, sb, ZYGOTE_RUNTIME, &grafts, &report);
-	if (r < 0 && sb->zygote != ZYGOTE_EXEC) { /* it has just died, or is too busy */
-		err_log(r, "asking a zygote");
+	r = grafts_make(w, &sb->ask.function, work == ZYGOTE_RUNTIME ? pack : NULL, &grafts);
+	if (r < 0) {
+		sandbox_blame(sb, grafts.step, -r);
+		return err_pass(r);
+	}
+	r = sandbox_ask_zygote(w, sb, work, &grafts, &report);
+	if (r == -EAGAIN && sb->zygote != ZYGOTE_EXEC && work == ZYGOTE_RUNTIME) {
 		sb->zygote = ZYGOTE_EXEC;
-		r = sandbox_ask_zygote(w, sb, ZYGOTE_RUNTIME, &grafts, &report);
+		r = sandbox_ask_zygote(w, sb, work, &grafts, &report);
 	}
 	grafts_close(&grafts);
 	if (r < 0)
-		return err_pass(r);
+		return r == -EAGAIN ? r : err_pass(r);
+	sb->is_started = false; /* who is sent now has not */
 	return err_pass(source_open(w->epoll, &sb->report, report, sandbox_on_report));
 }
 
-/* It is ready and somebody wants it: have its runtime started. */
+/* It is complete and somebody wants it: have its runtime started, if not now then soon. */
 static void sandbox_boot(struct warden *w, struct sandbox *sb)
 {
-	assert(sb->has_ask && sb->state == SANDBOX_READY);
-	sandbox_enter(&w->sandboxes, sb, SANDBOX_BOOTING);
+	assert(sb->has_ask && sb->state == SANDBOX_BOOTING && sb->report.fd < 0);
 	sb->zygote = zygote_choose(w, &sb->ask);
-	int r = sandbox_try_boot(w, sb);
-	if (r < 0) {
+	int r = sandbox_send(w, sb, ZYGOTE_RUNTIME);
+	if (r == -EAGAIN) {
+		w->sandboxes.is_queueing = true;
+	} else if (r < 0) {
 		err_log(r, "starting a runtime");
 		sandbox_fail(w, sb, "start", -r);
 	}
 }
 
-/* The mounter's pidfd, or the runtime's. */
-static void sandbox_on_mounter(void *context, struct source *mounter);
-
-void sandbox_on_answer(struct warden *w, const struct zygote_answer *answer, int pidfd)
+static void sandbox_take_up(struct warden *w, struct sandbox *sb)
 {
-	struct sandbox *sb = &w->sandboxes.slots[answer->slot];
-	/* Not by the sandbox's state: that the runtime has started may be known before this answer. */
-	const bool is_mounter = answer->work == ZYGOTE_MOUNTER;
-	struct source *source = is_mounter ? &sb->mounter : &sb->runtime;
-	scoped_fd child = pidfd;
-
-	/* Its slot cannot have a new life: this child is in the pid namespace of the old one. */
-	assert(answer->slot < w->boot->sandboxes_max);
-	if (answer->generation != sb->generation || source->fd >= 0)
-		return;
-	if (child < 0) {
-		log_warn("zygote_failed", LOG_U64("slot", sb->slot),
-			LOG_ERRNO("error", answer->error));
-		sb->is_again = !is_mounter;
-		sandbox_fail(w, sb, "fork", answer->error);
-		return;
-	}
-	int r = source_open(w->epoll, source, fd_take(&child),
-		is_mounter ? sandbox_on_mounter : sandbox_on_runtime);
-	if (r < 0) {
-		err_log(r, "watching a runtime");
-		sandbox_fail(w, sb, "report", -r);
-	}
+	sandbox_enter(&w->sandboxes, sb, SANDBOX_BOOTING);
+	sandbox_boot(w, sb);
 }
 
-void sandboxes_lose_zygote(struct warden *w, uint32_t number)
+void sandboxes_boot(struct warden *w)
 {
-	struct list *link = list_first(&w->sandboxes.booting);
-
-	while (link) {
+	if (!w->sandboxes.is_queueing)
+		return;
+	w->sandboxes.is_queueing = false;
+	list_each(link, &w->sandboxes.booting) {
 		struct sandbox *sb = list_entry(link, struct sandbox, link);
-		link = link->next == &w->sandboxes.booting ? NULL : link->next;
-		if (sb->state != SANDBOX_BOOTING || sb->zygote != number || sb->runtime.fd >= 0)
-			continue;
-		sb->is_again = true;
-		sandbox_fail(w, sb, "zygote", ECHILD);
+		if (sb->state == SANDBOX_BOOTING && sb->report.fd < 0 && sb->runtime.fd < 0 &&
+			!w->sandboxes.is_queueing)
+			sandbox_boot(w, sb);
 	}
 }
 
@@ -636,13 +623,10 @@ static void spawn_refuse(struct warden *w, const union frame *ask, const char *s
 /* One that is ready, or will be soonest; NULL when there is none. */
 static struct sandbox *sandbox_take(struct warden *w)
 {
-	struct sandboxes *table = &w->sandboxes;
-	struct list *link = list_first(&table->ready);
+	struct list *link = list_first(&w->sandboxes.spare);
 
 	if (!link)
-		link = list_first(&table->preparing);
-	if (!link)
-		link = list_first(&table->free);
+		link = list_first(&w->sandboxes.free);
 	return link ? list_entry(link, struct sandbox, link) : NULL;
 }
 
@@ -660,24 +644,21 @@ const char *sandbox_spawn(struct warden *w, const union frame *frame, int fds[])
 		spawn_refuse(w, frame, "slot", EAGAIN);
 		return NULL;
 	}
-	const struct list *from = sandbox_list(&w->sandboxes, sb);
 	int r = sb->state == SANDBOX_FREE ? sandbox_prepare(w, sb) : 0;
 	if (r < 0) {
 		err_log(r, "preparing a sandbox");
 		spawn_refuse(w, frame, "start", -r);
 		return NULL;
 	}
-	if (sb->state == SANDBOX_PREPARING)
-		from = &w->sandboxes.preparing;
 	sb->has_ask = true;
 	sb->ask = frame->spawn;
 	sb->env = fd_take(&fds[0]);
 	sb->log = fd_take(&fds[1]);
 	w->sandboxes.prepare_ms = clock_mono_ms() + PREPARE_PAUSE_MS;
 	if (sb->state == SANDBOX_READY)
-		sandbox_boot(w, sb);
+		sandbox_take_up(w, sb);
 	else
-		sandbox_file(&w->sandboxes, sb, from);
+		sandbox_file(&w->sandboxes, sb);
 	return NULL;
 }
 
@@ -723,52 +704,9 @@ static void graft_end(struct warden *w, struct sandbox *sb, int error)
 	struct grafted_frame frame = { { FRAME_GRAFTED, 0, sb->graft_ticket },
 		{ sb->slot, sb->generation }, (uint32_t)error, 0 };
 
-	source_close(w->epoll, &sb->graft_report);
 	gate_tell(w, &frame, sizeof(frame), NULL, 0);
 	if (error)
 		sandbox_kill(w, sb);
-}
-
-static void graft_on_report(void *context, struct source *report)
-{
-	struct warden *w = context;
-	struct sandbox *sb = list_entry(report, struct sandbox, graft_report);
-	struct note note;
-	size_t len, count;
-
-	int r = fd_receive(report->fd, &note, sizeof(note), &len, NULL, 0, &count);
-	if (r == -EAGAIN)
-		return;
-	if (r == 0 && len == sizeof(note) && note.kind == NOTE_STARTED)
-		graft_end(w, sb, 0);
-	else
-		graft_end(w, sb, r == 0 && len == sizeof(note) && note.value ? note.value : ECHILD);
-}
-
-static void sandbox_on_mounter(void *context, struct source *mounter)
-{
-	struct warden *w = context;
-	int status;
-
-	if (child_reap(mounter->fd, &status) != -EAGAIN)
-		source_close(w->epoll, mounter);
-}
-
-static int graft_start(struct warden *w, struct sandbox *sb)
-{
-	static struct grafts grafts; /* large, and there is one thread */
-	int report = -1;
-
-	int r = sandbox_limit(w, sb, &sb->ask.function);
-	if (r == 0)
-		r = grafts_make(w, &sb->ask.function, NULL, &grafts);
-	if (r < 0)
-		return err_pass(r);
-	r = sandbox_ask_zygote(w, sb, ZYGOTE_MOUNTER, &grafts, &report);
-	grafts_close(&grafts);
-	if (r < 0)
-		return err_pass(r);
-	return err_pass(source_open(w->epoll, &sb->graft_report, report, graft_on_report));
 }
 
 const char *sandbox_graft(struct warden *w, const union frame *frame, [[maybe_unused]] int fds[])
@@ -783,7 +721,7 @@ const char *sandbox_graft(struct warden *w, const union frame *frame, [[maybe_un
 		return "a second function in one sandbox";
 	sb->ask.function = frame->graft.function;
 	sb->graft_ticket = frame->head.ticket;
-	int r = graft_start(w, sb);
+	int r = sandbox_send(w, sb, ZYGOTE_MOUNTER);
 	if (r < 0) {
 		err_log(r, "giving a sandbox its code");
 		graft_end(w, sb, -r);
@@ -827,6 +765,8 @@ static uint64_t booting_tick(struct warden *w, struct list *list, uint64_t now_m
 {
 	list_each(link, list) {
 		struct sandbox *sb = list_entry(link, struct sandbox, link);
+		if (sb->state == SANDBOX_READY)
+			continue;
 		if (now_ms < sb->since_ms + SANDBOX_BOOT_MS_MAX)
 			return sb->since_ms + SANDBOX_BOOT_MS_MAX;
 		log_error("sandbox_boot_too_slow", LOG_U64("slot", sb->slot));
@@ -858,6 +798,6 @@ uint64_t sandboxes_tick(struct warden *w, uint64_t now_ms)
 {
 	uint64_t due = booting_tick(w, &w->sandboxes.booting, now_ms);
 
-	due = MIN(due, booting_tick(w, &w->sandboxes.preparing, now_ms));
+	due = MIN(due, booting_tick(w, &w->sandboxes.spare, now_ms));
 	return MIN(due, prepare_tick(w, now_ms));
 }

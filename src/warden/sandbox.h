@@ -26,12 +26,13 @@ struct sandbox {
 	enum sandbox_state state;
 	uint32_t slot;
 	uint32_t generation;
-	struct list link;      /* in the list of its state, see struct sandboxes */
-	struct cell cell;      /* its process is process 1, whose end is the end of all */
-	struct source report;  /* what process 1 says, then what the runtime does */
+	bool is_spare;
+	struct list link; /* in the list of its state, see struct sandboxes */
+	struct cell cell; /* its process is process 1, whose end is the end of all */
+	struct source
+		report; /* what process 1 says, then who starts the runtime, then who grafts */
 	struct source runtime; /* pidfd of the runtime, our child */
 	struct source mounter; /* pidfd of who puts its code there, while it does */
-	struct source graft_report;
 	int listeners[SANDBOX_LISTENERS];
 	int network;	      /* its namespace */
 	bool is_network_used; /* it had another sandbox in it before */
@@ -39,10 +40,11 @@ struct sandbox {
 
 	bool has_ask; /* somebody asked for it */
 	struct spawn_frame ask;
-	int env, log;	       /* of the ask, until it is live */
-	uint32_t zygote;       /* who was asked for the runtime */
-	bool is_started;       /* the runtime is jailed; its exec may still fail */
-	bool is_again;	       /* when it is gone, begin once more: that was nobody's fault */
+	int env, log;	 /* of the ask, until it is live */
+	uint32_t zygote; /* who was asked for the runtime */
+	bool is_started; /* who was sent is jailed; its exec, if there is one, may still fail */
+	bool is_again;	 /* when it is gone, begin once more; in a new life: that is what this is */
+	uint32_t tries;	 /* for one ask */
 	uint64_t graft_ticket; /* of the FRAME_GRAFT being obeyed */
 
 	/* How it ended. */
@@ -58,11 +60,11 @@ struct sandbox {
 struct sandboxes {
 	struct sandbox slots[SANDBOX_SLOTS_MAX];
 	struct list free;
-	struct list preparing; /* for nobody yet */
-	struct list ready;
-	struct list booting;  /* asked for and not live, the oldest first */
-	uint32_t spare_count; /* in `preparing` and `ready` */
-	uint64_t prepare_ms;  /* when more may be prepared: not while somebody waits for a start */
+	struct list spare;   /* for nobody yet: those that are ready, then those that will be */
+	struct list booting; /* asked for and not live, the oldest first */
+	uint32_t spare_count;
+	bool is_queueing;    /* some in `booting` wait for a zygote that takes questions */
+	uint64_t prepare_ms; /* when more may be prepared: not while somebody waits for a start */
 	int networks[SANDBOX_SLOTS_MAX]; /* namespaces of sandboxes that are gone, for the next */
 	uint32_t network_count;
 };
@@ -75,11 +77,8 @@ const char *sandbox_spawn(struct warden *w, const union frame *frame, int fds[])
 const char *sandbox_graft(struct warden *w, const union frame *frame, int fds[]);
 const char *sandbox_ask(struct warden *w, const union frame *frame, int fds[]);
 
-/* A zygote has forked (or not) what it was asked for. The pidfd (or -1) is taken. */
-void sandbox_on_answer(struct warden *w, const struct zygote_answer *answer, int pidfd);
-
-/* A zygote is dead: what it was asked for and has not started is begun again, with another. */
-void sandboxes_lose_zygote(struct warden *w, uint32_t number);
+/* A zygote takes questions (again): ask for the runtimes that wait for it. */
+void sandboxes_boot(struct warden *w);
 
 /* Is this code in use by any sandbox? */
 [[nodiscard]] bool sandbox_uses(const struct warden *w, const uint8_t digest[static DIGEST_LEN]);

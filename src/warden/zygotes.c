@@ -21,13 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { BACKOFF_MS_MIN = 100, BACKOFF_MS_MAX = 30'000, SWEEP_MS = 200 };
-
-static const struct pack_spec *zygote_pack(const struct warden *w, const struct zygote_slot *slot)
-{
-	assert(slot->number >= ZYGOTE_PACKS);
-	return &w->boot->packs[slot->number - ZYGOTE_PACKS];
-}
+enum { BACKOFF_MS_MIN = 100, BACKOFF_MS_MAX = 30'000, SWEEP_MS = 50, SWEEPS = 8 };
 
 int zygotes_init(struct warden *w)
 {
@@ -52,92 +46,63 @@ static _Noreturn void zygote_become_exec(const struct warden *w, int socket)
 
 	child_keep_fds(kept, ARRAY_LEN(kept));
 	scoped_fd score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	if (score < 0 || write(score, "500", 3) < 0 || child_die_with_parent(w->self) < 0 ||
-		zygote_tell_ready(&zygote) < 0)
+	if (score < 0 || write(score, "500", 3) < 0 || child_die_with_parent(w->self) < 0)
 		_exit(1);
 	fd_close(&score);
+	note_send(socket, &(struct note){ .kind = NOTE_READY }, NULL, 0);
 	zygote_run(&zygote, w->boot->packs);
 }
 
-/* The environment of an interpreter that is a zygote. Returns the count, without the NULL. */
-static size_t zygote_fill_env(const struct pack_spec *pack, char *to[], size_t max)
-{
-	size_t count = 0;
-
-	to[count++] = (char *)"MAYFLY_ZYGOTE=1";
-	to[count++] = (char *)"LD_PRELOAD=" ZYGOTE_LIBRARY;
-	for (size_t at = 0; at < pack->env_len && count < max; at += strlen(pack->env + at) + 1)
-		to[count++] = (char *)pack->env + at;
-	to[count] = NULL;
-	return count;
-}
-
 static _Noreturn void zygote_become_interpreter(
-	const struct warden *w, const struct zygote_slot *slot, const int joins[], int socket)
+	const struct warden *w, const struct zygote_slot *slot, int socket)
 {
-	const struct pack_spec *pack = zygote_pack(w, slot);
-	char *argv[PACK_ARGV_MAX + 1] = {}, *envp[66], library[PACK_PATH_MAX + 32];
+	char library[PACK_PATH_MAX + 32];
 	struct jail jail = {
 		.kind = JAIL_ZYGOTE,
 		.parent = w->self,
-		.joins = joins,
+		.joins = slot->cell.leaf.joins,
 		.null = w->null,
 		.report = socket,
 		.data_dir = w->boot->data_dir,
-		.pack = pack,
+		.pack = &w->boot->packs[slot->number - ZYGOTE_PACKS],
 		.socket = socket,
 		.filter_file = w->zygotes.filter_file,
 		.library = library,
 	};
 
 	(void)snprintf(library, sizeof(library), "%s/mayfly-zygote.so", w->boot->libexec_dir);
-	if (lseek(jail.filter_file, 0, SEEK_SET) < 0 || jail_enter(&jail) < 0)
-		_exit(127);
-	for (uint32_t i = 0; i < pack->argc[0]; i++)
-		argv[i] = (char *)pack->argv[0][i];
-	(void)zygote_fill_env(pack, envp, ARRAY_LEN(envp) - 1);
-	execve(argv[0], argv, envp);
-	note_failure(jail.report, "exec", errno);
-	_exit(127);
+	zygote_exec_interpreter(&jail);
 }
 
 /* ---- what they say ---- */
 
-static bool zygote_receive(struct warden *w, struct zygote_slot *slot)
+static bool zygote_read_note(struct warden *w, struct zygote_slot *slot)
 {
-	union {
-		struct zygote_answer answer;
-		struct note note;
-	} said;
-	size_t len, fd_count = 0;
-	int pidfd = -1;
+	struct note note;
+	size_t len, fd_count;
 
-	int r = fd_receive(slot->socket.fd, &said, sizeof(said), &len, &pidfd, 1, &fd_count);
+	int r = fd_receive(slot->socket.fd, &note, sizeof(note), &len, NULL, 0, &fd_count);
 	if (r == -EAGAIN)
 		return false;
-	if (r < 0) { /* its end: its cell tells the rest */
+	if (r < 0 || len != sizeof(note)) { /* its end: its cell tells the rest */
 		source_close(w->epoll, &slot->socket);
 		slot->is_ready = false;
 		return false;
 	}
-	if (len == sizeof(said.note)) {
-		said.note.step[sizeof(said.note.step) - 1] = '\0';
+	note.step[sizeof(note.step) - 1] = '\0';
+	if (note.kind != NOTE_READY)
 		log_error("zygote_jail_failed", LOG_U64("zygote", slot->number),
-			LOG_TEXT("step", said.note.step), LOG_ERRNO("error", said.note.value));
-	} else if (said.answer.slot == ZYGOTE_SLOT_READY) {
-		slot->is_ready = true;
-		slot->backoff_ms = 0;
-	} else {
-		sandbox_on_answer(w, &said.answer, fd_take(&pidfd));
-	}
-	fd_close(&pidfd);
+			LOG_TEXT("step", note.step), LOG_ERRNO("error", note.value));
+	slot->is_ready = note.kind == NOTE_READY;
+	slot->backoff_ms = slot->is_ready ? 0 : slot->backoff_ms;
+	sandboxes_boot(w);
 	return true;
 }
 
-static void zygote_on_answer(void *context, struct source *socket)
+static void zygote_on_note(void *context, struct source *socket)
 {
 	struct warden *w = context;
-	(void)zygote_receive(w, list_entry(socket, struct zygote_slot, socket));
+	(void)zygote_read_note(w, list_entry(socket, struct zygote_slot, socket));
 }
 
 static void zygote_on_gone(void *context, struct cell *cell)
@@ -145,7 +110,7 @@ static void zygote_on_gone(void *context, struct cell *cell)
 	struct warden *w = context;
 	struct zygote_slot *slot = list_entry(cell, struct zygote_slot, cell);
 
-	while (slot->socket.fd >= 0 && zygote_receive(w, slot)) /* what it still said */
+	while (slot->socket.fd >= 0 && zygote_read_note(w, slot)) /* what it still said */
 		continue;
 	source_close(w->epoll, &slot->socket);
 	slot->is_ready = false;
@@ -154,24 +119,31 @@ static void zygote_on_gone(void *context, struct cell *cell)
 	slot->restart_ms = clock_mono_ms() + slot->backoff_ms;
 	slot->backoff_ms = MIN(
 		MAX(2 * slot->backoff_ms, (uint32_t)BACKOFF_MS_MIN), (uint32_t)BACKOFF_MS_MAX);
-	sandboxes_lose_zygote(w, slot->number);
 	w->zygotes.sweep_ms = clock_mono_ms() + SWEEP_MS;
+	w->zygotes.sweep_count = SWEEPS;
 }
 
 /*
  * A child that a zygote forked just before it died, without having told us, is ours all the same:
- * if nobody collects it, its pid namespace never ends. By now all that we know of are collected.
+ * if nobody collects it, its pid namespace never ends. Those we know of are collected at once: who
+ * is dead still the next time is one that we do not know of.
  */
 static uint64_t zygotes_sweep(struct warden *w, uint64_t now_ms)
 {
-	if (!w->zygotes.sweep_ms)
-		return UINT64_MAX;
-	if (now_ms < w->zygotes.sweep_ms)
-		return w->zygotes.sweep_ms;
-	w->zygotes.sweep_ms = 0;
-	while (waitpid(-1, NULL, WNOHANG) > 0)
-		log_warn("orphan_collected");
-	return UINT64_MAX;
+	struct zygotes *zygotes = &w->zygotes;
+	siginfo_t dead = {};
+
+	if (!zygotes->sweep_ms || now_ms < zygotes->sweep_ms)
+		return zygotes->sweep_ms ? zygotes->sweep_ms : UINT64_MAX;
+	int r = waitid(P_ALL, 0, &dead, WEXITED | WNOHANG | WNOWAIT);
+	if (r == 0 && dead.si_pid && dead.si_pid == zygotes->orphan) {
+		(void)waitpid(dead.si_pid, NULL, 0);
+		log_warn("orphan_collected", LOG_I64("pid", dead.si_pid));
+		zygotes->sweep_count = SWEEPS;
+	}
+	zygotes->orphan = r == 0 ? dead.si_pid : 0;
+	zygotes->sweep_ms = zygotes->orphan || --zygotes->sweep_count ? now_ms + SWEEP_MS : 0;
+	return zygotes->sweep_ms ? zygotes->sweep_ms : UINT64_MAX;
 }
 
 static int zygote_start(struct warden *w, struct zygote_slot *slot)
@@ -180,23 +152,21 @@ static int zygote_start(struct warden *w, struct zygote_slot *slot)
 	const struct cell_how how = {
 		.cgroup = name, .process = "mayfly-zygote", .gone = zygote_on_gone
 	};
-	int joins[CGROUP_TREES];
 	scoped_fd ours = -1, theirs = -1;
 
 	(void)snprintf(name, sizeof(name), "z%u", slot->number);
 	int r = child_channel(&ours, &theirs);
-	if (r < 0)
-		return err_pass(r);
-	r = cell_start(&w->cells, &slot->cell, &how, joins);
-	if (r == 0 && slot->number == ZYGOTE_EXEC)
-		zygote_become_exec(w, theirs);
 	if (r == 0)
-		zygote_become_interpreter(w, slot, joins, theirs);
-	if (r < 0)
-		return err_pass(r);
-	r = source_open(w->epoll, &slot->socket, fd_take(&ours), zygote_on_answer);
+		r = source_open(w->epoll, &slot->socket, fd_take(&ours), zygote_on_note);
+	if (r == 0) {
+		r = cell_start(&w->cells, &slot->cell, &how);
+		if (r == 0 && slot->number == ZYGOTE_EXEC)
+			zygote_become_exec(w, theirs);
+		if (r == 0)
+			zygote_become_interpreter(w, slot, theirs);
+	}
 	if (r < 0) {
-		cell_kill(&slot->cell);
+		source_close(w->epoll, &slot->socket);
 		return err_pass(r);
 	}
 	/* It is the warden's image, it understands at once. */
@@ -253,8 +223,8 @@ int zygote_ask(struct warden *w, uint32_t number, const struct zygote_ask *ask, 
 {
 	const struct zygote_slot *slot = &w->zygotes.slots[number];
 
-	if (slot->socket.fd < 0)
-		return err_raise(-ENOTCONN);
-	int r = fd_send(slot->socket.fd, ask, sizeof(*ask), fds, fd_count);
-	return r == -EAGAIN ? err_raise(r) : err_pass(r);
+	size_t size = offsetof(struct zygote_ask, graft_paths) + ask->graft_count * PACK_PATH_MAX;
+
+	int r = slot->socket.fd < 0 ? -EAGAIN : fd_send(slot->socket.fd, ask, size, fds, fd_count);
+	return r == -EPIPE || r == -ECONNRESET ? -EAGAIN : r == -EAGAIN ? r : err_pass(r);
 }

@@ -22,8 +22,11 @@ struct zygote_slot {
 
 struct zygotes {
 	struct zygote_slot slots[ZYGOTES_MAX];
-	int filter_file;   /* the sandboxes' filter, for them to read */
-	uint64_t sweep_ms; /* when to look for children that nobody told us of; 0: not */
+	int filter_file; /* the sandboxes' filter, for them to read */
+	/* Looking for children that nobody told us of: when next (0: not), how often, who was dead. */
+	uint64_t sweep_ms;
+	uint32_t sweep_count;
+	int orphan;
 };
 
 /* Once, before anything else but the filters: 0 or a fault. */
@@ -32,10 +35,7 @@ struct zygotes {
 /* Which zygote starts a runtime of this pack so: ZYGOTE_EXEC if the other is not there (yet). */
 uint32_t zygote_choose(struct warden *w, const struct spawn_frame *ask);
 
-/*
- * Ask; the descriptors stay the caller's. sandbox_on_answer() is called later. 0, or a fault, when
- * it cannot be asked.
- */
+/* Ask; the descriptors stay the caller's. 0; -EAGAIN: not now, sandboxes_boot() is called; a fault. */
 [[nodiscard]] int zygote_ask(struct warden *w, uint32_t number, const struct zygote_ask *ask,
 	const int *fds, size_t fd_count);
 

@@ -72,10 +72,10 @@ static pid_t preload_fork(void)
 		errno = EBUSY;
 		return -1;
 	}
-	int r = preload.is_ready ? 0 : zygote_tell_ready(&preload.zygote);
+	if (!preload.is_ready)
+		note_send(preload.zygote.socket, &(struct note){ .kind = NOTE_READY }, NULL, 0);
 	preload.is_ready = true;
-	if (r == 0)
-		r = zygote_next(&preload.zygote, &birth);
+	int r = zygote_next(&preload.zygote, &birth);
 	if (r < 0) {
 		errno = -r;
 		return -1;

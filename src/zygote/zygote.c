@@ -1,10 +1,11 @@
 /*
  *   warden ── ask + descriptors ──▶ zygote ── clone3, into pid namespace and cgroup ──▶ child
- *      ▲◀──────── pidfd ──────────────┘                                               │
- *      └◀─────────────────────────────── notes ───────────────────────────────────────┘
+ *      ▲◀── report: pidfd ────────────┘                                               │
+ *      └◀── report: how it goes ──────────────────────────────────────────────────────┘
  *
  * CLONE_PARENT makes the child the warden's: the warden learns how it ended, and a zygote that
- * dies takes nobody with it. The answer with the pidfd is sent while the child is on its way.
+ * dies takes nobody with it. Each question brings a channel of its own for what there is to say to
+ * it: if nobody holds that any more and no pidfd has come, the zygote died with the question.
  */
 #include "zygote/zygote.h"
 
@@ -30,8 +31,11 @@ static bool question_is_right(const struct zygote_question *question, size_t len
 {
 	const struct zygote_ask *ask = &question->ask;
 
-	return len == sizeof(*ask) && ask->join_count <= ZYGOTE_JOINS_MAX &&
-		ask->graft_count <= GRAFTS_MAX && ask->bind_count <= ask->graft_count &&
+	return len >= offsetof(struct zygote_ask, graft_paths) &&
+		ask->join_count <= ZYGOTE_JOINS_MAX && ask->graft_count <= GRAFTS_MAX &&
+		len ==
+		offsetof(struct zygote_ask, graft_paths) + ask->graft_count * PACK_PATH_MAX &&
+		ask->bind_count <= ask->graft_count &&
 		question->fd_count == ZYGOTE_ASK_REST + ask->join_count + ask->graft_count;
 }
 
@@ -95,17 +99,6 @@ static int zygote_fork(const struct zygote_question *question, int *ret_pidfd)
 	return child_start(&how, ret_pidfd);
 }
 
-static int zygote_answer(
-	const struct zygote *zygote, const struct zygote_answer *answer, int pidfd)
-{
-	return fd_send(zygote->socket, answer, sizeof(*answer), &pidfd, pidfd >= 0);
-}
-
-int zygote_tell_ready(const struct zygote *zygote)
-{
-	return zygote_answer(zygote, &(struct zygote_answer){ .slot = ZYGOTE_SLOT_READY }, -1);
-}
-
 int zygote_next(const struct zygote *zygote, struct zygote_birth *ret_birth)
 {
 	static struct zygote_question question;
@@ -127,9 +120,11 @@ int zygote_next(const struct zygote *zygote, struct zygote_birth *ret_birth)
 		*ret_birth = (struct zygote_birth){ question.ask.work, question.ask.pack };
 		return 0;
 	}
+	const int report = question.fds[ZYGOTE_ASK_REPORT];
+	if (r < 0)
+		note_failure(report, "fork", -r);
+	else
+		note_send(report, &(struct note){ .kind = NOTE_BORN }, &pidfd, 1);
 	question_close(&question);
-	const struct zygote_answer answer = { question.ask.slot, question.ask.generation,
-		r < 0 ? -r : 0, question.ask.work };
-	r = zygote_answer(zygote, &answer, pidfd);
-	return r < 0 ? r : 1;
+	return 1;
 }

@@ -20,7 +20,6 @@ enum zygote_work {
 /* What the warden asks. Fixed size; with descriptors in the order of enum zygote_fd. */
 struct zygote_ask {
 	uint32_t work; /* enum zygote_work */
-	uint32_t slot, generation;
 	uint32_t uid;
 	uint32_t pack; /* whose program is exec'ed */
 	uint32_t tmp_mb;
@@ -33,22 +32,12 @@ struct zygote_ask {
 enum zygote_fd {
 	ZYGOTE_ASK_TARGET, /* pidfd of the sandbox's process 1 */
 	ZYGOTE_ASK_CGROUP, /* its directory in the v2 tree */
-	ZYGOTE_ASK_REPORT, /* the child's, for notes */
+	ZYGOTE_ASK_REPORT, /* for the notes of zygote and child; it ends when both are done with it */
 	ZYGOTE_ASK_ENV,	   /* as in FRAME_SPAWN, the next too; of a mounter any */
 	ZYGOTE_ASK_LOG,
 	ZYGOTE_ASK_REST, /* from here on: files to join cgroups by, trees to graft */
 };
 static_assert(ZYGOTE_ASK_REST + ZYGOTE_JOINS_MAX + GRAFTS_MAX <= 24);
-
-/* What it answers: with a pidfd of the child, which is the warden's, unless it failed. */
-struct zygote_answer {
-	uint32_t slot, generation;
-	int32_t error; /* errno, or 0 */
-	uint32_t work; /* that was asked for */
-};
-
-/* The answer of an interpreter that can fork now. */
-enum { ZYGOTE_SLOT_READY = UINT32_MAX };
 
 struct zygote {
 	int socket; /* SOCK_SEQPACKET, blocking: the warden's questions */
@@ -64,14 +53,14 @@ struct zygote_birth {
 };
 
 /*
- * Wait for one question and fork. 1 in the zygote (the question has been answered, well or ill);
- * 0 in the child, jailed, with the descriptors JAIL_FD_…; negative: the warden is gone, or a fault
- * of ours. A child whose jail fails has said so and ends here.
+ * Wait for one question and fork. 1 in the zygote (NOTE_BORN or NOTE_FAILED has been said); 0 in the
+ * child, jailed, with the descriptors JAIL_FD_…; negative: the warden is gone, or a fault of ours. A
+ * child whose jail fails has said so and ends here.
  */
 [[nodiscard]] int zygote_next(const struct zygote *zygote, struct zygote_birth *ret_birth);
 
-/* Say that it is ready: 0 or a fault. */
-[[nodiscard]] int zygote_tell_ready(const struct zygote *zygote);
+/* What the warden's child becomes: an interpreter that is a zygote. The jail is of JAIL_ZYGOTE. */
+_Noreturn void zygote_exec_interpreter(struct jail *jail);
 
 /* The zygote that execs: until the warden is gone. */
 _Noreturn void zygote_run(const struct zygote *zygote, const struct pack_spec *packs);

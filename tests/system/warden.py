@@ -40,9 +40,11 @@ SECONDS = 20
     EXITED,
     DRAIN,
     REREAD,
-) = range(18)
+    FRAME_OPS,
+) = range(19)
 UNPACK_DONE, UNPACK_NOT_A_ZIP, UNPACK_TOO_LARGE, UNPACK_FAULT = range(4)
 EXIT_STATUS, EXIT_SIGNAL, EXIT_OOM, EXIT_KILLED, EXIT_NO_START = range(5)
+START_EXEC, START_FORK = range(2)
 
 U32, U64, Digest = ctypes.c_uint32, ctypes.c_uint64, ctypes.c_uint8 * 32
 
@@ -70,7 +72,9 @@ class ForgetFrame(ctypes.Structure):
     _fields_ = [("head", Head), ("digest", Digest)]
 
 
-class SpawnFunction(ctypes.Structure):
+class Function(ctypes.Structure):
+    """What makes a sandbox a function's: struct spawn_function."""
+
     _fields_ = [
         ("code", Digest),
         ("layers", Digest * 5),
@@ -78,22 +82,33 @@ class SpawnFunction(ctypes.Structure):
     ]
 
 
-class SpawnFrame(ctypes.Structure):
-    _fields_ = [("head", Head), ("function", SpawnFunction), *[(name, U32) for name in "pack network start reserved".split()]]
+def function_of(code, layers=(), **choices):
+    """A function of a code (None: of none, yet) and layers by their digests."""
+    choices = {"memory_mb": 128, "tmp_mb": 64, "extra_mb": 16, "has_code": code is not None, "layer_count": len(layers), **choices}
+    function = Function(code=Digest(*(code or b"")), **choices)
+    for i, layer in enumerate(layers):
+        function.layers[i] = Digest(*layer)
+    return function
 
-    def __init__(self, **values):
-        """The function's fields may be given as if they were the frame's own."""
-        names = {name for name, _ in SpawnFunction._fields_}
-        function = SpawnFunction(**{"has_code": 1, **{k: v for k, v in values.items() if k in names}})
-        super().__init__(function=function, **{k: v for k, v in values.items() if k not in names})
+
+class SpawnFrame(ctypes.Structure):
+    _fields_ = [("head", Head), ("function", Function), *[(name, U32) for name in "pack network start reserved".split()]]
 
 
 class SpawnedFrame(ctypes.Structure):
     _fields_ = [("head", Head), ("handle", Handle), ("start", U32), ("reserved", U32)]
 
 
+class GraftFrame(ctypes.Structure):
+    _fields_ = [("head", Head), ("handle", Handle), ("function", Function)]
+
+
 class GraftedFrame(ctypes.Structure):
     _fields_ = [("head", Head), ("handle", Handle), ("error", U32), ("reserved", U32)]
+
+
+class WarmFrame(ctypes.Structure):
+    _fields_ = [("head", Head), ("pack", U32), ("reserved", U32)]
 
 
 class SandboxFrame(ctypes.Structure):
@@ -111,7 +126,14 @@ class ExitedFrame(ctypes.Structure):
     ]
 
 
-EVENTS = {UNPACKED: UnpackedFrame, SPAWNED: SpawnedFrame, GRAFTED: GraftedFrame, EXITED: ExitedFrame, DRAIN: Head, REREAD: Head}
+EVENTS = {
+    UNPACKED: UnpackedFrame,
+    SPAWNED: SpawnedFrame,
+    GRAFTED: GraftedFrame,
+    EXITED: ExitedFrame,
+    DRAIN: Head,
+    REREAD: Head,
+}
 
 Path = ctypes.c_char * 256
 
@@ -148,9 +170,11 @@ class WardenBoot(ctypes.Structure):
     ]
 
 
-def pack(name, *alternatives, folder="", binds=()):
-    """A runtime pack; each alternative is an argument list."""
-    spec = PackSpec(name=name.encode(), version=b"1", folder=folder.encode(), bind_count=len(binds))
+def pack(name, *alternatives, folder="", binds=(), start=START_EXEC, env=()):
+    """A runtime pack; each alternative is an argument list. `env`: what its zygote is started with."""
+    block = b"".join(word.encode() + b"\0" for word in env)
+    spec = PackSpec(name=name.encode(), version=b"1", folder=folder.encode(), bind_count=len(binds), start=start, env_len=len(block))
+    ctypes.memmove(ctypes.addressof(spec) + PackSpec.env.offset, block, len(block))
     for i, path in enumerate(binds):
         spec.binds[i].value = path.encode()
     spec.argv_alternatives = len(alternatives)
@@ -261,13 +285,11 @@ class Router:
     def forget(self, digest):
         self.say(ForgetFrame(head=Head(op=FORGET), digest=Digest(*digest)))
 
-    def spawn_asked(self, code, env=None, layers=(), log=None, **choices):
-        """Ask only; (ticket, read end of the log)."""
+    def spawn_asked(self, code, env=None, pack=0, network=0, start=START_EXEC, **function):
+        """Ask only; (ticket, read end of the log). Without code (None) one that is to be grafted."""
         ticket = self.next_ticket()
-        choices = {"memory_mb": 128, "tmp_mb": 64, "extra_mb": 16, **choices}
-        frame = SpawnFrame(head=Head(op=SPAWN, ticket=ticket), code=Digest(*code), layer_count=len(layers), **choices)
-        for i, layer in enumerate(layers):
-            frame.function.layers[i] = Digest(*layer)
+        head = Head(op=SPAWN, ticket=ticket)
+        frame = SpawnFrame(head=head, function=function_of(code, **function), pack=pack, network=network, start=start)
         block = b"".join(f"{k}={v}\0".encode() for k, v in (env or {}).items())
         reading, writing = os.pipe2(os.O_CLOEXEC)
         environment = sealed(block)
@@ -285,7 +307,7 @@ class Router:
             frame, fds = self._fresh(deadline)
             if _matches(frame, SPAWNED, ticket):
                 self.waiting.extend(kept)
-                return Sandbox(self, ticket, frame.handle, log, fds)
+                return Sandbox(self, ticket, frame, log, fds)
             if _matches(frame, EXITED, ticket):
                 self.waiting.extend(kept)
                 os.close(log)
@@ -294,6 +316,15 @@ class Router:
 
     def ask(self, op, handle):
         self.say(SandboxFrame(head=Head(op=op), handle=handle))
+
+    def warm(self, pack):
+        self.say(WarmFrame(head=Head(op=WARM), pack=pack))
+
+    def graft_asked(self, handle, code, **function):
+        """Ask only; the ticket."""
+        ticket = self.next_ticket()
+        self.say(GraftFrame(head=Head(op=GRAFT, ticket=ticket), handle=handle, function=function_of(code, **function)))
+        return ticket
 
 
 def _matches(frame, op, ticket):
@@ -312,8 +343,8 @@ class NotStarted(Exception):
 class Sandbox:
     """One that was spawned: its listeners, its log, how it ends."""
 
-    def __init__(self, router, ticket, handle, log, fds):
-        self.router, self.ticket, self.handle, self.log = router, ticket, handle, log
+    def __init__(self, router, ticket, frame, log, fds):
+        self.router, self.ticket, self.handle, self.start, self.log = router, ticket, frame.handle, frame.start, log
         assert len(fds) == 4
         self.runtime_api = socket.socket(fileno=fds[0])
         self.endpoint = socket.socket(fileno=fds[1])
@@ -344,6 +375,13 @@ class Sandbox:
 
     def kill(self):
         self.router.ask(KILL, self.handle)
+
+    def graft(self, code, **function):
+        """Give it a function's code and wait: the errno of GRAFTED, 0 when it has it."""
+        ticket = self.router.graft_asked(self.handle, code, **function)
+        frame, _ = self.router.expect(GRAFTED, ticket)
+        assert (frame.handle.slot, frame.handle.generation) == (self.handle.slot, self.handle.generation)
+        return frame.error
 
     def exited(self, seconds=SECONDS):
         frame, _ = self.router.expect(EXITED, self.ticket, seconds)
@@ -384,7 +422,8 @@ class Warden:
         libexec = self.home / "libexec"
         libexec.mkdir()
         (libexec / "mayfly").symlink_to(programs / "fake_router")
-        (libexec / "mayfly-unpack").symlink_to(BUILD / "mayfly-unpack")
+        for name in ("mayfly-unpack", "mayfly-zygote.so"):
+            (libexec / name).symlink_to(BUILD / name)
 
     def boot(self):
         values = {
@@ -395,6 +434,7 @@ class Warden:
             "libexec_dir": str(self.home / "libexec").encode(),
             **BASE_UIDS,
             "sandboxes_max": 16,
+            "prepared": 2,
             "drain_ms_max": 2000,
             "log_level": 0,
             "pack_count": len(self.packs),
