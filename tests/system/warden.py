@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import os
 import pathlib
+import re
 import select
 import shutil
 import signal
@@ -21,27 +22,21 @@ BUILD = daemon.binary().parent
 BASE_UIDS = {"router_uid": 61000, "unpack_uid": 61001, "sandbox_uid": 62000}
 SECONDS = 20
 
-(
-    FRAME_NONE,
-    READY,
-    UNPACK,
-    FORGET,
-    SPAWN,
-    KILL,
-    FREEZE,
-    THAW,
-    WARM,
-    GRAFT,
-    DRAINED,
-    REREAD_DONE,
-    UNPACKED,
-    SPAWNED,
-    GRAFTED,
-    EXITED,
-    DRAIN,
-    REREAD,
-    FRAME_OPS,
-) = range(19)
+HEADER = (daemon.ROOT / "src" / "wire" / "frames.h").read_text()
+
+
+def enum_of(header, name):
+    """The names of a C enum without values, in order."""
+    body = re.search(r"enum %s \{(.*?)\};" % name, header, re.S)[1]
+    return re.findall(r"\b([A-Z][A-Z_]+)\b(?=\s*(?:,|$))", re.sub(r"/\*.*?\*/", "", body, flags=re.S))
+
+
+# as the warden numbers them: the router and the warden are always of one build
+FRAMES = {name.removeprefix("FRAME_"): number for number, name in enumerate(enum_of(HEADER, "frame_op"))}
+READY, UNPACK, FORGET, SPAWN, KILL = (FRAMES[name] for name in "READY UNPACK FORGET SPAWN KILL".split())
+FREEZE, THAW, WARM, GRAFT, DRAINED = (FRAMES[name] for name in "FREEZE THAW WARM GRAFT DRAINED".split())
+REREAD_DONE, UNPACKED, SPAWNED, GRAFTED = (FRAMES[name] for name in "REREAD_DONE UNPACKED SPAWNED GRAFTED".split())
+EXITED, DRAIN, REREAD, FRAME_OPS = (FRAMES[name] for name in "EXITED DRAIN REREAD OPS".split())
 UNPACK_DONE, UNPACK_NOT_A_ZIP, UNPACK_TOO_LARGE, UNPACK_FAULT = range(4)
 EXIT_STATUS, EXIT_SIGNAL, EXIT_OOM, EXIT_KILLED, EXIT_NO_START = range(5)
 START_EXEC, START_FORK = range(2)
