@@ -256,10 +256,10 @@ int jail_bind_pack(struct jail *jail)
 
 int jail_bind_preload(struct jail *jail)
 {
-	int r = make_file(jail, ZYGOTE_LIBRARY + 1, "");
+	int r = make_file(jail, &ZYGOTE_LIBRARY[1], "");
 	return r < 0
 		? r
-		: mount_bind(AT_FDCWD, jail->library, jail->root, ZYGOTE_LIBRARY + 1, READ_ONLY);
+		: mount_bind(AT_FDCWD, jail->library, jail->root, &ZYGOTE_LIBRARY[1], READ_ONLY);
 }
 
 /* A place for what has none in the root yet: a prefix of an interpreter outside of /usr. */

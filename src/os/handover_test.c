@@ -14,7 +14,7 @@
 /* In a child, so that descriptor 3 and the environment are its own: what `run` returns. */
 static int in_a_child(int (*run)(void))
 {
-	int status;
+	int status = 0;
 
 	pid_t pid = fork();
 	if (pid == 0)
