@@ -6,9 +6,13 @@ import sys
 # Why an initialised process cannot be saved, for people who look at the version's StateReason.
 TROUBLES = {
     errno.EBUSY: "the process has more than one thread after its initialization.",
+    errno.ECHILD: "the process has child processes after its initialization.",
     errno.EBADFD: "the process has open files or connections after its initialization.",
-    errno.EOPNOTSUPP: "the process shares memory with others, or maps a device.",
+    errno.EOPNOTSUPP: "the process has memory that is shared with a file, a device or another process.",
     errno.EOVERFLOW: "its memory is larger than a snapshot may be.",
+    errno.E2BIG: "its memory has more parts than a snapshot has room for.",
+    errno.ECANCELED: "its memory does not suffice to save it: give the function more.",
+    errno.ENOSYS: "this machine cannot save processes.",
 }
 
 

@@ -138,12 +138,13 @@ static int jail_set_fds(struct jail *jail)
 	const int init[] = { jail->null, jail->null, jail->null, jail->null, jail->report,
 		jail->parent };
 	const int runtime[] = { jail->null, jail->log, jail->log, jail->env, jail->report,
-		jail->parent };
+		jail->parent, jail->image, jail->program };
 	const int zygote[] = { jail->null, STDERR_FILENO, STDERR_FILENO, jail->socket, jail->parent,
 		jail->filter_file, jail->report };
 	const int unpack[] = { jail->zip, jail->report, jail->null, jail->program, jail->report,
 		jail->parent };
 	static_assert(JAIL_FD_ENV == 3 && JAIL_FD_REPORT == 4 && JAIL_FD_PARENT == 5);
+	static_assert(JAIL_FD_IMAGE == 6 && JAIL_FD_RESTORE == 7);
 	static_assert(ZYGOTE_FD_SOCKET == 3 && ZYGOTE_FD_PARENT == 4 && ZYGOTE_FD_FILTER == 5);
 	const bool is_zygote = jail->kind == JAIL_ZYGOTE;
 	const int *fds = is_zygote	    ? zygote
@@ -151,7 +152,13 @@ static int jail_set_fds(struct jail *jail)
 		: jail->kind == JAIL_UNPACK ? unpack
 					    : runtime;
 
-	int r = child_set_fds(fds, is_zygote ? ARRAY_LEN(zygote) : ARRAY_LEN(init));
+	size_t count = is_zygote ? ARRAY_LEN(zygote) : ARRAY_LEN(init);
+	if (jail->kind == JAIL_RUNTIME && jail->image >= 0)
+		count = ARRAY_LEN(runtime);
+
+	int r = child_set_fds(fds, count);
+	if (r == 0 && count > JAIL_FD_RESTORE && fcntl(JAIL_FD_RESTORE, F_SETFD, FD_CLOEXEC) < 0)
+		r = -errno;
 	if (is_zygote) {
 		jail->parent = ZYGOTE_FD_PARENT;
 		jail->report = ZYGOTE_FD_FILTER + 1;

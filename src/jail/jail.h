@@ -27,6 +27,8 @@ enum { JAIL_TMP_MB = 512 };
 
 /* Descriptors of a runtime that begins, besides 0, 1 and 2. Exec closes them. */
 enum { JAIL_FD_ENV = 3, JAIL_FD_REPORT = 4, JAIL_FD_PARENT = 5 };
+/* And of one that is saved or restored; exec does not close the first. */
+enum { JAIL_FD_IMAGE = 6, JAIL_FD_RESTORE = 7 };
 /* Those of an interpreter that is a zygote; exec does not close them. */
 enum { ZYGOTE_FD_SOCKET = 3, ZYGOTE_FD_PARENT = 4, ZYGOTE_FD_FILTER = 5 };
 
@@ -63,6 +65,7 @@ struct jail {
 	uint32_t tmp_mb;     /* the size of /tmp; 0: as it is */
 	int env;	     /* the environment block */
 	int log;	     /* the function's output */
+	int image;	     /* what it is saved to or restored from; -1: neither */
 
 	/* ZYGOTE */
 	const struct pack_spec *pack;

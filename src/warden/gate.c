@@ -18,7 +18,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-enum { LATER = ROUTER_SERVING | ROUTER_DRAINING, GATE_FDS_MAX = 2 };
+enum { LATER = ROUTER_SERVING | ROUTER_DRAINING, GATE_FDS_MAX = 3 };
 
 /*
  * A handler may take descriptors by setting them to -1. It returns why the router is to be
@@ -38,6 +38,7 @@ static const struct gate_row gate[FRAME_OPS] = {
 	[FRAME_UNPACK] = { sizeof(struct unpack_frame), 1, LATER, code_unpack },
 	[FRAME_FORGET] = { sizeof(struct forget_frame), 0, LATER, code_forget },
 	[FRAME_SPAWN] = { sizeof(struct spawn_frame), 2, LATER, sandbox_spawn },
+	[FRAME_SPAWN_IMAGE] = { sizeof(struct spawn_frame), 3, LATER, sandbox_spawn },
 	[FRAME_WARM] = { sizeof(struct warm_frame), 0, LATER, zygote_warm },
 	[FRAME_GRAFT] = { sizeof(struct graft_frame), 0, LATER, sandbox_graft },
 	[FRAME_KILL] = { sizeof(struct sandbox_frame), 0, LATER, sandbox_ask },

@@ -111,8 +111,8 @@ static int start_programs(struct warden *w)
 	const struct {
 		const char *name;
 		int *fd;
-	} programs[] = { { "mayfly", &w->router_program },
-		{ "mayfly-unpack", &w->unpack_program } };
+	} programs[] = { { "mayfly", &w->router_program }, { "mayfly-unpack", &w->unpack_program },
+		{ "mayfly-restore", &w->restore_program } };
 	char path[PACK_PATH_MAX + 32];
 
 	for (size_t i = 0; i < ARRAY_LEN(programs); i++) {

@@ -113,7 +113,8 @@ void sandboxes_init(struct sandboxes *table, uint32_t count)
 			.listeners = { -1, -1 },
 			.network = -1,
 			.env = -1,
-			.log = -1 };
+			.log = -1,
+			.image = -1 };
 		cell_init(&sb->cell);
 		list_push_back(&table->free, &sb->link);
 	}
@@ -197,7 +198,8 @@ static bool sandbox_begin_again(struct warden *w, struct sandbox *sb)
 		(sb->step[0] && !sb->is_again) || sb->tries == TRIES_MAX)
 		return false;
 	sb->is_again = true;
-	sb->ask.start = START_EXEC;
+	if (sb->ask.start == START_FORK)
+		sb->ask.start = START_EXEC;
 	sandbox_enter(&w->sandboxes, sb, SANDBOX_FREE);
 	int r = sandbox_prepare(w, sb);
 	if (r < 0)
@@ -240,6 +242,7 @@ static void sandbox_on_gone(void *context, struct cell *cell)
 	sb->tries = 0;
 	fd_close(&sb->env);
 	fd_close(&sb->log);
+	fd_close(&sb->image);
 	if (is_told)
 		gate_tell(w, &frame, sizeof(frame), NULL, 0);
 }
@@ -323,6 +326,7 @@ static void sandbox_on_live(struct warden *w, struct sandbox *sb)
 	sandbox_enter(&w->sandboxes, sb, SANDBOX_LIVE);
 	fd_close(&sb->env);
 	fd_close(&sb->log);
+	fd_close(&sb->image);
 	cgroup_leaf_close(&sb->cell.leaf);
 	gate_tell(w, &frame, sizeof(frame), fds, ARRAY_LEN(fds));
 }
@@ -478,7 +482,7 @@ static int sandbox_ask_zygote(struct warden *w, const struct sandbox *sb, enum z
 {
 	static struct zygote_ask ask; /* large, and there is one thread */
 	const struct cgroup_leaf *leaf = &sb->cell.leaf;
-	const bool is_runtime = work == ZYGOTE_RUNTIME;
+	const bool is_runtime = work != ZYGOTE_MOUNTER;
 	scoped_fd ours = -1, theirs = -1;
 	int fds[FD_PASS_MAX];
 	size_t count = ZYGOTE_ASK_REST;
@@ -491,12 +495,14 @@ static int sandbox_ask_zygote(struct warden *w, const struct sandbox *sb, enum z
 		.pack = sb->ask.pack,
 		.tmp_mb = sb->ask.function.has_code ? sb->ask.function.tmp_mb : 0,
 		.graft_count = grafts->count,
-		.bind_count = grafts->bind_count };
+		.bind_count = grafts->bind_count,
+		.has_image = is_runtime && sb->image >= 0 };
 	fds[ZYGOTE_ASK_TARGET] = sb->cell.process.fd;
 	fds[ZYGOTE_ASK_CGROUP] = is_runtime ? leaf->unified : w->null;
 	fds[ZYGOTE_ASK_REPORT] = theirs;
 	fds[ZYGOTE_ASK_ENV] = is_runtime ? sb->env : w->null;
 	fds[ZYGOTE_ASK_LOG] = is_runtime ? sb->log : w->null;
+	fds[ZYGOTE_ASK_IMAGE] = ask.has_image ? sb->image : w->null;
 	for (int tree = 0; tree < CGROUP_TREES && is_runtime; tree++)
 		if (leaf->joins[tree] >= 0) {
 			fds[count++] = leaf->joins[tree];
@@ -522,7 +528,7 @@ static int sandbox_send(struct warden *w, struct sandbox *sb, enum zygote_work w
 	int r = sandbox_limit(w, sb);
 	if (r < 0)
 		return err_pass(r);
-	r = grafts_make(w, &sb->ask.function, work == ZYGOTE_RUNTIME ? pack : NULL, &grafts);
+	r = grafts_make(w, &sb->ask.function, work == ZYGOTE_MOUNTER ? NULL : pack, &grafts);
 	if (r < 0) {
 		sandbox_blame(sb, grafts.step, -r);
 		return err_pass(r);
@@ -544,7 +550,8 @@ static void sandbox_boot(struct warden *w, struct sandbox *sb)
 {
 	assert(sb->has_ask && sb->state == SANDBOX_BOOTING && sb->report.fd < 0);
 	sb->zygote = zygote_choose(w, &sb->ask);
-	int r = sandbox_send(w, sb, ZYGOTE_RUNTIME);
+	int r = sandbox_send(
+		w, sb, sb->ask.start == START_RESTORE ? ZYGOTE_RESTORE : ZYGOTE_RUNTIME);
 	if (r == -EAGAIN) {
 		w->sandboxes.is_queueing = true;
 	} else if (r < 0) {
@@ -607,6 +614,10 @@ static const char *spawn_check(
 	if (flags < 0 || (flags & O_PATH) || (flags & O_ACCMODE) != O_WRONLY ||
 		fstat(fds[1], &st) < 0 || !S_ISFIFO(st.st_mode))
 		return "a log that is no pipe to write";
+	if (ask->head.op == FRAME_SPAWN_IMAGE && (fstat(fds[2], &st) < 0 || !S_ISREG(st.st_mode)))
+		return "an image that is no file";
+	if (ask->head.op != FRAME_SPAWN_IMAGE && ask->start == START_RESTORE)
+		return "a restoration without an image";
 	return NULL;
 }
 
@@ -654,6 +665,8 @@ const char *sandbox_spawn(struct warden *w, const union frame *frame, int fds[])
 	sb->ask = frame->spawn;
 	sb->env = fd_take(&fds[0]);
 	sb->log = fd_take(&fds[1]);
+	if (sb->ask.head.op == FRAME_SPAWN_IMAGE)
+		sb->image = fd_take(&fds[2]);
 	w->sandboxes.prepare_ms = clock_mono_ms() + PREPARE_PAUSE_MS;
 	if (sb->state == SANDBOX_READY)
 		sandbox_take_up(w, sb);

@@ -40,11 +40,11 @@ struct sandbox {
 
 	bool has_ask; /* somebody asked for it */
 	struct spawn_frame ask;
-	int env, log;	 /* of the ask, until it is live */
-	uint32_t zygote; /* who was asked for the runtime */
-	bool is_started; /* who was sent is jailed; its exec, if there is one, may still fail */
-	bool is_again;	 /* when it is gone, begin once more; in a new life: that is what this is */
-	uint32_t tries;	 /* for one ask */
+	int env, log, image; /* of the ask, until it is live; -1: none */
+	uint32_t zygote;     /* who was asked for the runtime */
+	bool is_started;     /* who was sent is jailed; its exec, if there is one, may still fail */
+	bool is_again;	/* when it is gone, begin once more; in a new life: that is what this is */
+	uint32_t tries; /* for one ask */
 	uint64_t graft_ticket; /* of the FRAME_GRAFT being obeyed */
 
 	/* How it ended. */

@@ -31,7 +31,7 @@ struct warden {
 	int listener;  /* the public socket: outlives every router */
 	int start_dir; /* where we were started */
 	int settings;  /* the router's */
-	int router_program, unpack_program;
+	int router_program, unpack_program, restore_program;
 
 	struct source signals;
 	struct janitor janitor;

@@ -41,8 +41,9 @@ int zygotes_init(struct warden *w)
 
 static _Noreturn void zygote_become_exec(const struct warden *w, int socket)
 {
-	int kept[] = { socket, w->self, w->null };
-	struct zygote zygote = { socket, w->self, w->null, &w->filters[FILTER_SANDBOX] };
+	int kept[] = { socket, w->self, w->null, w->restore_program };
+	struct zygote zygote = { socket, w->self, w->null, w->restore_program,
+		&w->filters[FILTER_SANDBOX] };
 
 	child_keep_fds(kept, ARRAY_LEN(kept));
 	scoped_fd score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);

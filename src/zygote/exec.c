@@ -4,6 +4,7 @@
 #include "zygote/zygote.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 enum { ENV_COUNT_MAX = 1024 };
@@ -49,6 +50,15 @@ static int exec_program(const struct pack_spec *pack)
 	return error;
 }
 
+/* The program that maps the image and goes on as what was saved. */
+static int exec_restore(void)
+{
+	char *argv[] = { (char *)"mayfly-restore", NULL }, *envp[] = { NULL };
+
+	execveat(JAIL_FD_RESTORE, "", argv, envp, AT_EMPTY_PATH);
+	return -errno;
+}
+
 _Noreturn void zygote_run(const struct zygote *zygote, const struct pack_spec *packs)
 {
 	struct zygote_birth birth = {};
@@ -61,6 +71,7 @@ _Noreturn void zygote_run(const struct zygote *zygote, const struct pack_spec *p
 		_exit(r == -EPIPE ? 0 : 1);
 	if (birth.work == ZYGOTE_MOUNTER)
 		_exit(0);
-	note_failure(JAIL_FD_REPORT, "exec", -exec_program(&packs[birth.pack]));
+	r = birth.work == ZYGOTE_RESTORE ? exec_restore() : exec_program(&packs[birth.pack]);
+	note_failure(JAIL_FD_REPORT, "exec", -r);
 	_exit(127);
 }

@@ -51,6 +51,7 @@ static bool preload_read_filter(void)
 		.socket = ZYGOTE_FD_SOCKET,
 		.parent = ZYGOTE_FD_PARENT,
 		.null = STDIN_FILENO,
+		.restore = -1,
 		.filter = &preload.filter,
 	};
 	preload.is_waiting = true;
@@ -87,6 +88,7 @@ static pid_t preload_fork(void)
 	preload.is_waiting = false;
 	(void)close(JAIL_FD_REPORT);
 	(void)close(JAIL_FD_PARENT);
+	(void)close(JAIL_FD_RESTORE); /* if it is there; the image stays, for fork() to save to */
 	return 0;
 }
 

@@ -67,6 +67,8 @@ static int zygote_jail(const struct zygote *zygote, struct zygote_question *ques
 		.tmp_mb = ask->tmp_mb,
 		.env = fds[ZYGOTE_ASK_ENV],
 		.log = fds[ZYGOTE_ASK_LOG],
+		.image = ask->has_image ? fds[ZYGOTE_ASK_IMAGE] : -1,
+		.program = zygote->restore >= 0 ? zygote->restore : zygote->null,
 	};
 
 	for (uint32_t i = 0; i < ask->join_count; i++)
@@ -86,7 +88,7 @@ static int zygote_jail(const struct zygote *zygote, struct zygote_question *ques
 static int zygote_fork(const struct zygote_question *question, int *ret_pidfd)
 {
 	const struct zygote_ask *ask = &question->ask;
-	const bool is_runtime = ask->work == ZYGOTE_RUNTIME;
+	const bool is_runtime = ask->work != ZYGOTE_MOUNTER;
 	const struct child_how how = {
 		.cgroup = is_runtime ? question->fds[ZYGOTE_ASK_CGROUP] : -1,
 		.name = NULL,

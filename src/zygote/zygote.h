@@ -14,6 +14,7 @@ enum { ZYGOTE_JOINS_MAX = CGROUP_TREES };
 
 enum zygote_work {
 	ZYGOTE_RUNTIME, /* a runtime */
+	ZYGOTE_RESTORE, /* a runtime, from an image */
 	ZYGOTE_MOUNTER, /* somebody who puts code into a sandbox whose runtime runs already */
 };
 
@@ -26,6 +27,7 @@ struct zygote_ask {
 	uint32_t join_count;
 	uint32_t graft_count;
 	uint32_t bind_count; /* of them */
+	uint32_t has_image;  /* ZYGOTE_ASK_IMAGE is one */
 	char graft_paths[GRAFTS_MAX][PACK_PATH_MAX];
 };
 
@@ -35,7 +37,8 @@ enum zygote_fd {
 	ZYGOTE_ASK_REPORT, /* for the notes of zygote and child; it ends when both are done with it */
 	ZYGOTE_ASK_ENV,	   /* as in FRAME_SPAWN, the next too; of a mounter any */
 	ZYGOTE_ASK_LOG,
-	ZYGOTE_ASK_REST, /* from here on: files to join cgroups by, trees to graft */
+	ZYGOTE_ASK_IMAGE, /* to save to, or to restore; else any */
+	ZYGOTE_ASK_REST,  /* from here on: files to join cgroups by, trees to graft */
 };
 static_assert(ZYGOTE_ASK_REST + ZYGOTE_JOINS_MAX + GRAFTS_MAX <= 24);
 
@@ -43,6 +46,7 @@ struct zygote {
 	int socket; /* SOCK_SEQPACKET, blocking: the warden's questions */
 	int parent; /* pidfd of the warden */
 	int null;
+	int restore; /* the program that restores images; -1: none, it is an interpreter */
 	const struct filter *filter;
 };
 
