@@ -97,7 +97,7 @@ void gate_ready(void *context, struct source *socket)
 {
 	struct warden *w = context;
 	union frame frame;
-	int fds[GATE_FDS_MAX] = { -1, -1 };
+	int fds[GATE_FDS_MAX] = { -1, -1, -1 };
 	size_t size, fd_count;
 
 	if (w->outbox.count) {

@@ -49,13 +49,6 @@ static bool is_vpc_none(const json_t *value)
 		!json_is_true(json_object_get(value, "Ipv6AllowedForDualStack"));
 }
 
-static bool is_snap_start_none(const json_t *value)
-{
-	str apply = json_get_str(value, "ApplyOn");
-
-	return apply.len == 0 || str_eq(apply, S("None"));
-}
-
 static bool is_target_none(const json_t *value)
 {
 	return json_get_str(value, "TargetArn").len == 0;
@@ -70,7 +63,6 @@ static const struct {
 	{ "FileSystemConfigs", is_empty_list, "FileSystemConfigs" },
 	{ "KMSKeyArn", is_empty_text, "KMSKeyArn" },
 	{ "CodeSigningConfigArn", is_empty_text, "CodeSigningConfigArn" },
-	{ "SnapStart", is_snap_start_none, "SnapStart with ApplyOn PublishedVersions" },
 	{ "DeadLetterConfig", is_target_none, "DeadLetterConfig with a TargetArn" },
 	{ "ImageConfig", is_empty_object, "ImageConfig" },
 	{ "CapacityProviderConfig", is_never, "CapacityProviderConfig" },
