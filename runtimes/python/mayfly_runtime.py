@@ -30,6 +30,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 STANDARD_LIBRARY = os.path.dirname(os.__file__)
 RUNTIME = "/2018-06-01/runtime/"
 ENVIRONMENT_FD = 3  # of a process that a zygote forked
+RESTORED_ENVIRONMENT_FD = 6  # of one that was restored: what it had open has the numbers before
 STEM_API = os.environ.get("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")  # there is no function yet
 WRAPPED = "wrapped"  # the argument that tells a wrapper's child from the first start
 CONNECT_MAX = 3  # connections in a row without one answer, before we give up
@@ -554,9 +555,9 @@ def be_zygote():
     take_environment()
 
 
-def take_environment():
+def take_environment(fd=ENVIRONMENT_FD):
     """The environment variables that a process was born with which another one had begun."""
-    with open(ENVIRONMENT_FD, "rb") as block:
+    with open(fd, "rb") as block:
         replace_environment(block.read())
 
 
@@ -593,7 +594,7 @@ def snapshot(api, is_forked):
     if trouble is not None:
         api.post(api.request("mayfly/snapshot", trouble.encode(), ""))
         os._exit(0)
-    take_environment()
+    take_environment(RESTORED_ENVIRONMENT_FD)
     set_environment()
     module.run_after()
 

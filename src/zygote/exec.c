@@ -55,6 +55,7 @@ static int exec_restore(void)
 {
 	char *argv[] = { (char *)"mayfly-restore", NULL }, *envp[] = { NULL };
 
+	(void)fcntl(JAIL_FD_ENV, F_SETFD, 0); /* for what is restored to read */
 	execveat(JAIL_FD_RESTORE, "", argv, envp, AT_EMPTY_PATH);
 	return -errno;
 }
