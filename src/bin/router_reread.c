@@ -69,13 +69,13 @@ void router_apply_platform(struct router *router)
 	router->platform.is_runtimes_strict = settings_is(settings, SET_RUNTIMES, S("strict"));
 }
 
-enum { STARTS_A_CPU = 8 };
+enum { STARTS_A_CPU = 2, STARTS_MIN = 4 };
 
 static unsigned starts_of(const struct settings *settings)
 {
 	unsigned starts = (unsigned)settings_number(settings, SET_STARTS);
 
-	return starts ? starts : STARTS_A_CPU * host_cpus();
+	return starts ? starts : MAX(STARTS_A_CPU * host_cpus(), STARTS_MIN);
 }
 
 static uint64_t memory_mb_of(const struct settings *settings)

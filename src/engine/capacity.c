@@ -17,7 +17,8 @@
  * A start is occupied from the request until the runtime asks for its first event, but not longer
  * than START_MS: an initialisation that waits for something must not keep others from starting.
  * Thousands of cold starts at once so run a few at a time, each at full speed, in turn over the
- * functions that want one, instead of all at the pace of the slowest.
+ * functions that want one, instead of all at the pace of the slowest. Who waits for a start is never
+ * throttled: that queue moves by itself, and is no longer than the account's concurrency.
  */
 #include "engine/capacity.h"
 
@@ -210,24 +211,24 @@ bool capacity_fits(const struct capacity *capacity, const struct pool *pool)
 	return capacity_charge(pool) <= memory_free_mb(capacity);
 }
 
-void capacity_explain(
-	const struct capacity *capacity, const struct pool *pool, char to[static CAPACITY_WORDS])
+bool capacity_lacks(
+	const struct capacity *capacity, const struct pool *pool, char words[static CAPACITY_WORDS])
 {
 	const struct engine_options *options = &capacity->engine->options;
 
-	if (!places_free(capacity))
-		(void)snprintf(to, CAPACITY_WORDS,
+	if (!places_free(capacity)) {
+		(void)snprintf(words, CAPACITY_WORDS,
 			"Rate Exceeded. This node runs as many execution environments as it may: %u.",
 			options->environments_max);
-	else if (!capacity_fits(capacity, pool))
-		(void)snprintf(to, CAPACITY_WORDS,
-			"Rate Exceeded. The memory of this node is in use: %" PRIu64 " of %" PRIu64
-			" MB, and %u MB are needed.",
-			capacity_memory_mb(capacity), options->memory_mb, capacity_charge(pool));
-	else
-		(void)snprintf(to, CAPACITY_WORDS,
-			"Rate Exceeded. This node has more execution environments to start than it "
-			"can in time.");
+		return true;
+	}
+	if (capacity_fits(capacity, pool))
+		return false;
+	(void)snprintf(words, CAPACITY_WORDS,
+		"Rate Exceeded. The memory of this node is in use: %" PRIu64 " of %" PRIu64
+		" MB, and %u MB are needed.",
+		capacity_memory_mb(capacity), options->memory_mb, capacity_charge(pool));
+	return true;
 }
 
 /* --- making room --- */

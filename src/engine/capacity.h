@@ -43,9 +43,12 @@ void capacity_remove(struct environment *env);
 [[nodiscard]] uint32_t capacity_charge(const struct pool *pool);
 
 enum { CAPACITY_WORDS = 160 };
-/* Why nothing can be started for this pool now, in words for a caller: into `to`. */
-void capacity_explain(
-	const struct capacity *capacity, const struct pool *pool, char to[static CAPACITY_WORDS]);
+/*
+ * Does the node lack a place, or memory, for one of this pool? Then `words` say so to a caller. (Not
+ * when only a start is lacking: that is a matter of time.)
+ */
+[[nodiscard]] bool capacity_lacks(const struct capacity *capacity, const struct pool *pool,
+	char words[static CAPACITY_WORDS]);
 
 /* Those that have been idle longest make room for what `engine->starved` could start now. */
 void capacity_make_room(struct capacity *capacity);

@@ -72,14 +72,13 @@ struct environment {
 	struct timer *deadline;
 	int log_fd;
 	struct watch *log_watch;
-	bool is_log_paused; /* the store is full */
+	bool is_log_paused, is_log_resting; /* the store is full; after a flood */
 	struct log_meter log_meter;
 	struct timer *log_rest; /* of a flood: the pipe is read again after it; or NULL */
-	bool is_log_resting;
-	bool has_printed; /* since the running invocation began */
-	bool is_talker;	  /* it printed during the invocation before */
-	struct buf line;  /* a log event that is not whole yet */
-	bool is_frame;	  /* it is a frame, see environment_log.c */
+	bool has_printed;	/* since the running invocation began */
+	bool is_talker;		/* it printed during the invocation before */
+	struct buf line;	/* a log event that is not whole yet */
+	bool is_frame;		/* it is a frame, see environment_log.c */
 	struct log_stream *stream;
 	const struct runtime_pack *pack;
 	uint64_t created_ms;	  /* loop time */

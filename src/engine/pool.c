@@ -225,6 +225,8 @@ static void pool_give_up(struct pool *pool, uint64_t now_ms)
 	unsigned promised = pool->starting;
 	char words[CAPACITY_WORDS];
 
+	if (!capacity_lacks(&engine->capacity, pool, words))
+		return;
 	list_each(link, &pool->waiters) {
 		struct invocation *invocation = list_entry(link, struct invocation, waiting);
 		if (promised > 0) {
@@ -234,7 +236,6 @@ static void pool_give_up(struct pool *pool, uint64_t now_ms)
 		if (now_ms - invocation->received_ms < engine->options.queue_ms)
 			continue;
 		pool_unqueue(invocation);
-		capacity_explain(&engine->capacity, pool, words);
 		invocation_throttle(invocation,
 			&(struct throttle){ .reason = S("ConcurrentInvocationLimitExceeded"),
 				.message = str_of(words) });
