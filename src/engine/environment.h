@@ -54,10 +54,9 @@ struct environment {
 	str id_key; /* the bytes of `id`: its key in engine->environments */
 	char stream_id[33];
 	struct sandbox_handle sandbox;
-	bool has_sandbox, is_kill_asked;
-	bool is_second;	     /* its initialisation failed, and is done again in a new sandbox */
-	bool is_restarting;  /* the first sandbox is not gone yet */
-	bool is_over_memory; /* seen to be: its end is one for memory */
+	bool has_sandbox, is_kill_asked, is_cpu_strict;
+	bool is_second; /* its initialisation failed, and is done again in a new sandbox */
+	bool is_restarting, is_over_memory; /* the first is not gone yet; it must end for memory */
 	enum environment_birth birth;
 	bool is_graft_failed;	  /* a stem that could not be given the function's code */
 	struct http_conn *parked; /* a stem's request for the environment variables */

@@ -152,15 +152,16 @@ static int environment_open_log(struct environment *env, int *ret_write_fd)
 	return 0;
 }
 
-static void spawn_function_fill(const struct environment *env, struct spawn_function *to)
+static void spawn_function_fill(struct environment *env, struct spawn_function *to)
 {
 	const struct function_version *version = env->pool->version;
 
+	env->is_cpu_strict = env->engine->options.is_cpu_strict;
 	*to = (struct spawn_function){ .layer_count = version->layer_count,
 		.memory_mb = version->memory_mb,
 		.tmp_mb = version->tmp_mb,
 		.extra_mb = version->tmp_mb, /* see memory_meter.h */
-		.cpu_strict = env->engine->options.is_cpu_strict,
+		.cpu_strict = env->is_cpu_strict,
 		.has_code = 1 };
 	static_assert(sizeof(to->code) == sizeof(version->code));
 	static_assert(sizeof(to->layers) == sizeof(version->layers));

@@ -350,6 +350,34 @@ static void test_too_much_while_initialising_is_tried_twice(void)
 	stop();
 }
 
+/* --- processors --- */
+
+static void test_initialisation_has_full_speed_also_with_strict_cpu(void)
+{
+	fake_node_start(&node, &(struct engine_options){ .is_cpu_strict = 1 });
+	fake_target_put(&node, &(struct fake_target){ .name = "f" });
+	fake_invoke_name(&node, "f", &call);
+	fake_spawn(&node, &sandbox);
+	CHECK(sandbox.spawn.function.cpu_strict == 1);
+	fake_connect(&node, &sandbox, &peer);
+	CHECK(!fake_has_order(&node, &sandbox, FRAME_HOLD));
+	fake_next(&peer);
+	fake_await_order(&node, &sandbox, FRAME_HOLD);
+	fake_serve(&peer, &call, "1");
+	fake_await(&node, &call);
+	CHECK(!fake_has_order(&node, &sandbox, FRAME_HOLD)); /* once is enough */
+	stop();
+}
+
+static void test_a_weight_needs_no_order(void)
+{
+	start_busy();
+	CHECK(!sandbox.spawn.function.cpu_strict && !fake_has_order(&node, &sandbox, FRAME_HOLD));
+	fake_respond(&peer, call.request_id, "1", NULL);
+	fake_await(&node, &call);
+	stop();
+}
+
 /* --- floods --- */
 
 /* Lines of 1,000 bytes with their newlines, as one write. */
@@ -880,7 +908,9 @@ TESTS(TEST(test_a_function_that_takes_too_long_is_stopped),
 	TEST(test_all_at_once_in_any_order_ends_cleanly),
 	TEST(test_who_holds_too_much_is_stopped_as_the_kernel_would),
 	TEST(test_files_in_tmp_are_no_memory_of_the_function),
-	TEST(test_too_much_while_initialising_is_tried_twice), TEST(test_a_flood_is_cut_and_marked),
+	TEST(test_too_much_while_initialising_is_tried_twice),
+	TEST(test_initialisation_has_full_speed_also_with_strict_cpu),
+	TEST(test_a_weight_needs_no_order), TEST(test_a_flood_is_cut_and_marked),
 	TEST(test_a_flood_in_json_is_an_event), TEST(test_after_a_flood_the_log_goes_on),
 	TEST(test_the_posted_error_of_a_second_init_is_the_answer),
 	TEST(test_a_second_init_may_succeed), TEST(test_a_second_init_has_the_functions_own_time),

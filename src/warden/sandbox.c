@@ -462,15 +462,15 @@ static int sandbox_prepare(struct warden *w, struct sandbox *sb)
 
 /* ---- the beginning: what makes it a function's ---- */
 
-/* The limits of its cgroup. */
-static int sandbox_limit(struct warden *w, const struct sandbox *sb)
+/* The limits of its cgroup. Initialisation has what CPU there is. */
+static int sandbox_limit(struct warden *w, const struct sandbox *sb, bool is_held)
 {
 	const struct spawn_function *function = &sb->ask.function;
 	const struct cgroup_limits limits = {
 		.memory_bytes = (function->memory_mb + function->extra_mb) * MIB,
 		.pids_max = PIDS_MAX,
 		.cpu_mb = function->memory_mb,
-		.is_cpu_strict = function->cpu_strict,
+		.is_cpu_strict = is_held && function->cpu_strict,
 	};
 
 	return err_pass(cgroup_limit(&w->cgroups, sb->cell.name, &limits));
@@ -525,7 +525,7 @@ static int sandbox_send(struct warden *w, struct sandbox *sb, enum zygote_work w
 	const struct pack_spec *pack = &w->boot->packs[sb->ask.pack];
 	int report = -1;
 
-	int r = sandbox_limit(w, sb);
+	int r = sandbox_limit(w, sb, false);
 	if (r < 0)
 		return err_pass(r);
 	r = grafts_make(w, &sb->ask.function, work == ZYGOTE_MOUNTER ? NULL : pack, &grafts);
@@ -704,9 +704,11 @@ const char *sandbox_ask(struct warden *w, const union frame *frame, [[maybe_unus
 		sandbox_kill(w, sb);
 		return NULL;
 	}
-	int r = cgroup_freeze(&w->cgroups, sb->cell.name, frame->head.op == FRAME_FREEZE);
+	int r = frame->head.op == FRAME_HOLD
+		? sandbox_limit(w, sb, true)
+		: cgroup_freeze(&w->cgroups, sb->cell.name, frame->head.op == FRAME_FREEZE);
 	if (r < 0)
-		err_log(r, "freezing or thawing a sandbox");
+		err_log(r, "freezing, thawing or holding a sandbox");
 	return NULL;
 }
 

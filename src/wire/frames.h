@@ -34,11 +34,11 @@ enum frame_op {
 	FRAME_KILL,
 	FRAME_FREEZE,
 	FRAME_THAW,
+	FRAME_HOLD,	   /* its initialisation is over: CPU has a ceiling now, if cpu_strict */
 	FRAME_WARM,	   /* a pack will be used: have what starts it quickly */
 	FRAME_GRAFT,	   /* give a sandbox that was spawned without code its function's */
 	FRAME_DRAINED,	   /* the router has finished what was in flight (after FRAME_DRAIN) */
 	FRAME_REREAD_DONE, /* after each FRAME_REREAD, also when the file is wrong */
-
 	/* events */
 	FRAME_UNPACKED,
 	FRAME_SPAWNED, /* 4 fds: listeners (Runtime API, AWS endpoint), memory.peak, memory.stat */
@@ -109,7 +109,7 @@ struct spawn_function {
 	uint32_t layer_count;
 	uint32_t memory_mb;  /* the cgroup's limit */
 	uint32_t tmp_mb;     /* size of /tmp */
-	uint32_t cpu_strict; /* 1: a hard ceiling of memory_mb / 1769 CPUs; 0: a weight */
+	uint32_t cpu_strict; /* 1: a ceiling of memory_mb / 1769 CPUs, from FRAME_HOLD on */
 	uint32_t extra_mb;   /* added to memory_mb: /tmp lies in memory too */
 	uint32_t has_code;   /* 0: a runtime without a function, FRAME_GRAFT follows */
 };

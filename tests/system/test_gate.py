@@ -56,7 +56,7 @@ IMPOSSIBLE = {
     "op 0": (Head(op=0), [], "unknown request"),
     "an event": (SandboxFrame(head=Head(op=wardens.SPAWNED)), [], "unknown request"),
     "a drain": (Head(op=wardens.DRAIN), [], "unknown request"),
-    "op 13": (Head(op=13), [], "unknown request"),
+    "the op behind the last": (Head(op=wardens.FRAME_OPS), [], "unknown request"),
     "op 4 billion": (Head(op=2**32 - 1), [], "unknown request"),
     "a short spawn": (bytes(spawn())[:-1], ["sealed", "writing"], "malformed request"),
     "a long spawn": (bytes(spawn()) + b"\0", ["sealed", "writing"], "too long"),
@@ -149,7 +149,8 @@ def test_nothing_is_served_before_ready(new_warden, probe_zip):
 def test_every_frame_has_the_size_that_the_header_says():
     """The test speaks the same protocol as src/wire/frames.h."""
     header = (wardens.daemon.ROOT / "src" / "wire" / "frames.h").read_text()
-    assert "sizeof(struct spawn_frame) == 16 + 32 + 160 + 32" in header
+    assert "sizeof(struct spawn_function) == 32 + 160 + 24" in header
+    assert "sizeof(struct spawn_frame) == 16 + sizeof(struct spawn_function) + 16" in header
     assert ctypes.sizeof(SpawnFrame) == 16 + (32 + 160 + 24) + 16
     assert ctypes.sizeof(ForgetFrame) == 48
 

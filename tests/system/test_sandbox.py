@@ -117,11 +117,18 @@ def test_processes_are_bounded(warden, code):
 @pytest.mark.seconds(90)
 def test_strict_cpu_is_a_ceiling(warden, code):
     # 177 MB are a tenth of a CPU: 100 ms in a second
-    text, _ = run(warden, code, memory_mb=177, cpu_strict=1, env={"PROBE": "spin", "ARGUMENT": 2000})
-    used = int(text.split()[-1])
-    assert 100 <= used <= 500, text
-    text, _ = run(warden, code, memory_mb=177, cpu_strict=0, env={"PROBE": "spin", "ARGUMENT": 500})
-    assert int(text.split()[-1]) > 50  # a weight alone takes nothing away
+    def used(milliseconds, cpu_strict, is_held):
+        options = {"memory_mb": 177, "cpu_strict": cpu_strict, "env": {"PROBE": "spin", "ARGUMENT": milliseconds}}
+        sandbox = warden.router.spawn(code, **options)
+        if is_held:
+            warden.router.ask(wardens.HOLD, sandbox.handle)
+        text = sandbox.output().decode()
+        sandbox.exited()
+        return int(text.split()[-1])
+
+    assert 100 <= used(2000, 1, True) <= 500
+    assert used(500, 1, False) > 60  # initialisation has what there is
+    assert used(500, 0, True) > 60  # a weight alone takes nothing away
 
 
 def test_a_frozen_sandbox_stands_still_until_thawed(warden, code):
@@ -272,7 +279,7 @@ def test_a_stale_handle_does_nothing(new_warden, probe_zip, code):
     first.exited()
     second = warden.router.spawn(code, env={"PROBE": "sleep"})
     assert second.line() == "here" and second.handle.slot == first.handle.slot
-    for op in (wardens.KILL, wardens.FREEZE, wardens.THAW):
+    for op in (wardens.KILL, wardens.FREEZE, wardens.THAW, wardens.HOLD):
         warden.router.ask(op, first.handle)
     with pytest.raises(TimeoutError):
         warden.router.expect(EXITED, seconds=0.3)

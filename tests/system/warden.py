@@ -34,7 +34,7 @@ def enum_of(header, name):
 # as the warden numbers them: the router and the warden are always of one build
 FRAMES = {name.removeprefix("FRAME_"): number for number, name in enumerate(enum_of(HEADER, "frame_op"))}
 READY, UNPACK, FORGET, SPAWN, KILL = (FRAMES[name] for name in "READY UNPACK FORGET SPAWN KILL".split())
-FREEZE, THAW, WARM, GRAFT, DRAINED = (FRAMES[name] for name in "FREEZE THAW WARM GRAFT DRAINED".split())
+FREEZE, THAW, HOLD, WARM, GRAFT, DRAINED = (FRAMES[name] for name in "FREEZE THAW HOLD WARM GRAFT DRAINED".split())
 REREAD_DONE, UNPACKED, SPAWNED, GRAFTED = (FRAMES[name] for name in "REREAD_DONE UNPACKED SPAWNED GRAFTED".split())
 EXITED, DRAIN, REREAD, FRAME_OPS = (FRAMES[name] for name in "EXITED DRAIN REREAD OPS".split())
 UNPACK_DONE, UNPACK_NOT_A_ZIP, UNPACK_TOO_LARGE, UNPACK_FAULT = range(4)
