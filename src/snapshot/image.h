@@ -2,7 +2,8 @@
 /*
  * The image of a process, as save*.c write it and restore.c reads it:
  *
- *	struct image_header │ struct image_map … │ struct image_file … │ paths │ pages │ hole │ pages …
+ *	struct image_header │ struct image_map … │ struct image_file … │ struct image_descriptor … │ paths │
+ *	pages │ hole │ pages …
  *
  * It is of one machine and one boot of it, more or less: whoever restores compares the processor,
  * the kernel (by its vdso) and the files that it maps again. All offsets are of whole pages; what is
@@ -19,6 +20,7 @@ enum {
 	IMAGE_PAGE = 4096,
 	IMAGE_MAPS_MAX = 8192,
 	IMAGE_FILES_MAX = 2048,
+	IMAGE_DESCRIPTORS_MAX = 256,
 	IMAGE_PATHS_MAX = 256 * 1024, /* bytes of all of them */
 	IMAGE_PATH_MAX = 4096,
 	IMAGE_SIGNALS = 64,
@@ -66,7 +68,21 @@ struct image_map {
 struct image_file {
 	uint64_t device, inode, size;
 	int64_t mtime_s, mtime_ns;
-	uint64_t path; /* where in the paths; ends with NUL */
+	uint64_t special; /* a device's number; then nothing else of it counts */
+	uint64_t path;	  /* where in the paths; ends with NUL */
+};
+
+enum image_descriptor_kind {
+	IMAGE_REOPENED, /* a file that is only read, or a device */
+	IMAGE_HUNG_UP,	/* a connection: its peer has gone */
+	IMAGE_COPIED,	/* of descriptor 0, 1 or 2 */
+};
+
+struct image_descriptor {
+	uint32_t number, kind;
+	uint32_t flags; /* O_… */
+	uint32_t other; /* the file, or the descriptor that it is a copy of */
+	uint64_t position;
 };
 
 struct image_range {
@@ -82,8 +98,8 @@ struct image_header {
 	char magic[8];
 	uint32_t version, page_size;
 	uint64_t size; /* of the file */
-	uint32_t map_count, file_count;
-	uint64_t maps_at, files_at, paths_at, paths_len;
+	uint32_t map_count, file_count, descriptor_count, reserved;
+	uint64_t maps_at, files_at, descriptors_at, paths_at, paths_len;
 	uint32_t cpu[IMAGE_CPU_WORDS];
 
 	/* The kernel's own mappings, in order of their addresses; the last is the vdso. */

@@ -10,6 +10,9 @@
  * Whatever is wrong with an image, only this process is harmed, which has the rights of the saved one;
  * all the same nothing is believed that could make it jump, or write, before it has been looked at.
  * Any failure ends it with status 127 and a line on descriptor 2.
+ *
+ * Descriptors 0, 1 and 2 stay. What is ENV_FD becomes IMAGE_FD, a number that the saved process
+ * had in use and has nothing of its own at.
  */
 #include "snapshot/image.h"
 #include "snapshot/machine.h"
@@ -26,10 +29,13 @@
 #include <stddef.h>
 
 enum {
+	ENV_FD = 3,   /* JAIL_FD_ENV */
 	IMAGE_FD = 6, /* JAIL_FD_IMAGE */
 	STACK_SIZE = 32 * 1024,
 	STATUS = 127,
-	DO_NOT_BLOCK = 2, /* SIG_SETMASK */
+	SET_MASK = 2, /* SIG_SETMASK */
+	LOCAL = 1,    /* AF_UNIX */
+	STREAM = 1,   /* SOCK_STREAM */
 	SIGNAL_BYTES = 8,
 };
 
@@ -46,6 +52,7 @@ struct altstack {
 static struct image_header header;
 static struct image_map maps[IMAGE_MAPS_MAX];
 static struct image_file files[IMAGE_FILES_MAX];
+static struct image_descriptor descriptors[IMAGE_DESCRIPTORS_MAX];
 static char paths[IMAGE_PATHS_MAX + 1];
 static struct {
 	int fd;
@@ -208,11 +215,14 @@ static void read_image(uint64_t page_size)
 	need("version", header.version == IMAGE_VERSION);
 	need("size", header.size == (uint64_t)st.st_size);
 	check_machine(page_size);
+	need("tables", header.map_count <= IMAGE_MAPS_MAX && header.file_count <= IMAGE_FILES_MAX);
 	need("tables",
-		header.map_count <= IMAGE_MAPS_MAX && header.file_count <= IMAGE_FILES_MAX &&
+		header.descriptor_count <= IMAGE_DESCRIPTORS_MAX &&
 			header.paths_len <= IMAGE_PATHS_MAX && header.auxv_count <= IMAGE_AUXV_MAX);
 	image_read("mappings", at(maps), header.map_count * sizeof(maps[0]), header.maps_at);
 	image_read("files", at(files), header.file_count * sizeof(files[0]), header.files_at);
+	image_read("descriptors", at(descriptors), header.descriptor_count * sizeof(descriptors[0]),
+		header.descriptors_at);
 	image_read("paths", at(paths), header.paths_len, header.paths_at);
 	for (uint32_t i = 0; i < header.map_count; i++)
 		check_map(&maps[i], i ? maps[i - 1].end : 0);
@@ -251,26 +261,36 @@ static void take_vdso(uint64_t vdso)
 		fail("kernel", -ENOEXEC);
 }
 
-/* The file behind a piece, if it is the one that was mapped. */
-static void open_file(uint32_t number)
+/* Open a file, if it still is what it was. */
+static int open_file(uint32_t number, uint32_t flags)
 {
 	const struct image_file *file = &files[number];
+	const char *path = paths + file->path;
 	struct stat st;
 
+	int fd = (int)kernel3(__NR_open, at(path), flags | O_NOCTTY, 0);
+	if (fd < 0)
+		fail(path, fd);
+	must("file", kernel2(__NR_fstat, fd, at(&st)));
+	if (file->special ? st.st_rdev != file->special
+			  : st.st_dev != file->device || st.st_ino != file->inode ||
+				(uint64_t)st.st_size != file->size ||
+				(int64_t)st.st_mtime != file->mtime_s ||
+				(int64_t)st.st_mtime_nsec != file->mtime_ns)
+		fail(path, -ESTALE);
+	return fd;
+}
+
+/* The file behind a piece. It stays open: mostly the next piece is of the same one. */
+static int open_mapped(uint32_t number)
+{
 	if (opened.fd >= 0 && opened.number == number)
-		return;
+		return opened.fd;
 	if (opened.fd >= 0)
 		(void)kernel1(__NR_close, opened.fd);
-	opened.fd = (int)kernel3(
-		__NR_open, at(paths + file->path), O_RDONLY | O_NOCTTY | O_NONBLOCK, 0);
 	opened.number = number;
-	if (opened.fd < 0)
-		fail(paths + file->path, opened.fd);
-	must("file", kernel2(__NR_fstat, opened.fd, at(&st)));
-	if (st.st_dev != file->device || st.st_ino != file->inode ||
-		(uint64_t)st.st_size != file->size || (int64_t)st.st_mtime != file->mtime_s ||
-		(int64_t)st.st_mtime_nsec != file->mtime_ns)
-		fail(paths + file->path, -ESTALE);
+	opened.fd = open_file(number, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	return opened.fd;
 }
 
 static long map_at(const struct image_map *map, uint32_t prot, uint64_t flags, int fd)
@@ -344,10 +364,9 @@ static void map_piece(const struct image_map *map)
 		map_copy(map);
 		break;
 	default:
-		open_file(map->file);
 		must(paths + files[map->file].path,
 			map_at(map, map->prot, map->flags & IMAGE_SHARED ? MAP_SHARED : MAP_PRIVATE,
-				opened.fd));
+				open_mapped(map->file)));
 	}
 	advise(map);
 }
@@ -419,6 +438,56 @@ static void set_process(void)
 	}
 }
 
+/* A stream whose other end is closed. */
+static int open_hung_up(uint32_t flags)
+{
+	int pair[2];
+
+	must("connection", kernel4(__NR_socketpair, LOCAL, STREAM, 0, at(pair)));
+	(void)kernel1(__NR_close, pair[1]);
+	must("connection", kernel3(__NR_fcntl, pair[0], F_SETFL, flags & O_NONBLOCK));
+	return pair[0];
+}
+
+static int open_descriptor(const struct image_descriptor *descriptor)
+{
+	int fd;
+
+	switch (descriptor->kind) {
+	case IMAGE_REOPENED:
+		need("descriptor", descriptor->other < header.file_count);
+		fd = open_file(
+			descriptor->other, descriptor->flags & (O_ACCMODE | O_NONBLOCK | O_APPEND));
+		(void)kernel3(__NR_lseek, fd, descriptor->position, 0);
+		return fd;
+	case IMAGE_HUNG_UP:
+		return open_hung_up(descriptor->flags);
+	default:
+		need("descriptor", descriptor->other <= 2);
+		return (int)kernel1(__NR_dup, descriptor->other);
+	}
+}
+
+static void set_descriptors(void)
+{
+	if (opened.fd >= 0)
+		(void)kernel1(__NR_close, opened.fd);
+	(void)kernel1(__NR_close, IMAGE_FD);
+	(void)kernel2(__NR_dup2, ENV_FD, IMAGE_FD); /* there is none for who wants none */
+	(void)kernel1(__NR_close, ENV_FD);
+	/* In ascending order, so that what is opened on the way takes no place of a later one's. */
+	for (uint32_t i = 0; i < header.descriptor_count; i++) {
+		int number = (int)descriptors[i].number;
+		int fd = open_descriptor(&descriptors[i]);
+		if (fd != number) {
+			must("descriptor", kernel2(__NR_dup2, fd, number));
+			(void)kernel1(__NR_close, fd);
+		}
+		if (descriptors[i].flags & O_CLOEXEC)
+			must("descriptor", kernel3(__NR_fcntl, number, F_SETFD, FD_CLOEXEC));
+	}
+}
+
 static void jump(void)
 {
 	register uint64_t base __asm__("rdi") = IMAGE_RESTORER;
@@ -434,7 +503,7 @@ static void jump(void)
 {
 	uint64_t vdso = 0, page_size = 0, all = UINT64_MAX;
 
-	(void)kernel4(__NR_rt_sigprocmask, DO_NOT_BLOCK, at(&all), 0, SIGNAL_BYTES);
+	(void)kernel4(__NR_rt_sigprocmask, SET_MASK, at(&all), 0, SIGNAL_BYTES);
 	words += words[0] + 2;
 	while (*words)
 		words++;
@@ -450,11 +519,8 @@ static void jump(void)
 	set_memory();
 	set_thread();
 	set_process();
-	if (opened.fd >= 0)
-		(void)kernel1(__NR_close, opened.fd);
-	(void)kernel1(__NR_close, IMAGE_FD);
-	must("mask",
-		kernel4(__NR_rt_sigprocmask, DO_NOT_BLOCK, at(&header.blocked), 0, SIGNAL_BYTES));
+	set_descriptors();
+	must("mask", kernel4(__NR_rt_sigprocmask, SET_MASK, at(&header.blocked), 0, SIGNAL_BYTES));
 	jump();
 	fail("landing", -EFAULT);
 }

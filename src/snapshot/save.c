@@ -20,7 +20,6 @@
 #include "base/attr.h"
 #include "os/fd.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -32,11 +31,12 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <asm/prctl.h>
 
-enum { SIGNAL_BYTES = 8, RSEQ_LEN_MAX = 512, RSEQ_STEP = 32 };
+enum { SIGNAL_BYTES = 8, RSEQ_LEN_MAX = 512, RSEQ_STEP = 32, THREAD_WAITS_MAX = 100 };
 
 /* glibc's, where it registers itself; musl and older ones do not have them. */
 extern const ptrdiff_t __rseq_offset [[gnu::weak]]; /* NOLINT */
@@ -61,32 +61,6 @@ static void image_refuse(int image, int error, const char *why)
 	int len = snprintf(line, sizeof(line), IMAGE_REFUSED "%d %s\n", error, why);
 	if (ftruncate(image, 0) == 0 && len > 0)
 		(void)!pwrite(image, line, (size_t)MIN(len, (int)sizeof(line) - 1), 0);
-}
-
-/* Where descriptors beside the allowed ones are: -EBADFD. */
-static int saver_check_descriptors(struct saver *saver)
-{
-	char path[32], target[256];
-
-	scoped_fd dir = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return saver_refuse(saver, errno, "/proc/self/fd cannot be opened");
-	for (;;) {
-		long len = syscall(SYS_getdents64, dir, saver->chunk, sizeof(saver->chunk));
-		if (len <= 0)
-			return len < 0 ? saver_refuse(saver, errno, "/proc/self/fd") : 0;
-		for (long at = 0; at < len;) {
-			const struct dirent64 *entry = (const void *)(saver->chunk + at);
-			int fd = (int)strtol(entry->d_name, NULL, 10);
-			at += entry->d_reclen;
-			if (fd <= STDERR_FILENO || fd == saver->image || fd == dir)
-				continue;
-			(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-			ssize_t n = readlink(path, target, sizeof(target) - 1);
-			target[n > 0 ? n : 0] = '\0';
-			return saver_refuse(saver, EBADFD, "descriptor %d is open: %s", fd, target);
-		}
-	}
 }
 
 /* Is this where and how it is registered? The kernel tells only by how it refuses to do it again. */
@@ -166,6 +140,10 @@ static int saver_write_tables(struct saver *saver)
 		r = saver_write(saver, saver->files, header->file_count * sizeof(saver->files[0]),
 			header->files_at);
 	if (r == 0)
+		r = saver_write(saver, saver->descriptors,
+			header->descriptor_count * sizeof(saver->descriptors[0]),
+			header->descriptors_at);
+	if (r == 0)
 		r = saver_write(saver, saver->paths, header->paths_len, header->paths_at);
 	if (r == 0) /* the last: without it there is no image */
 		r = saver_write(saver, header, sizeof(*header), 0);
@@ -179,13 +157,14 @@ static void saver_place_tables(struct saver *saver)
 
 	header->maps_at = (sizeof(*header) | (IMAGE_PAGE - 1)) + 1;
 	header->files_at = header->maps_at + sizeof(saver->pieces);
-	header->paths_at = header->files_at + sizeof(saver->files);
+	header->descriptors_at = header->files_at + sizeof(saver->files);
+	header->paths_at = header->descriptors_at + sizeof(saver->descriptors);
 	saver->end = ((header->paths_at + sizeof(saver->paths)) | (IMAGE_PAGE - 1)) + 1;
 }
 
 static int saver_write_all(struct saver *saver)
 {
-	int r = saver_check_descriptors(saver);
+	int r = saver_read_descriptors(saver);
 	if (r == 0)
 		r = saver_read_thread(saver);
 	if (r == 0)
@@ -228,16 +207,34 @@ static int child_save(const struct snapshot_how *how)
 	_exit(-r);
 }
 
+/* A directory for each thread, and two links that all directories have. */
+static int caller_count_threads(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/task", &st) < 0 ? -errno : (int)st.st_nlink - 2;
+}
+
+/* One that has been joined may not have left the kernel yet. */
+static int caller_wait_for_threads(void)
+{
+	const struct timespec pause = { .tv_nsec = 2'000'000 };
+
+	int count = caller_count_threads();
+	for (int i = 0; i < THREAD_WAITS_MAX && count > 1; i++) {
+		(void)nanosleep(&pause, NULL);
+		count = caller_count_threads();
+	}
+	return count < 0 ? count : count == 1 ? 0 : -EBUSY;
+}
+
 static int caller_check(void)
 {
 	siginfo_t info;
-	struct stat st;
 
-	/* A directory for each thread, and two links that all directories have. */
-	if (stat("/proc/self/task", &st) < 0)
-		return -errno;
-	if (st.st_nlink != 3)
-		return -EBUSY;
+	int r = caller_wait_for_threads();
+	if (r < 0)
+		return r;
 	if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0)
 		return -ECHILD;
 	return errno == ECHILD ? 0 : -errno;

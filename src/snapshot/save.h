@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 
 struct saver_map {
 	uint64_t start, end, offset;
@@ -31,6 +32,7 @@ struct saver {
 	char names[2 * IMAGE_PATHS_MAX];
 	struct image_map pieces[IMAGE_MAPS_MAX];
 	struct image_file files[IMAGE_FILES_MAX];
+	struct image_descriptor descriptors[IMAGE_DESCRIPTORS_MAX];
 	char paths[IMAGE_PATHS_MAX];
 	char chunk[SAVER_CHUNK];
 	uint64_t pages[SAVER_CHUNK / 8]; /* of /proc/self/pagemap */
@@ -49,6 +51,16 @@ struct saver {
 
 /* save_read.c: read a small file of /proc whole; its length or -errno. */
 [[nodiscard]] int saver_read_file(const char *path, char *to, size_t size);
+
+/* save_files.c: what is open, and how it is to be open again. 0 or -errno. */
+[[nodiscard]] int saver_read_descriptors(struct saver *saver);
+
+/*
+ * save_files.c: the number of a file that is found again by its path. 0, or -ENOENT when there is
+ * no room.
+ */
+[[nodiscard]] int saver_add_file(
+	struct saver *saver, const char *path, const struct stat *st, uint32_t *ret_file);
 
 /* save_memory.c: write the pages of all mappings, as pieces with places in the image. 0 or -errno. */
 [[nodiscard]] int saver_write_memory(struct saver *saver);

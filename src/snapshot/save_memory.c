@@ -221,11 +221,9 @@ static bool saver_is_file(const struct saver_map *map, int fd, struct stat *st)
 		st->st_dev == map->device;
 }
 
-/* The number of the file behind a mapping, or -1 if it cannot be found by its name; or -errno. */
+/* The number of the file behind a mapping; -ENOENT if it cannot be found by its name. */
 static int saver_find_file(struct saver *saver, const struct saver_map *map, uint32_t *ret_file)
 {
-	struct image_header *header = &saver->header;
-	size_t len = strlen(map->path) + 1;
 	struct stat st;
 
 	if (map->path[0] != '/')
@@ -233,25 +231,7 @@ static int saver_find_file(struct saver *saver, const struct saver_map *map, uin
 	scoped_fd fd = open(map->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0 || !saver_is_file(map, fd, &st))
 		return -ENOENT;
-	if (header->file_count > 0 && saver->files[header->file_count - 1].inode == st.st_ino &&
-		saver->files[header->file_count - 1].device == st.st_dev) {
-		*ret_file = header->file_count - 1;
-		return 0;
-	}
-	if (header->file_count == IMAGE_FILES_MAX || header->paths_len + len > IMAGE_PATHS_MAX)
-		return -ENOENT;
-	*ret_file = header->file_count++;
-	saver->files[*ret_file] = (struct image_file){
-		.device = st.st_dev,
-		.inode = st.st_ino,
-		.size = (uint64_t)st.st_size,
-		.mtime_s = st.st_mtim.tv_sec,
-		.mtime_ns = st.st_mtim.tv_nsec,
-		.path = header->paths_len,
-	};
-	memcpy(saver->paths + header->paths_len, map->path, len);
-	header->paths_len += len;
-	return 0;
+	return saver_add_file(saver, map->path, &st, ret_file);
 }
 
 static bool map_is_shared_anonymous(const struct saver_map *map)

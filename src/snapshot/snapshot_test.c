@@ -19,8 +19,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -357,7 +359,7 @@ static void prepare_child(void)
 
 static void prepare_descriptor(void)
 {
-	(void)open("/dev/null", O_RDONLY | O_CLOEXEC);
+	(void)eventfd(0, EFD_CLOEXEC);
 }
 
 static void prepare_file(void)
@@ -373,9 +375,59 @@ static void test_what_cannot_be_saved_is_refused_in_words(void)
 {
 	check_refusal(&(struct victim){ prepare_thread, check_nothing }, EBUSY, "thread");
 	check_refusal(&(struct victim){ prepare_child, check_nothing }, ECHILD, "child");
-	check_refusal(&(struct victim){ prepare_descriptor, check_nothing }, EBADFD, "/dev/null");
+	check_refusal(&(struct victim){ prepare_descriptor, check_nothing }, EBADFD, "eventfd");
 	check_refusal(&(struct victim){ prepare_file, check_nothing }, EOPNOTSUPP, "elsewhere");
 	check_refusal(&(struct victim){ prepare_all, check_nothing, BIG }, EOVERFLOW, "larger");
+}
+
+static struct {
+	int file, device, connection, copy;
+} opened;
+
+static void prepare_open(void)
+{
+	int pair[2];
+
+	opened.file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	(void)lseek(opened.file, 100, SEEK_SET);
+	opened.device = open("/dev/zero", O_RDWR);
+	(void)socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair);
+	opened.connection = dup2(pair[0], 200);
+	(void)close(pair[0]);
+	(void)close(pair[1]);
+	opened.copy = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 100);
+}
+
+static int check_open(void)
+{
+	char byte = 'x';
+
+	RIGHT(lseek(opened.file, 0, SEEK_CUR) == 100 && read(opened.file, &byte, 1) == 1);
+	RIGHT(fcntl(opened.file, F_GETFD) == FD_CLOEXEC && fcntl(opened.device, F_GETFD) == 0);
+	RIGHT(read(opened.device, &byte, 1) == 1 && byte == 0);
+	RIGHT(read(opened.connection, &byte, 1) == 0);
+	RIGHT(fcntl(opened.connection, F_GETFL) & O_NONBLOCK);
+	RIGHT(send(opened.connection, &byte, 1, MSG_NOSIGNAL) < 0 && errno == EPIPE);
+	RIGHT(write(opened.copy, "here", 4) == 4);
+	RIGHT(fcntl(opened.copy, F_GETFD) == FD_CLOEXEC);
+	RIGHT(close(opened.copy) == 0 && close(opened.connection) == 0 &&
+		close(opened.device) == 0);
+	RIGHT(close(opened.file) == 0);
+	for (int fd = 3; fd < 300; fd++)
+		RIGHT(fcntl(fd, F_GETFD) < 0);
+	return 0;
+}
+
+static void test_what_can_be_opened_again_is_open(void)
+{
+	int image = image_new();
+
+	CHECK(victim_run(&(struct victim){ prepare_open, check_open }, image) == 0);
+	CHECK(restore(image) == 0);
+	CHECK(strcmp(said, "here") == 0);
+	if (strcmp(said, "here") != 0)
+		FAIL(said);
+	(void)close(image);
 }
 
 static void prepare_open_file(void)
@@ -517,6 +569,7 @@ TESTS(TEST(test_a_restored_process_has_what_the_saved_one_had),
 	TEST(test_processes_restored_at_the_same_time_do_not_see_each_other),
 	TEST(test_memory_that_nobody_wrote_takes_no_room),
 	TEST(test_what_cannot_be_saved_is_refused_in_words),
+	TEST(test_what_can_be_opened_again_is_open),
 	TEST(test_a_file_that_is_only_read_may_be_shared),
 	TEST(test_an_image_that_is_cut_off_is_refused),
 	TEST(test_an_image_with_a_wrong_header_is_refused),

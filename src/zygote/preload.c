@@ -9,10 +9,17 @@
  * state, its locks) by its own rules; descriptor JAIL_FD_ENV has the new environment. From then on
  * fork() is the C library's. No language needs C of its own for this.
  *
- * The library is only at work in a process that the warden has started so (MAYFLY_ZYGOTE); the
+ * A snapshot goes the same way: in a process that has MAYFLY_SNAPSHOT=1 in its environment when it calls
+ * fork(), this one call writes the image of the process to descriptor JAIL_FD_IMAGE, and returns once here
+ * (positive, or -1), and 0 in each process that is ever restored from it: see snapshot/snapshot.h.
+ * A bootstrap sets the variable right before, so that no other fork() is taken for it; MAYFLY_SNAPSHOT_BYTES
+ * may bound what is written.
+ *
+ * Otherwise the library is only at work in a process that the warden has started so (MAYFLY_ZYGOTE); the
  * variables that brought it here are gone before the interpreter looks at its environment.
  */
 #include "init/init.h"
+#include "snapshot/snapshot.h"
 #include "zygote/zygote.h"
 
 #include "os/fd.h"
@@ -22,6 +29,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -92,6 +100,30 @@ static pid_t preload_fork(void)
 	return 0;
 }
 
+static pid_t preload_save(pid_t (*real)(void))
+{
+	const char *bytes_max = getenv("MAYFLY_SNAPSHOT_BYTES");
+	const struct snapshot_how how = {
+		.image = JAIL_FD_IMAGE,
+		.bytes_max = bytes_max ? strtoull(bytes_max, NULL, 10) : 0,
+		.fork = real,
+	};
+
+	(void)unsetenv("MAYFLY_SNAPSHOT");
+	pid_t r = snapshot_fork(&how);
+	if (r >= 0)
+		return r;
+	errno = -r;
+	return -1;
+}
+
+static bool preload_is_to_save(void)
+{
+	const char *value = getenv("MAYFLY_SNAPSHOT");
+
+	return value && strcmp(value, "1") == 0;
+}
+
 [[gnu::visibility("default")]] pid_t fork(void);
 
 pid_t fork(void)
@@ -103,5 +135,5 @@ pid_t fork(void)
 		errno = ENOSYS;
 		return -1;
 	}
-	return real();
+	return preload_is_to_save() ? preload_save(real) : real();
 }
