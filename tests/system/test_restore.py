@@ -10,6 +10,9 @@ import pathlib
 import subprocess
 
 import pytest
+import warden as wardens
+
+from harness.zips import zip_of
 
 BUILD = pathlib.Path(os.environ.get("MAYFLY_BIN", pathlib.Path(__file__).parents[2] / "build" / "mayfly")).resolve().parent
 PYTHONS = sorted(glob.glob("/usr/bin/python3.[0-9]*[0-9]") + glob.glob(os.path.expanduser("~/.pyenv/versions/3*/bin/python3")))
@@ -100,16 +103,8 @@ def restore(image):
     return run([str(BUILD / "mayfly-restore")], image, {})
 
 
-@pytest.mark.parametrize("python", PYTHONS)
-def test_a_restored_interpreter_goes_on_where_it_was_saved(python, tmp_path):
-    image = tmp_path / "image"
-    saved = save(python, SCRIPT, image)
-    assert (saved.returncode, saved.stderr) == (0, b""), image.read_bytes()[:600]
-    seen = []
-    for _ in range(2):
-        restored = restore(image)
-        assert (restored.returncode, restored.stderr) == (0, b"")
-        seen.append(json.loads(restored.stdout))
+def check(seen):
+    """What two restored scripts have said."""
     for one in seen:
         assert one["pid"] == one["pid_in_proc"] != one["saver"]
         assert one["data"] == [100_000, [99999, {"half": 49999.5}]]
@@ -124,6 +119,19 @@ def test_a_restored_interpreter_goes_on_where_it_was_saved(python, tmp_path):
         assert any("_sqlite3" in path or "_decimal" in path or "_ssl" in path for path in one["extensions"])
     for name in ("random", "uuid", "ssl", "urandom", "pid"):
         assert seen[0][name] != seen[1][name], name
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_a_restored_interpreter_goes_on_where_it_was_saved(python, tmp_path):
+    image = tmp_path / "image"
+    saved = save(python, SCRIPT, image)
+    assert (saved.returncode, saved.stderr) == (0, b""), image.read_bytes()[:600]
+    seen = []
+    for _ in range(2):
+        restored = restore(image)
+        assert (restored.returncode, restored.stderr) == (0, b"")
+        seen.append(json.loads(restored.stdout))
+    check(seen)
 
 
 @pytest.mark.parametrize(("before", "error", "words"), [
@@ -190,3 +198,28 @@ os.fork() == 0 and print(m[0])
     assert restore(image).stderr == b"restore: %s: 116\n" % os.fsencode(data)
     data.unlink()
     assert restore(image).stderr == b"restore: %s: 2\n" % os.fsencode(data)
+
+
+BOOTSTRAP = """#!/bin/sh
+exec 6<>/tmp/image
+LD_PRELOAD=/var/task/mayfly-zygote.so /usr/bin/python3 -s /var/task/script.py || cat /tmp/image
+/var/task/mayfly-restore
+/var/task/mayfly-restore
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/bin/python3"), reason="there is no Python below /usr")
+def test_a_sandbox_has_all_the_rights_that_it_takes(new_warden, programs):
+    code = zip_of({
+        "bootstrap": (BOOTSTRAP.encode(), 0o755),
+        "mayfly-restore": ((BUILD / "mayfly-restore").read_bytes(), 0o755),
+        "mayfly-zygote.so": ((BUILD / "mayfly-zygote.so").read_bytes(), 0o755),
+        "script.py": SCRIPT.encode(),
+    })
+    warden = new_warden(drain_ms_max=100).serving()
+    assert warden.router.unpack(code).answer == wardens.UNPACK_DONE
+    sandbox = warden.router.spawn(wardens.digest_of(code), env={"MORE_PATHS": "[]"}, memory_mb=512, tmp_mb=512)
+    lines = sandbox.output(seconds=40).decode().splitlines()
+    sandbox.exited()
+    assert len(lines) == 2, lines
+    check([json.loads(line) for line in lines])
