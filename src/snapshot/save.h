@@ -14,6 +14,7 @@ struct saver_map {
 	uint32_t flags; /* enum image_map_flag */
 	bool is_shared, is_shared_writable;
 	bool is_alien; /* of a device, or of a kind of memory of its own */
+	bool is_sealed;
 	const char *path;
 };
 

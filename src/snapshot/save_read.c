@@ -53,8 +53,8 @@ static void saver_take_flags(struct saver_map *map, const char *names)
 				map->flags |= flag_rows[i].flag;
 		for (size_t i = 0; i < ARRAY_LEN(aliens); i++)
 			map->is_alien |= memcmp(names, aliens[i], 2) == 0;
-		if (memcmp(names, "sh", 2) == 0)
-			map->is_shared_writable = true;
+		map->is_shared_writable |= memcmp(names, "sh", 2) == 0;
+		map->is_sealed |= memcmp(names, "sl", 2) == 0;
 		while (*names == ' ')
 			names++;
 		if (!names[1])
@@ -113,6 +113,14 @@ static int saver_take_line(struct saver *saver, char *line)
 	return saver_take_map(saver, &saver->maps[saver->map_count++], line);
 }
 
+/* What the kernel has mapped is where it is in a restored process only if it lets itself be moved. */
+static int saver_check_vdso(struct saver *saver, const struct saver_map *map)
+{
+	if (map->path[0] == '[' && map->path[1] == 'v' && map->is_sealed && map->start < IMAGE_TOP)
+		return saver_refuse(saver, ENOSYS, "the kernel's own mappings are sealed");
+	return 0;
+}
+
 /* What the kernel put there, and the saver's own, are no memory of the process. */
 static bool saver_is_to_save(struct saver *saver, const struct saver_map *map)
 {
@@ -163,11 +171,13 @@ int saver_read_maps(struct saver *saver)
 	int r = saver_read_lines(saver, fd);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < saver->map_count; i++)
+	for (size_t i = 0; i < saver->map_count && r == 0; i++) {
+		r = saver_check_vdso(saver, &saver->maps[i]);
 		if (saver_is_to_save(saver, &saver->maps[i]))
 			saver->maps[kept++] = saver->maps[i];
+	}
 	saver->map_count = kept;
-	return 0;
+	return r;
 }
 
 /* The numbers of proc(5)'s list that we want, and where they go. */

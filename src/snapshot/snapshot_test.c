@@ -8,6 +8,7 @@
 #include "snapshot/image.h"
 
 #include "base/attr.h"
+#include "base/mem.h"
 #include "base/test.h"
 
 #include <errno.h>
@@ -148,8 +149,8 @@ static void prepare_all(void)
 	written = 42;
 	own = 8;
 	untouched[BIG / 2] = 'x';
-	kept.small = strcpy(malloc(100), "small"); /* NOLINT */
-	kept.large = memset(malloc(BIG), 'l', BIG);
+	kept.small = memcpy(mem_new(100, 1), "small", 6);
+	kept.large = memset(mem_new(BIG, 1), 'l', BIG);
 	kept.mapped = memset(map_new(BIG, PROT_READ | PROT_WRITE, MAP_PRIVATE), 'm', BIG / 2);
 	kept.reserved = map_new(1ULL << 40, PROT_NONE, MAP_PRIVATE | MAP_NORESERVE);
 	kept.shared = memset(map_new(BIG, PROT_READ | PROT_WRITE, MAP_SHARED), 's', BIG / 2);
@@ -192,19 +193,19 @@ static int check_memory(void)
 /* Memory that was restored and grows must not grow into the image. */
 static int check_growing(void)
 {
-	char *more = realloc(kept.large, 8 * BIG);
+	char *more = mem_grow(kept.large, 8, BIG);
 	RIGHT(more && more[0] == 'l' && more[BIG - 1] == 'l');
 	for (size_t i = BIG + 4096; i < 8ULL * BIG; i++)
 		RIGHT(more[i] == 0);
 	memset(more, 'n', 8ULL * BIG);
-	free(more);
+	mem_free(more);
 
 	void *old = sbrk(GO_ON);
 	RIGHT(old != (void *)-1);
 	memset(old, 'b', GO_ON);
 	RIGHT(sbrk(-GO_ON) != (void *)-1);
 	for (size_t size = 1; size < 2ULL * GO_ON; size *= 2) {
-		char *block = calloc(size, 1);
+		char *block = mem_new(size, 1);
 		RIGHT(block && !block[size - 1]);
 		memset(block, 'c', size);
 	}
@@ -224,7 +225,7 @@ static void *thread_run(void *argument)
 {
 	own = 9;
 	*(pid_t *)argument = (pid_t)syscall(SYS_gettid);
-	free(malloc(GO_ON));
+	mem_free(mem_new(GO_ON, 1));
 	return NULL;
 }
 
@@ -328,7 +329,7 @@ static void check_refusal(const struct victim *victim, int error, const char *wo
 	ssize_t len = pread(image, line, sizeof(line) - 1, 0);
 	line[len > 0 ? len : 0] = '\0';
 	CHECK(strncmp(line, IMAGE_REFUSED, strlen(IMAGE_REFUSED)) == 0);
-	CHECK(atol(line + strlen(IMAGE_REFUSED)) == error); /* NOLINT */
+	CHECK(strtol(line + strlen(IMAGE_REFUSED), NULL, 10) == error);
 	CHECK(strstr(line, words) != NULL);
 	if (!strstr(line, words))
 		FAIL(line);

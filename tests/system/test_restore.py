@@ -70,7 +70,7 @@ if child == 0:
     os._exit(len(data) % 251)
 maps = open("/proc/self/maps").read()
 print(json.dumps({
-    "pid": os.getpid(), "saver": saver, "pid_in_proc": int(os.readlink("/proc/self")),
+    "version": sys.version_info[:2], "pid": os.getpid(), "saver": saver, "pid_in_proc": int(os.readlink("/proc/self")),
     "random": random.random(), "uuid": str(uuid.uuid4()), "ssl": ssl.RAND_bytes(16).hex(), "urandom": os.urandom(8).hex(),
     "data": [len(data), data["99999"]], "shared": shared[:6].decode(), "callback": callback(41),
     "decimal": str(decimal.Decimal(1) / 3), "database": database.execute("select x from t").fetchall(),
@@ -118,6 +118,8 @@ def check(seen):
         assert one["descriptors"] == one["opened"]
         assert any("_sqlite3" in path or "_decimal" in path or "_ssl" in path for path in one["extensions"])
     for name in ("random", "uuid", "ssl", "urandom", "pid"):
+        if name == "random" and one["version"] < [3, 7]:
+            continue  # it does not look after its random state in children
         assert seen[0][name] != seen[1][name], name
 
 
@@ -135,10 +137,11 @@ def test_a_restored_interpreter_goes_on_where_it_was_saved(python, tmp_path):
 
 
 @pytest.mark.parametrize(("before", "error", "words"), [
-    ("import threading; threading.Thread(target=input, daemon=True); t = threading.Thread(target=__import__('time').sleep, args=(9,), daemon=True); t.start()", 16, "more than one thread"),
+    ("import threading; t = threading.Thread(target=__import__('time').sleep, args=(9,), daemon=True); t.start()", 16, "more than one thread"),
     ("import subprocess; p = subprocess.Popen(['sleep', '9'])", 10, "child processes"),
     ("import os; r, w = os.pipe()", 77, "pipe:"),
-    ("import mmap, tempfile; t = tempfile.NamedTemporaryFile(); t.write(bytes(9999)); t.flush(); m = mmap.mmap(t.fileno(), 0, access=mmap.ACCESS_WRITE); [__import__('os').close(fd) for fd in range(3, 20) if fd != 6 and __import__('os').path.exists('/proc/self/fd/%d' % fd)]", 95, "to be written: /"),
+    ("import mmap, os, tempfile; t = tempfile.TemporaryFile(); t.write(bytes(9)); t.flush(); m = mmap.mmap(t.fileno(), 0); "
+     "os.closerange(3, 6); os.closerange(7, 20)", 95, "to be written: /"),
 ])
 def test_a_fork_that_cannot_save_fails_and_says_why(before, error, words, tmp_path):
     image = tmp_path / "image"
@@ -181,14 +184,9 @@ def test_an_image_of_another_file_than_it_maps_is_refused(tmp_path):
     script = f"""
 import mmap, os
 with open({str(data)!r}, "rb") as f:
-    m = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) if {str(data)!r} else None
-os.dup2(6, 6)
-for fd in range(3, 6):
-    try: os.close(fd)
-    except OSError: pass
-for fd in range(7, 20):
-    try: os.close(fd)
-    except OSError: pass
+    m = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
+os.closerange(3, 6)
+os.closerange(7, 20)
 os.environ["MAYFLY_SNAPSHOT"] = "1"
 os.fork() == 0 and print(m[0])
 """
