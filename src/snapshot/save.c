@@ -14,6 +14,7 @@
  */
 #include "snapshot/snapshot.h"
 
+#include "snapshot/discard.h"
 #include "snapshot/machine.h"
 #include "snapshot/save.h"
 
@@ -195,8 +196,10 @@ static int child_save(const struct snapshot_how *how)
 
 	/* A handler that ran meanwhile would be saved half-way. */
 	(void)syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &blocked, SIGNAL_BYTES);
-	if (machine_mark(&save_context) != 0)
+	if (machine_mark(&save_context) != 0) {
+		discard_begin(&save_context);
 		return 0;
+	}
 	struct saver *saver = saver_new(how);
 	if (!saver)
 		_exit(ENOMEM);

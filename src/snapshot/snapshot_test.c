@@ -212,6 +212,30 @@ static int check_growing(void)
 	return 0;
 }
 
+/* Memory that was given back is zero, and no other is. */
+static int check_discarding(void)
+{
+	char *half = kept.mapped + BIG / 4;
+
+	RIGHT(madvise(half, BIG / 8, MADV_DONTNEED) == 0);
+	RIGHT(half[-1] == 'm' && half[0] == 0 && half[BIG / 8 - 1] == 0 && half[BIG / 8] == 'm');
+	half[0] = 'n';
+	RIGHT(madvise(half - 4096, 8192, MADV_DONTNEED) == 0);
+	RIGHT(half[0] == 0 && half[-1] == 0 && half[-4096] == 0 && half[-4097] == 'm');
+	RIGHT(madvise(half - 8192, 1, MADV_FREE) == 0);
+	RIGHT(half[-8193] == 'm' && half[-4097] == half[-8192]);
+	/* What is no memory of the image stays as it was: a file of which somebody wants the pages. */
+	char *file = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE,
+		open("/proc/self/exe", O_RDONLY | O_CLOEXEC), 0);
+	file[1] = 'x';
+	RIGHT(madvise(file, 4096, MADV_DONTNEED) == 0 &&
+		memcmp(file,
+			"\x7f"
+			"ELF",
+			4) == 0);
+	return 0;
+}
+
 static int check_stack(int depth)
 {
 	volatile char frame[16 * 1024];
@@ -268,6 +292,7 @@ static int check_all(void)
 	RIGHT(check_process() == 0);
 	RIGHT(check_stack(400) == 400);
 	RIGHT(check_fork() == 0);
+	RIGHT(check_discarding() == 0);
 	RIGHT(check_growing() == 0);
 	RIGHT(fabs(sqrt(2.0) * sqrt(2.0) - 2.0) < 1e-9);
 	printf("pid %d\n", (int)getpid());

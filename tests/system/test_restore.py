@@ -20,7 +20,7 @@ PYTHONS = sorted(glob.glob("/usr/bin/python3.[0-9]*[0-9]") + glob.glob(os.path.e
 # What a function does before it is saved, and after.
 SCRIPT = """
 import os, sys
-import asyncio, ctypes, decimal, hashlib, json, mmap, random, ssl, sqlite3, subprocess, tempfile, threading, time, uuid
+import asyncio, ctypes, decimal, gc, hashlib, json, mmap, random, ssl, sqlite3, subprocess, tempfile, threading, time, uuid
 sys.path.extend(json.loads(os.environ["MORE_PATHS"]))
 try:
     import boto3
@@ -40,6 +40,7 @@ early = threading.Thread(target=sorted, args=([3, 1, 2],))
 early.start()
 early.join()
 saver = os.getpid()
+gc.collect()  # what an import that failed has left open
 opened = [fd for fd in range(3, 50) if fd != 6 and os.path.exists("/proc/self/fd/%d" % fd)]
 os.environ["MAYFLY_SNAPSHOT"] = "1"
 if os.fork() != 0:
