@@ -11,7 +11,8 @@
  *
  * A snapshot goes the same way: in a process that has MAYFLY_SNAPSHOT=1 in its environment when it calls
  * fork(), this one call writes the image of the process to descriptor JAIL_FD_IMAGE, and returns once here
- * (positive, or -1), and 0 in each process that is ever restored from it: see snapshot/snapshot.h.
+ * (positive, or -1), and 0 in each process that is ever restored from it, where JAIL_FD_IMAGE has the
+ * new environment: see snapshot/snapshot.h.
  * A bootstrap sets the variable right before, so that no other fork() is taken for it; MAYFLY_SNAPSHOT_BYTES
  * may bound what is written.
  *
@@ -97,6 +98,7 @@ static pid_t preload_fork(void)
 	(void)close(JAIL_FD_REPORT);
 	(void)close(JAIL_FD_PARENT);
 	(void)close(JAIL_FD_RESTORE); /* if it is there; the image stays, for fork() to save to */
+	(void)fcntl(JAIL_FD_IMAGE, F_SETFD, FD_CLOEXEC);
 	return 0;
 }
 
