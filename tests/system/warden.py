@@ -417,7 +417,7 @@ class Warden:
         libexec = self.home / "libexec"
         libexec.mkdir()
         (libexec / "mayfly").symlink_to(programs / "fake_router")
-        for name in ("mayfly-unpack", "mayfly-zygote.so"):
+        for name in ("mayfly-unpack", "mayfly-zygote.so", "mayfly-restore"):
             (libexec / name).symlink_to(BUILD / name)
 
     def boot(self):
