@@ -62,14 +62,23 @@ async function rehearse({ RuntimeApi, context, serialize, Invocation }) {
 
 /* ---- when there is one ---- */
 
+/*
+ * What does not change is not touched: at each change of TZ, also at its removal, node looks for the
+ * host's time zone anew, in thousands of files.
+ */
 function replaceEnvironment(block) {
-	for (const name of Object.keys(process.env))
-		delete process.env[name];
+	const wanted = new Map();
 	for (const word of block.split('\0')) {
 		const equals = word.indexOf('=');
 		if (equals > 0)
-			process.env[word.slice(0, equals)] = word.slice(equals + 1);
+			wanted.set(word.slice(0, equals), word.slice(equals + 1));
 	}
+	for (const name of Object.keys(process.env))
+		if (!wanted.has(name))
+			delete process.env[name];
+	for (const [name, value] of wanted)
+		if (process.env[name] !== value)
+			process.env[name] = value;
 }
 
 /* As `start` does it, see there. */
