@@ -257,6 +257,7 @@ void engine_drain(struct engine *engine, void (*done)(void *context), void *cont
 void engine_counters(const struct engine *engine, struct engine_counters *ret_counters)
 {
 	*ret_counters = engine->counters;
+	ret_counters->stems = stems_ready(engine);
 	ret_counters->memory_mb = capacity_memory_mb(&engine->capacity);
 	ret_counters->memory_mb_max = engine->options.memory_mb;
 }

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "engine/environment_log.h"
+#include "engine/figures.h"
 #include "engine/log_meter.h"
 #include "engine/runtime_api.h"
 #include "os/loop.h"
@@ -38,9 +39,6 @@ enum environment_state {
 	ENV_DEAD,
 	ENV_STATES
 };
-
-/* How its runtime came to be. */
-enum environment_birth { BIRTH_EXEC, BIRTH_FORK, BIRTH_STEM, BIRTH_RESTORE, BIRTHS };
 
 struct environment {
 	struct engine *engine;

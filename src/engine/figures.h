@@ -4,12 +4,16 @@
 
 struct engine;
 
+/* How a runtime came to be. */
+enum environment_birth { BIRTH_EXEC, BIRTH_FORK, BIRTH_STEM, BIRTH_RESTORE, BIRTHS };
+
 /* Numbers for `mayfly status` and the tests. All since start, or now. */
 struct engine_counters {
 	uint64_t started, finished, failed,
 		throttled; /* invocations: started = finished + failed + in flight */
 	uint64_t spawns, spawn_failures, timeouts, crashes, out_of_memory, evictions, freezes;
-	uint64_t births[4]; /* environments by how their runtime began: enum environment_birth */
+	uint64_t births[BIRTHS]; /* environments by how their runtime began */
+	unsigned stems;		 /* that wait for a function, now */
 	/* now; `idle` are not frozen */
 	unsigned environments, starting, idle, frozen, busy, in_flight, waiting;
 	uint64_t memory_mb, memory_mb_max; /* counted, and the bound */
