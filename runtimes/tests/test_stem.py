@@ -163,10 +163,11 @@ import java.nio.file.*;
 import java.util.*;
 public class Handler {
     static final Map<String, String> ENV = new TreeMap<>(System.getenv());
-    public Map<String, Object> handle(Map<String, Object> event) throws Exception {
+    public Map<String, Object> handle(Map<String, Object> event, com.amazonaws.services.lambda.runtime.Context context) throws Exception {
         Map<String, Object> seen = new TreeMap<>();
         if (event.containsKey("fail")) throw new IllegalStateException("as asked");
         System.out.println("here");
+        seen.put("name", context.getFunctionName() + context.getMemoryLimitInMB() + context.getLogGroupName());
         seen.put("env", ENV);
         seen.put("file", new String(Files.readAllBytes(Paths.get("data.txt"))));
         seen.put("folder", new File(".").getCanonicalPath());
@@ -209,7 +210,8 @@ def java(request, java_pack, tmp_path):
 
     source = tmp_path / "Handler.java"
     source.write_text(JAVA_SOURCE)
-    subprocess.run(["javac", "--release", "17", "-d", tmp_path / "classes", source], check=True, timeout=120)
+    core = java_pack / "java" / "lib" / "aws-lambda-java-core.jar"
+    subprocess.run(["javac", "--release", "17", "-cp", core, "-d", tmp_path / "classes", source], check=True, timeout=120)
     start.classes = tmp_path / "classes"
     start.pack = pack
     yield start
@@ -226,6 +228,7 @@ def test_java_becomes_the_functions_environment(java):
     print("java %s: %.1f ms from the environment to the first `next`" % (java.pack.version, ms))
     seen = stem.call({}).json
     assert (seen["file"], seen["folder"], seen["zone"], seen["charset"]) == ("data", str(stem.task), 9, "UTF-8")
+    assert seen["name"] == "hello128/aws/lambda/hello", "the client has read no variable before"
     assert seen["child"] == "ü\n%s\n" % stem.task
     expected = dict(stem.function_env, PATH="%s/bin:%s" % (Path(java.pack.program).parent.parent, stem.function_env["PATH"]))
     assert {name: value for name, value in seen["env"].items() if name != "LC_ALL"} == expected

@@ -4,6 +4,7 @@ import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.DataInputStream;
 import java.io.EOFException;
+import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -11,12 +12,16 @@ import java.lang.reflect.Field;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.net.Socket;
+import java.net.URL;
+import java.net.URLClassLoader;
 import java.nio.charset.StandardCharsets;
 import java.security.Security;
 import java.util.Enumeration;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.ServiceLoader;
 import java.util.TimeZone;
+import java.util.function.Supplier;
 import java.util.jar.JarEntry;
 import java.util.jar.JarFile;
 
@@ -34,6 +39,19 @@ public final class Stem {
     private static final String DEFAULT_API = "127.0.0.1:9001";
     private static final String AWS_PATH = "/usr/local/bin:/usr/bin/:/bin:/opt/bin";
     private static final int ENVIRONMENT_MAX = 1 << 20;
+    private static final int REHEARSALS = 3;
+
+    /** Classes that the client initialises in any case and that read no variables. */
+    private static final String[] CONSTANT = {
+        "com.amazonaws.services.lambda.runtime.LambdaRuntime",
+        "com.amazonaws.services.lambda.runtime.LambdaRuntimeInternal",
+        "com.amazonaws.services.lambda.runtime.logging.LogFormat",
+        "com.amazonaws.services.lambda.runtime.logging.LogLevel",
+        "com.amazonaws.services.lambda.runtime.serialization.util.ReflectUtil",
+        CLIENT + "util.UnsafeUtil",
+        CLIENT + "EventHandlerLoader",
+        CLIENT + "PojoSerializerLoader",
+    };
 
     private Stem() {
     }
@@ -54,14 +72,35 @@ public final class Stem {
 
     private static void warm(String api) throws Exception {
         System.load(System.getProperty("mayfly.native"));
-        Security.getProperty("jdk.tls.disabledAlgorithms");
+        // The first one that is set wakes the JVM's own logging, which takes long; the client sets one.
+        Security.setProperty("mayfly.stem", "1");
         for (String path : System.getProperty("java.class.path").split(":")) {
             if (path.contains("runtime-interface-client")) {
                 loadAll(path);
             }
         }
         Class.forName(CLIENT + "runtimeapi.LambdaRuntimeApiClientImpl").getConstructor(String.class).newInstance(api);
+        for (String name : CONSTANT) {
+            Class.forName(name);
+        }
         warmJson();
+        rehearse();
+        System.gc();
+    }
+
+    /** What a function is made of, loaded as its classes are. */
+    private static void rehearse() throws Exception {
+        File folder = new File(System.getProperty("mayfly.native")).getParentFile();
+        URL[] places = {folder.toURI().toURL(), new File(folder, "mayfly.jar").toURI().toURL()};
+        try (URLClassLoader loader = new URLClassLoader(places, ClassLoader.getSystemClassLoader().getParent())) {
+            loader.loadClass("mayfly.Warm");
+            for (int i = 0; i < REHEARSALS; i++) {
+                ((Supplier<?>) loader.loadClass("Rehearsal").getDeclaredConstructor().newInstance()).get();
+            }
+            ServiceLoader.load(Supplier.class, loader).iterator().hasNext();
+        } catch (UnsupportedClassVersionError e) {
+            // It is for Java 11 and later.
+        }
     }
 
     private static void loadAll(String path) throws IOException {
