@@ -103,7 +103,7 @@ def logged(world, eventually):
             everything = "".join(event["message"] for page in pages for event in page["events"])
             return everything if text in everything else None
 
-        return eventually(enough)
+        return eventually(enough, seconds=40)
 
     return read
 
