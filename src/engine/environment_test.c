@@ -45,6 +45,22 @@ static struct engine_counters counters(void)
 	return now;
 }
 
+/* The whole milliseconds behind this text, where it stands first in the log. */
+static uint64_t logged_ms(const char *before)
+{
+	struct buf text;
+	uint64_t ms = 0;
+	str number;
+
+	buf_init(&text, 1 * MIB);
+	fake_logs_text(node.platform.logs, NULL, &text);
+	ptrdiff_t at = str_find_str(buf_str(&text), str_of(before));
+	str rest = at < 0 ? S("") : str_from(buf_str(&text), (size_t)at + strlen(before));
+	CHECK(str_cut(&rest, '.', &number) && str_to_u64(number, UINT64_MAX, &ms) == 0);
+	buf_done(&text);
+	return ms;
+}
+
 /* --- timeouts --- */
 
 static void test_a_function_that_takes_too_long_is_stopped(void)
@@ -73,6 +89,7 @@ static void test_a_function_that_takes_too_long_is_stopped(void)
 	CHECK(!next.is_error);
 	fake_exit(&node, &sandbox, EXIT_KILLED, SIGKILL);
 	fake_logs_await(&node, "Status: timeout");
+	CHECK(logged_ms("\tDuration: ") >= 30); /* to the last millisecond */
 	CHECK(fake_logs_in_order(node.platform.logs,
 		(const char *[]){ "START RequestId: ", "working", call.request_id,
 			" Task timed out after 0.03 seconds\n\n",
