@@ -95,6 +95,12 @@ def running(*flags, **options):
 
 
 @pytest.fixture(scope="session")
+def run_daemon(daemon_binary):
+    """For fixtures that outlive a test: `with run_daemon("--flag") as daemon`."""
+    return running
+
+
+@pytest.fixture(scope="session")
 def daemon(daemon_binary):
     with running() as one:
         yield one

@@ -1,6 +1,5 @@
 """Limits beyond AWS's: for functions that ask for them by a tag, on a node that grants them."""
 
-
 import pytest
 
 from harness.errors import error
@@ -38,14 +37,12 @@ def test_a_strict_node_has_awss_limits_for_all(functions, settings, message, tag
 
 
 @pytest.fixture(scope="module")
-def node(daemon_binary):
+def node(run_daemon, aws_of):
     """Functions of a node that relaxes."""
-    from conftest import Aws, running
-
-    with running(
+    with run_daemon(
         "--limits", "relaxed", "--relaxed-timeout", "7200", "--relaxed-memory", "12000", "--relaxed-tmp", "20000", "--relaxed-payload", "16"
     ) as one:
-        yield Aws(one.endpoint)
+        yield aws_of(one)
 
 
 @pytest.fixture
