@@ -41,7 +41,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SWEEP_MS = 60'000 };
+enum { SWEEP_MS = 60'000, DRAIN_WATCH_MS = 5'000 };
 
 static const struct call_service *const services[] = {
 	&lambda_service,
@@ -94,6 +94,7 @@ static void on_all_drained(void *context)
 {
 	struct router *router = context;
 
+	router->drain_waits_for = "calls";
 	front_drain(router->front, on_calls_ended, router);
 }
 
@@ -102,7 +103,21 @@ static void on_front_drained(void *context)
 {
 	struct router *router = context;
 
+	router->drain_waits_for = "environments";
 	engine_drain(router->platform.engine, on_all_drained, router);
+}
+
+/* An operator who waits for the end wants to know what for. */
+static void on_drain_is_slow(void *context)
+{
+	struct router *router = context;
+	struct engine_counters counters;
+
+	engine_counters(router->platform.engine, &counters);
+	log_warn("still_draining", LOG_TEXT("waits_for", router->drain_waits_for),
+		LOG_U64("in_flight", counters.in_flight),
+		LOG_U64("environments", counters.environments));
+	timer_set(router->drain_watch, DRAIN_WATCH_MS);
 }
 
 static void on_drain(void *context)
@@ -113,6 +128,8 @@ static void on_drain(void *context)
 		return;
 	router->is_draining = true;
 	log_info("draining");
+	router->drain_waits_for = "open requests";
+	timer_set(router->drain_watch, DRAIN_WATCH_MS);
 	front_drain(router->front, on_front_drained, router);
 }
 
@@ -331,6 +348,8 @@ static int router_open(struct router *router)
 	if (r == 0)
 		r = timer_new(router->loop, on_sweep, router, &router->sweep);
 	if (r == 0)
+		r = timer_new(router->loop, on_drain_is_slow, router, &router->drain_watch);
+	if (r == 0)
 		r = router_filter_install();
 	if (r == 0)
 		r = warden_say(router->platform.warden, FRAME_READY);
@@ -342,6 +361,7 @@ static void router_close(struct router *router)
 	front_free(router->front);
 	engine_free(router->platform.engine);
 	timer_free(router->sweep);
+	timer_free(router->drain_watch);
 	warden_client_free(router->platform.warden);
 	loop_free(router->loop);
 	blobs_close(router->platform.blobs);

@@ -16,6 +16,8 @@ struct router {
 	uint64_t started_ms;
 	char endpoint[160];
 	bool is_draining;
+	const char *drain_waits_for;
+	struct timer *drain_watch;
 	bool has_swept;
 };
 
