@@ -68,7 +68,10 @@ def test_a_version_is_restored_from_its_snapshot(functions, logs, eventually):
     assert first["type"] == "snap-start" and first["same_stream"] and first["ours"] == []
 
     def lines():
-        found = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}", logStreamNames=[first["stream"]])
+        try:
+            found = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}", logStreamNames=[first["stream"]])
+        except logs.exceptions.ResourceNotFoundException:  # nothing was written yet
+            return None
         messages = [event["message"] for event in found["events"]]
         return messages if any(line.startswith("REPORT") for line in messages) else None
 
