@@ -376,9 +376,12 @@ static void prepare_thread(void)
 
 static void prepare_child(void)
 {
+	pid_t parent = getpid();
+
 	if (fork() == 0) {
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		(void)pause();
+		while (getppid() == parent) /* it may have ended before we asked */
+			(void)pause();
 		_exit(0);
 	}
 }
