@@ -48,7 +48,7 @@ struct altstack {
 	uint64_t size;
 };
 
-[[gnu::used]] static char stack[STACK_SIZE] [[gnu::aligned(16)]];
+[[gnu::used, gnu::aligned(16)]] static char stack[STACK_SIZE];
 static struct image_header header;
 static struct image_map maps[IMAGE_MAPS_MAX];
 static struct image_file files[IMAGE_FILES_MAX];
