@@ -82,6 +82,8 @@ static uint64_t state_ms_max(const struct environment *env, enum environment_sta
 	case ENV_BOOTING:
 		return BOOT_MS_MAX;
 	case ENV_INIT:
+		if (env->is_second)
+			return timeout_ms;
 		if (env->snapshot)
 			return MAX((uint64_t)LIMIT_SNAPSHOT_INIT_MS, (uint64_t)timeout_ms);
 		/* "130 seconds or the configured function timeout […], whichever is higher" */
@@ -92,7 +94,7 @@ static uint64_t state_ms_max(const struct environment *env, enum environment_sta
 		 * within 10 seconds, Lambda retries the Init phase at the time of the first
 		 * function invocation with the configured function timeout."
 		 */
-		return env->is_second ? timeout_ms : env->engine->options.init_ms;
+		return env->engine->options.init_ms;
 	case ENV_IDLE:
 		return is_freezing(options) ? options->freeze_ms : options->idle_ms;
 	case ENV_FROZEN:

@@ -690,6 +690,29 @@ static void test_a_second_init_takes_of_the_invocations_time(void)
 	stop();
 }
 
+static void test_both_inits_are_events_in_json(void)
+{
+	fake_node_start(&node, &(struct engine_options){});
+	fake_target_put(
+		&node, &(struct fake_target){ .name = "f", .is_json = true, .level = "DEBUG" });
+	fake_invoke_name(&node, "f", &call);
+	fake_spawn(&node, &sandbox);
+	fake_exit(&node, &sandbox, EXIT_STATUS, 1);
+	fake_boot(&node, &sandbox, &peer);
+	fake_serve(&peer, &call, "1");
+	fake_await(&node, &call);
+	fake_logs_await(&node, "platform.report");
+	CHECK(fake_logs_in_order(node.platform.logs,
+		(const char *[]){ "platform.initStart", "\"phase\":\"init\"",
+			"platform.initRuntimeDone", "\"phase\":\"init\",\"status\":\"error\"",
+			"platform.initReport", "\"phase\":\"init\",\"status\":\"error\"",
+			"platform.initStart", "\"phase\":\"invoke\"", "platform.initRuntimeDone",
+			"\"phase\":\"invoke\",\"status\":\"success\"", "platform.initReport",
+			"\"phase\":\"invoke\",\"status\":\"success\"", "platform.start",
+			"platform.report", NULL }));
+	stop();
+}
+
 /* Somebody who came in the middle of the second has time left: there is another one for him. */
 static void test_who_came_late_does_not_time_out_with_the_others(void)
 {
@@ -930,7 +953,8 @@ TESTS(TEST(test_a_function_that_takes_too_long_is_stopped),
 	TEST(test_a_weight_needs_no_order), TEST(test_a_flood_is_cut_and_marked),
 	TEST(test_a_flood_in_json_is_an_event), TEST(test_after_a_flood_the_log_goes_on),
 	TEST(test_the_posted_error_of_a_second_init_is_the_answer),
-	TEST(test_a_second_init_may_succeed), TEST(test_a_second_init_has_the_functions_own_time),
+	TEST(test_a_second_init_may_succeed), TEST(test_both_inits_are_events_in_json),
+	TEST(test_a_second_init_has_the_functions_own_time),
 	TEST(test_a_second_init_takes_of_the_invocations_time),
 	TEST(test_who_came_late_does_not_time_out_with_the_others),
 	TEST(test_an_init_for_nobody_fails_once),
