@@ -21,7 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { VALUE_MAX = 1024, VERSION_MAX = 32 };
+enum { VALUE_MAX = 1024, VERSION_MAX = 32, AHEAD_MAX = 64 };
 
 /* One pack.ini as it stands. */
 struct manifest {
@@ -47,10 +47,21 @@ struct places {
 	const char *version;
 };
 
+/* A question to an interpreter that was put before its turn: see finder_ask_ahead(). */
+struct ahead {
+	char interpreter[PACK_PATH_MAX];
+	const char *what;
+	struct probe probe;
+	bool is_answered;
+};
+
 struct finder {
 	struct packs *packs;
 	struct buf *problems;
 	struct probe_cache *cache;
+	struct ahead *ahead;
+	size_t ahead_count;
+	bool is_ahead; /* this pass only puts questions */
 };
 
 /* --- reading a manifest --- */
@@ -297,9 +308,8 @@ static bool has_version(const struct packs *packs, const char *name, const char 
 	return false;
 }
 
-/* The first line that a command of the manifest prints, from the cache when the interpreter is the same file. */
-static bool interpreter_ask(struct finder *finder, const char *what, const char *command,
-	const char *interpreter, char *to, size_t size)
+/* A command of the manifest, started. */
+static bool question_put(const char *command, const char *interpreter, struct probe *ret_probe)
 {
 	const struct places places = { .interpreter = interpreter, .version = "" };
 	char words[PROBE_ARGV_MAX][VALUE_MAX];
@@ -307,15 +317,68 @@ static bool interpreter_ask(struct finder *finder, const char *what, const char 
 	str rest = str_of(command), word;
 	int count = 0;
 
-	if (probe_cache_get(finder->cache, interpreter, what, to, size))
-		return true;
 	while (word_next(&rest, &word)) {
 		if (count == PROBE_ARGV_MAX || !text_expand(word, &places, words[count], VALUE_MAX))
 			return false;
 		argv[count] = words[count];
 		count++;
 	}
-	if (!count || probe_run(argv, to, size) < 0)
+	return count && probe_begin(argv, ret_probe) == 0;
+}
+
+static struct ahead *ahead_find(struct finder *finder, const char *what, const char *interpreter)
+{
+	for (size_t i = 0; i < finder->ahead_count; i++) {
+		struct ahead *ahead = &finder->ahead[i];
+		if (strcmp(ahead->interpreter, interpreter) == 0 && strcmp(ahead->what, what) == 0)
+			return ahead;
+	}
+	return NULL;
+}
+
+/* All are asked at once, so that a first start takes as long as the slowest of them and not as all together. */
+static void finder_ask_ahead(
+	struct finder *finder, const char *what, const char *command, const char *interpreter)
+{
+	char known[PACK_PATH_MAX];
+
+	if (!command[0] || finder->ahead_count == AHEAD_MAX ||
+		ahead_find(finder, what, interpreter) ||
+		probe_cache_get(finder->cache, interpreter, what, known, sizeof(known)))
+		return;
+	struct ahead *ahead = &finder->ahead[finder->ahead_count];
+	*ahead = (struct ahead){ .what = what };
+	if (str_to_array(str_of(interpreter), ahead->interpreter, sizeof(ahead->interpreter)) ==
+			0 &&
+		question_put(command, interpreter, &ahead->probe))
+		finder->ahead_count++;
+}
+
+static void finder_forget_ahead(struct finder *finder)
+{
+	for (size_t i = 0; i < finder->ahead_count; i++) {
+		if (!finder->ahead[i].is_answered)
+			probe_cancel(&finder->ahead[i].probe);
+	}
+	mem_free(finder->ahead);
+}
+
+/* The first line that a command of the manifest prints, from the cache when the interpreter is the same file. */
+static bool interpreter_ask(struct finder *finder, const char *what, const char *command,
+	const char *interpreter, char *to, size_t size)
+{
+	struct probe probe;
+
+	if (probe_cache_get(finder->cache, interpreter, what, to, size))
+		return true;
+	struct ahead *ahead = ahead_find(finder, what, interpreter);
+	if (ahead && !ahead->is_answered) {
+		ahead->is_answered = true;
+		probe = ahead->probe;
+	} else if (!question_put(command, interpreter, &probe)) {
+		return false;
+	}
+	if (probe_end(&probe, to, size) < 0)
 		return false;
 	probe_cache_put(finder->cache, interpreter, what, to);
 	return true;
@@ -422,7 +485,12 @@ static void finder_glob(struct finder *finder, const struct manifest *m, str pat
 				"%s: is not a program that only root can change: left out\n", real);
 			continue;
 		}
-		finder_try_interpreter(finder, m, real);
+		if (finder->is_ahead) {
+			finder_ask_ahead(finder, "version", m->version, real);
+			finder_ask_ahead(finder, "prefix", m->prefix, real);
+		} else {
+			finder_try_interpreter(finder, m, real);
+		}
 	}
 	globfree(&matches);
 }
@@ -436,6 +504,8 @@ static void finder_take(struct finder *finder, const struct manifest *m)
 			finder_glob(finder, m, pattern);
 		return;
 	}
+	if (finder->is_ahead)
+		return;
 	struct pack_found *found = finder_add(finder);
 	if (!found)
 		return;
@@ -446,6 +516,40 @@ static void finder_take(struct finder *finder, const struct manifest *m)
 }
 
 /* --- all of them --- */
+
+/* One look at all manifests. */
+static void finder_pass(
+	struct finder *finder, const char *folder, struct dirent **entries, int count)
+{
+	for (int i = 0; i < count; i++) {
+		char path[PATH_MAX], file[PATH_MAX + 16];
+		struct manifest manifest;
+
+		snprintf(path, sizeof(path), "%s/%s", folder, entries[i]->d_name);
+		snprintf(file, sizeof(file), "%s/pack.ini", path);
+		if (entries[i]->d_name[0] != '.' && access(file, R_OK) == 0 &&
+			manifest_read(path, &manifest, finder->problems))
+			finder_take(finder, &manifest);
+	}
+}
+
+/* Without memory for it each is asked when it is its turn. */
+static void finder_pass_ahead(
+	struct finder *finder, const char *folder, struct dirent **entries, int count)
+{
+	struct buf *problems = finder->problems, again;
+
+	finder->ahead = mem_new(AHEAD_MAX, sizeof(*finder->ahead));
+	if (!finder->ahead)
+		return;
+	buf_init(&again, 1 * MIB); /* the second pass tells them */
+	finder->problems = &again;
+	finder->is_ahead = true;
+	finder_pass(finder, folder, entries, count);
+	finder->is_ahead = false;
+	finder->problems = problems;
+	buf_done(&again);
+}
 
 int packs_find(const char *folder, const char *cache, struct packs *ret_packs, struct buf *problems)
 {
@@ -459,17 +563,11 @@ int packs_find(const char *folder, const char *cache, struct packs *ret_packs, s
 	if (count < 0)
 		buf_putf(problems, "%s: %s\n", folder, strerror(errno));
 	finder.cache = probe_cache_open(cache);
-	for (int i = 0; i < count; i++) {
-		char path[PATH_MAX], file[PATH_MAX + 16];
-		struct manifest manifest;
-
-		snprintf(path, sizeof(path), "%s/%s", folder, entries[i]->d_name);
-		snprintf(file, sizeof(file), "%s/pack.ini", path);
-		if (entries[i]->d_name[0] != '.' && access(file, R_OK) == 0 &&
-			manifest_read(path, &manifest, problems))
-			finder_take(&finder, &manifest);
+	finder_pass_ahead(&finder, folder, entries, count);
+	finder_pass(&finder, folder, entries, count);
+	finder_forget_ahead(&finder);
+	for (int i = 0; i < count; i++)
 		mem_free(entries[i]);
-	}
 	mem_free(entries);
 	probe_cache_close(finder.cache);
 	*ret_packs = packs;

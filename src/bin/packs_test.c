@@ -199,6 +199,25 @@ static void an_interpreter_needs_the_folder_of_its_bin_unless_it_says_otherwise(
 	buf_done(&problems);
 }
 
+/* Each waits for the other to have begun. */
+static void interpreters_are_asked_at_the_same_time(void)
+{
+	static const char *const script =
+		"#!/bin/sh\ntouch \"$0.begun\"\nfor i in $(seq 300); do\n"
+		"[ $(ls ${0%/*}/*.begun | wc -l) = 2 ] && echo ${0##*wait}.0 && exit\n"
+		"sleep 0.02\ndone\nexit 1\n";
+
+	begin("[pack]\nname = x\nruntimes = x1\nstart = exec\ninterpreter = %s/lang/bin/wait?\n"
+	      "version = {interpreter}\nargv = {interpreter}\n");
+	write_file("lang/bin/wait1", script, 0755);
+	write_file("lang/bin/wait2", script, 0755);
+	struct packs packs = find();
+	CHECK(packs.count == 2);
+	CHECK_STR(buf_str(&problems), S(""));
+	packs_done(&packs);
+	buf_done(&problems);
+}
+
 static void what_others_can_write_is_never_run(void)
 {
 	begin(whole);
@@ -248,5 +267,6 @@ TESTS(TEST(a_manifest_becomes_a_pack_with_its_placeholders_filled_in),
 	TEST(an_interpreter_is_asked_once_and_again_when_its_file_changed),
 	TEST(a_version_is_the_first_number_and_can_be_too_old),
 	TEST(an_interpreter_needs_the_folder_of_its_bin_unless_it_says_otherwise),
-	TEST(what_others_can_write_is_never_run), TEST(a_broken_manifest_is_left_out_and_named),
+	TEST(interpreters_are_asked_at_the_same_time), TEST(what_others_can_write_is_never_run),
+	TEST(a_broken_manifest_is_left_out_and_named),
 	TEST(a_program_that_hangs_or_fails_or_says_nothing_has_no_version))

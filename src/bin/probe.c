@@ -46,17 +46,17 @@ static _Noreturn void probe_child(const char *const *argv, int output)
 }
 
 /* Read until the end of the output or the deadline. */
-static int probe_read(int fd, char *to, size_t size, size_t *ret_len)
+static int probe_read(const struct probe *probe, char *to, size_t size, size_t *ret_len)
 {
-	uint64_t until_ms = clock_mono_ms() + PROBE_MS_MAX;
 	size_t len = 0;
 
 	while (len < size) {
 		uint64_t now_ms = clock_mono_ms();
-		struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
-		if (now_ms >= until_ms || poll(&poll_fd, 1, (int)(until_ms - now_ms)) == 0)
+		struct pollfd poll_fd = { .fd = probe->output, .events = POLLIN };
+		if (now_ms >= probe->until_ms ||
+			poll(&poll_fd, 1, (int)(probe->until_ms - now_ms)) == 0)
 			return err_raise(-ETIMEDOUT);
-		ssize_t n = read(fd, to + len, size - len);
+		ssize_t n = read(probe->output, to + len, size - len);
 		if (n < 0 && errno != EINTR)
 			return err_raise(-errno);
 		if (n == 0)
@@ -68,26 +68,44 @@ static int probe_read(int fd, char *to, size_t size, size_t *ret_len)
 	return 0;
 }
 
-int probe_run(const char *const *argv, char *to, size_t size)
+int probe_begin(const char *const *argv, struct probe *ret_probe)
 {
-	char output[OUTPUT_MAX];
-	size_t len = 0;
-	int pipe_fds[2], status;
+	int pipe_fds[2];
 
 	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
 		return err_raise(-errno);
 	pid_t pid = fork();
 	if (pid == 0)
 		probe_child(argv, pipe_fds[1]);
+	int error = errno;
 	close(pipe_fds[1]);
-	scoped_fd reader = pipe_fds[0];
-	if (pid < 0)
-		return err_raise(-errno);
-	int r = probe_read(reader, output, sizeof(output), &len);
-	if (r < 0)
-		kill(pid, SIGKILL);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+	if (pid < 0) {
+		close(pipe_fds[0]);
+		return err_raise(-error);
+	}
+	*ret_probe = (struct probe){ pid, pipe_fds[0], clock_mono_ms() + PROBE_MS_MAX };
+	return 0;
+}
+
+static int probe_reap(struct probe *probe)
+{
+	int status;
+
+	close(probe->output);
+	while (waitpid(probe->pid, &status, 0) < 0 && errno == EINTR)
 		;
+	return status;
+}
+
+int probe_end(struct probe *probe, char *to, size_t size)
+{
+	char output[OUTPUT_MAX];
+	size_t len = 0;
+
+	int r = probe_read(probe, output, sizeof(output), &len);
+	if (r < 0)
+		kill(probe->pid, SIGKILL);
+	int status = probe_reap(probe);
 	if (r < 0)
 		return err_pass(r);
 
@@ -96,6 +114,20 @@ int probe_run(const char *const *argv, char *to, size_t size)
 		!line.len)
 		return err_raise(-EPROTO);
 	return str_to_array(line, to, size) < 0 ? err_raise(-EPROTO) : 0;
+}
+
+void probe_cancel(struct probe *probe)
+{
+	kill(probe->pid, SIGKILL);
+	(void)probe_reap(probe);
+}
+
+int probe_run(const char *const *argv, char *to, size_t size)
+{
+	struct probe probe;
+
+	int r = probe_begin(argv, &probe);
+	return r < 0 ? err_pass(r) : err_pass(probe_end(&probe, to, size));
 }
 
 /* --- the cache --- */

@@ -4,6 +4,8 @@
  */
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 enum { PROBE_ARGV_MAX = 8, PROBE_MS_MAX = 10'000 };
 
@@ -15,6 +17,19 @@ bool probe_is_trusted(const char *path);
  * newline, goes to `to`. 0, or -ETIMEDOUT, -EPROTO (no line, too long, or it failed), or a fault.
  */
 [[nodiscard]] int probe_run(const char *const *argv, char *to, size_t size);
+
+/* The same in two steps, so that several programs run at a time. */
+struct probe {
+	pid_t pid;
+	int output;
+	uint64_t until_ms;
+};
+/* Start it: 0 or a fault. Ended by probe_end() or probe_cancel(). */
+[[nodiscard]] int probe_begin(const char *const *argv, struct probe *ret_probe);
+/* Wait for its line: as probe_run(). */
+[[nodiscard]] int probe_end(struct probe *probe, char *to, size_t size);
+/* Nobody wants to know any more. */
+void probe_cancel(struct probe *probe);
 
 /* The answers of earlier starts. A path of NULL or a file that cannot be read is an empty cache. */
 struct probe_cache;
