@@ -96,9 +96,27 @@ static int jail_name_host([[maybe_unused]] struct jail *jail)
 	return sethostname(name, sizeof(name) - 1) < 0 ? -errno : 0;
 }
 
-static int jail_raise_loopback([[maybe_unused]] struct jail *jail)
+/*
+ * The namespace may have had another function in it, of which there must be nothing left: no
+ * connections that the kernel remembers for a minute. On a loopback no segment comes late.
+ */
+static int jail_forget_connections(void)
+{
+	scoped_fd fd = open("/proc/sys/net/ipv4/tcp_max_tw_buckets", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	return write(fd, "0", 1) < 0 ? -errno : 0;
+}
+
+static int jail_raise_loopback(struct jail *jail)
 {
 	struct ifreq loopback = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+
+	if (jail->network >= 0) /* it is up */
+		return 0;
+	int r = jail_forget_connections();
+	if (r < 0)
+		return r;
 
 	scoped_fd fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)

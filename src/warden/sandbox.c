@@ -188,9 +188,9 @@ static bool sandbox_read_note(struct warden *w, struct sandbox *sb);
 static int sandbox_prepare(struct warden *w, struct sandbox *sb);
 
 /*
- * It never ran, and nobody can say why (somebody on the host killed a process of it), or what was
- * there before it is to blame: the zygote, or a network that was used. Then the same is begun again,
- * by exec and in a network of its own.
+ * It never came so far that its program could have been to blame: somebody on the host killed a
+ * process of it, or the zygote, or a network that was used is in disorder. Then the same is begun
+ * again, by exec and in a network of its own.
  */
 static bool sandbox_begin_again(struct warden *w, struct sandbox *sb)
 {
@@ -345,7 +345,7 @@ static void sandbox_on_note(struct warden *w, struct sandbox *sb, struct note *n
 		break;
 	case NOTE_FAILED:
 		sandbox_blame(sb, note->step, note->value);
-		sb->is_again |= sb->is_network_used && sb->state == SANDBOX_PREPARING;
+		sb->is_again |= !sb->is_started; /* what was to be started is not to blame */
 		break;
 	case NOTE_READY:
 		sandbox_on_ready(w, sb);
@@ -436,7 +436,6 @@ static int sandbox_prepare(struct warden *w, struct sandbox *sb)
 	scoped_fd ours = -1, theirs = -1;
 
 	sb->network = sb->is_again ? -1 : network_take(&w->sandboxes);
-	sb->is_network_used = sb->network >= 0;
 	sb->is_started = sb->is_again = sb->has_status = false;
 	sb->tries++;
 	sb->was_live = sb->was_killed = sb->is_forgotten = false;
@@ -685,7 +684,8 @@ static struct sandbox *sandbox_find(
 		return NULL;
 	}
 	struct sandbox *sb = &w->sandboxes.slots[handle.slot];
-	if (handle.generation == 0 || handle.generation > sb->generation) {
+	if (handle.generation == 0 || handle.generation > sb->generation ||
+		(handle.generation == sb->generation && !sb->was_live)) {
 		*ret_reason = "a sandbox that never was";
 		return NULL;
 	}

@@ -34,9 +34,8 @@ struct sandbox {
 	struct source runtime; /* pidfd of the runtime, our child */
 	struct source mounter; /* pidfd of who puts its code there, while it does */
 	int listeners[SANDBOX_LISTENERS];
-	int network;	      /* its namespace */
-	bool is_network_used; /* it had another sandbox in it before */
-	uint64_t since_ms;    /* in this state */
+	int network;	   /* its namespace */
+	uint64_t since_ms; /* in this state */
 
 	bool has_ask; /* somebody asked for it */
 	struct spawn_frame ask;

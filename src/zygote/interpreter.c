@@ -12,9 +12,11 @@ enum { ENV_COUNT_MAX = 64 };
 /* What preload.c is woken by, and what the pack wants. */
 static void interpreter_fill_env(const struct pack_spec *pack, char *to[static ENV_COUNT_MAX + 1])
 {
+	static char room[sizeof("MAYFLY_ZYGOTE=") + ENV_BLOCK_MAX] = "MAYFLY_ZYGOTE=";
 	size_t count = 0;
 
-	to[count++] = (char *)"MAYFLY_ZYGOTE=1";
+	memset(room + strlen(room), 'x', ENV_BLOCK_MAX);
+	to[count++] = room;
 	to[count++] = (char *)"LD_PRELOAD=" ZYGOTE_LIBRARY;
 	for (size_t at = 0; at < pack->env_len && count < ENV_COUNT_MAX;
 		at += strlen(pack->env + at) + 1)

@@ -17,7 +17,9 @@
  * may bound what is written.
  *
  * Otherwise the library is only at work in a process that the warden has started so (MAYFLY_ZYGOTE); the
- * variables that brought it here are gone before the interpreter looks at its environment.
+ * variables that brought it here are gone before the interpreter looks at its environment. They are
+ * gone from /proc/self/environ too, which shows the memory that exec put the environment in: a child
+ * has its function's there. MAYFLY_ZYGOTE is as long as the longest of them.
  */
 #include "init/init.h"
 #include "snapshot/snapshot.h"
@@ -39,6 +41,8 @@ static struct {
 	struct filter filter;
 	bool is_waiting; /* for questions: fork() is ours */
 	bool is_ready;	 /* the warden was told */
+	char *env;	 /* where exec put the environment */
+	size_t env_size;
 } preload;
 
 static bool preload_read_filter(void)
@@ -51,11 +55,38 @@ static bool preload_read_filter(void)
 	return r == 0 && len == sizeof(preload.filter);
 }
 
+/* The strings lie one behind the other. */
+static void preload_find_env(char *room)
+{
+	const char *end = environ[0];
+
+	preload.env = environ[0];
+	for (char **entry = environ; *entry == end; entry++)
+		end += strlen(*entry) + 1;
+	preload.env_size = (size_t)(end - preload.env);
+	memset(room, 0, strlen(room)); /* once, here: in a child it would be pages of its own */
+}
+
+/* What exec would do. The interpreter has copies of what it knows of the old one. */
+static void preload_show_env(void)
+{
+	(void)clearenv();
+	ssize_t len = pread(JAIL_FD_ENV, preload.env, preload.env_size, 0);
+	for (size_t i = len < 0 ? 0 : (size_t)len; i < preload.env_size; i++)
+		if (preload.env[i]) /* the rest is zero already, and shared */
+			preload.env[i] = 0;
+}
+
 [[gnu::constructor]] static void preload_begin(void)
 {
-	(void)unsetenv("LD_PRELOAD");
-	if (!getenv("MAYFLY_ZYGOTE") || !preload_read_filter())
+	char *room = getenv("MAYFLY_ZYGOTE");
+
+	if (!room || !preload_read_filter()) {
+		(void)unsetenv("LD_PRELOAD");
 		return;
+	}
+	preload_find_env(room);
+	(void)unsetenv("LD_PRELOAD");
 	preload.zygote = (struct zygote){
 		.socket = ZYGOTE_FD_SOCKET,
 		.parent = ZYGOTE_FD_PARENT,
@@ -95,6 +126,7 @@ static pid_t preload_fork(void)
 	if (birth.work == ZYGOTE_MOUNTER)
 		_exit(0);
 	preload.is_waiting = false;
+	preload_show_env();
 	(void)close(JAIL_FD_REPORT);
 	(void)close(JAIL_FD_PARENT);
 	(void)close(JAIL_FD_RESTORE); /* if it is there; the image stays, for fork() to save to */

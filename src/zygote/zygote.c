@@ -119,6 +119,7 @@ int zygote_next(const struct zygote *zygote, struct zygote_birth *ret_birth)
 	if (r == 0) {
 		if (zygote_jail(zygote, &question) < 0)
 			_exit(127);
+		(void)lseek(JAIL_FD_ENV, 0, SEEK_SET); /* one that was lost may have read it */
 		*ret_birth = (struct zygote_birth){ question.ask.work, question.ask.pack };
 		return 0;
 	}

@@ -16,14 +16,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/ipc.h>
 #include <sys/klog.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/msg.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -457,6 +461,84 @@ static void spin(int ms)
 	printf("cpu ms %lld\n", (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000);
 }
 
+/* ---- what a function leaves behind in its namespaces ---- */
+
+static int listen_on(int port, int is_reusing)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &is_reusing, sizeof(is_reusing));
+	inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 8) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static int abstract_socket(int (*use)(int, const struct sockaddr *, socklen_t))
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	memcpy(address.sun_path + 1, "left behind", 11);
+	return use(fd, (struct sockaddr *)&address, sizeof(sa_family_t) + 12) < 0 ? -1 : fd;
+}
+
+/* Both ends of a connection here: closed by the listener first, it stays in TIME_WAIT. */
+static void leave_a_closed_connection(int port)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+	char byte;
+	int listener = listen_on(port, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+
+	inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
+	tell("connect to itself", connect(client, (struct sockaddr *)&address, sizeof(address)));
+	int server = accept(listener, NULL, NULL);
+	close(server);
+	(void)!read(client, &byte, 1);
+	close(client);
+	close(listener);
+}
+
+static void leave_behind(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(5002) };
+
+	leave_a_closed_connection(5000);
+	tell("listen", listen_on(5001, 1));
+	tell("bind udp", bind(fd, (struct sockaddr *)&address, sizeof(address)));
+	tell("abstract socket", abstract_socket(bind));
+	tell("shared memory", shmget(77, 4096, IPC_CREAT | 0666));
+	tell("semaphore", semget(77, 1, IPC_CREAT | 0666));
+	tell("message queue", msgget(77, IPC_CREAT | 0666));
+	for (int i = 0; i < 10; i++) /* nobody accepts them */
+		tell("runtime API", connect_to("127.0.0.1", 9001));
+	fd = socket(AF_INET, SOCK_STREAM, 0); /* and one that stays open */
+	address.sin_port = htons(9001);
+	inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
+	tell("runtime API", connect(fd, (struct sockaddr *)&address, sizeof(address)));
+	tell("write", write(fd, "GET /of-the-former HTTP/1.1\r\n\r\n", 31));
+}
+
+static void find_left_behind(void)
+{
+	copy_file("tcp", "/proc/net/tcp");
+	copy_file("udp", "/proc/net/udp");
+	copy_file("unix", "/proc/net/unix");
+	copy_file("shm", "/proc/sysvipc/shm");
+	copy_file("sem", "/proc/sysvipc/sem");
+	copy_file("msg", "/proc/sysvipc/msg");
+	tell("connect", connect_to("127.0.0.1", 5001));
+	tell("abstract socket", abstract_socket(connect));
+	tell("shared memory", shmget(77, 4096, 0));
+	tell("listen where a connection was", listen_on(5000, 0));
+	tell("listen where somebody listened", listen_on(5001, 0));
+	serve_line(9001);
+}
+
 static int is(const char *what)
 {
 	return !strcmp(getenv("PROBE") ? getenv("PROBE") : "", what);
@@ -497,6 +579,10 @@ int main(void)
 		fill_tmp();
 	else if (is("fork"))
 		fork_many();
+	else if (is("leave"))
+		leave_behind();
+	else if (is("find"))
+		find_left_behind();
 	else if (is("orphans"))
 		leave_orphans();
 	else if (is("sleeper"))

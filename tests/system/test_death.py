@@ -2,6 +2,7 @@
 
 import os
 import random
+import select
 import signal
 import time
 
@@ -88,7 +89,7 @@ def test_a_new_warden_right_after_a_kill_waits_for_the_janitor(new_warden, probe
     sandbox = warden.router.spawn(code, env={"PROBE": "sleep"})
     assert sandbox.line() == "here"
     time.sleep(0.3)
-    assert warden.named("mayfly-init"), "the old janitor killed what is the new warden's"
+    assert warden.inits(), "the old janitor killed what is the new warden's"
 
 
 def test_warden_and_janitor_killed_together_are_swept_at_the_next_start(new_warden, probe_zip, code):
@@ -155,7 +156,7 @@ def test_a_killed_router_takes_its_sandboxes_and_is_started_again(new_warden, pr
     while warden.leaves() != ["router"]:
         assert time.monotonic() < deadline, warden.leaves()
         time.sleep(0.01)
-    assert warden.named("mayfly-init") == [] and warden.named("bootstrap") == []
+    assert warden.inits() == {} and warden.named("bootstrap") == []
     second.ready()
     assert second.spawn(code, env={"PROBE": "exit"}).exited().kind == 0
     with pytest.raises(TimeoutError):  # Ready is printed once
@@ -219,19 +220,31 @@ def test_a_runtime_killed_from_outside(warden, code):
 def test_an_init_killed_from_outside(warden, code):
     sandbox = warden.router.spawn(code, env={"PROBE": "sleep"})
     assert sandbox.line() == "here"
-    (pid,) = warden.named("mayfly-init")
-    kill9(pid)
+    kill9(warden.inits()[sandbox.handle.slot])
     exited = sandbox.exited()
     assert (exited.kind, exited.value) == (EXIT_SIGNAL, signal.SIGKILL)
     assert warden.named("bootstrap") == []
     assert warden.leaves() == ["router"]
 
 
-def test_a_jail_killed_half_way(new_warden, probe_zip, code):
-    """Whoever is killed between clone and exec is told as never started, and the slot comes back."""
-    warden = new_warden(sandboxes_max=8, drain_ms_max=100).serving()
+def receive_end(warden, ticket):
+    """The outcome of a spawn that was asked for: None when it lives (it is killed then), or its EXITED."""
+    frame, fds = warden.router.receive()
+    assert frame.head.ticket == ticket
+    if isinstance(frame, wardens.ExitedFrame):
+        return frame
+    for fd in fds:
+        os.close(fd)
+    warden.router.ask(wardens.KILL, frame.handle)
+    warden.router.expect(EXITED, ticket)
+    return None
+
+
+def test_a_jail_killed_half_way_is_begun_again(new_warden, probe_zip, code):
+    """Who is killed between clone and the end of its jail did nothing yet: the next one does it."""
+    warden = new_warden(sandboxes_max=8, prepared=0, drain_ms_max=100).serving()
     warden.router.unpack(probe_zip)
-    never_started = 0
+    killed = 0
     for _ in range(60):
         ticket, log = warden.router.spawn_asked(code, env={"PROBE": "sleep"})
         deadline = time.monotonic() + 0.05
@@ -239,19 +252,29 @@ def test_a_jail_killed_half_way(new_warden, probe_zip, code):
             jails = warden_children(warden, "mayfly-jail")
             if jails:
                 kill9(jails[0])
+                killed += 1
                 break
-        frame, fds = warden.router.receive()
-        if isinstance(frame, wardens.ExitedFrame):
-            assert frame.head.ticket == ticket and frame.kind in (wardens.EXIT_NO_START, EXIT_SIGNAL)
-            assert frame.step.decode() == "boot"
-            never_started += 1
-        else:
-            for fd in fds:
-                os.close(fd)
-            warden.router.ask(wardens.KILL, frame.handle)
-            warden.router.expect(EXITED, ticket)
+        assert receive_end(warden, ticket) is None
         os.close(log)
-    assert never_started, "the moment was never hit"
+    assert killed, "the moment was never hit"
+    assert warden.leaves() == ["router"]
+
+
+def test_a_jail_killed_half_way_again_and_again_is_told_as_never_started(new_warden, probe_zip, code):
+    warden = new_warden(sandboxes_max=8, prepared=0, drain_ms_max=100).serving()
+    warden.router.unpack(probe_zip)
+    never_started = 0
+    for _ in range(20):
+        ticket, log = warden.router.spawn_asked(code, env={"PROBE": "sleep"})
+        while not select.select([warden.router.socket], [], [], 0)[0]:
+            for pid in warden_children(warden, "mayfly-jail"):
+                kill9(pid)
+        exited = receive_end(warden, ticket)
+        os.close(log)
+        if exited:
+            assert (exited.kind, exited.step.decode()) == (wardens.EXIT_NO_START, "boot")
+            never_started += 1
+    assert never_started, "one of four times it was too quick, each time"
     assert warden.leaves() == ["router"]
 
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 import warden as wardens
-from warden import Digest, ForgetFrame, Handle, Head, SandboxFrame, SpawnFrame, UnpackFrame
+from warden import Digest, ForgetFrame, GraftFrame, Handle, Head, SandboxFrame, SpawnFrame, UnpackFrame, WarmFrame, function_of
 
 
 @pytest.fixture
@@ -35,11 +35,17 @@ def pipes():
     file.close()
 
 
-GOOD = {"memory_mb": 128, "tmp_mb": 64}
+def spawn(code=b"\0" * 32, pack=0, network=0, start=0, reserved=0, **function):
+    choices = {"pack": pack, "network": network, "start": start, "reserved": reserved}
+    return SpawnFrame(head=Head(op=wardens.SPAWN, ticket=1), function=function_of(code, **function), **choices)
 
 
-def spawn(code=b"\0" * 32, **choices):
-    return SpawnFrame(head=Head(op=wardens.SPAWN, ticket=1), code=Digest(*code), **{**GOOD, **choices})
+def graft(slot, generation, code=b"\0" * 32, **function):
+    return GraftFrame(head=Head(op=wardens.GRAFT, ticket=1), handle=Handle(slot, generation), function=function_of(code, **function))
+
+
+def warm(pack, reserved=0):
+    return WarmFrame(head=Head(op=wardens.WARM), pack=pack, reserved=reserved)
 
 
 def unpack(**choices):
@@ -56,7 +62,8 @@ IMPOSSIBLE = {
     "op 0": (Head(op=0), [], "unknown request"),
     "an event": (SandboxFrame(head=Head(op=wardens.SPAWNED)), [], "unknown request"),
     "a drain": (Head(op=wardens.DRAIN), [], "unknown request"),
-    "the op behind the last": (Head(op=wardens.FRAME_OPS), [], "unknown request"),
+    "the op after the last": (Head(op=wardens.FRAME_OPS), [], "unknown request"),
+    "a graft's answer": (Head(op=wardens.GRAFTED), [], "unknown request"),
     "op 4 billion": (Head(op=2**32 - 1), [], "unknown request"),
     "a short spawn": (bytes(spawn())[:-1], ["sealed", "writing"], "malformed request"),
     "a long spawn": (bytes(spawn()) + b"\0", ["sealed", "writing"], "too long"),
@@ -98,7 +105,20 @@ IMPOSSIBLE = {
     "a slot that is not": (sandbox(wardens.KILL, 16, 1), [], "a slot that does not exist"),
     "slot 4 billion": (sandbox(wardens.FREEZE, 2**32 - 1, 1), [], "a slot that does not exist"),
     "generation 0": (sandbox(wardens.KILL, 0, 0), [], "never was"),
-    "a generation to come": (sandbox(wardens.THAW, 1, 1), [], "never was"),
+    "a generation to come": (sandbox(wardens.THAW, 1, 1000), [], "never was"),
+    "a way to start that is none": (spawn(start=99), ["sealed", "writing"], "impossible choices"),
+    "half a code": (spawn(has_code=2), ["sealed", "writing"], "impossible choices"),
+    "to warm an unknown pack": (warm(1), [], "a pack that does not exist"),
+    "reserved in a warm": (warm(0, reserved=1), [], "a pack that does not exist"),
+    "a warm with a descriptor": (warm(0), ["file"], "wrong number of descriptors"),
+    "a short warm": (bytes(warm(0))[:-1], [], "malformed request"),
+    "a graft of nothing": (graft(0, 1, code=None), [], "a graft of nothing"),
+    "a graft for a slot that is not": (graft(16, 1), [], "a slot that does not exist"),
+    "a graft for what never was": (graft(1, 1000), [], "never was"),
+    "a graft of six layers": (graft(0, 1, layer_count=6), [], "impossible choices"),
+    "a graft without memory": (graft(0, 1, memory_mb=0), [], "impossible sizes"),
+    "a graft with a descriptor": (graft(0, 1), ["file"], "wrong number of descriptors"),
+    "a short graft": (bytes(graft(0, 1))[:-4], [], "malformed request"),
 }
 
 
@@ -146,11 +166,23 @@ def test_nothing_is_served_before_ready(new_warden, probe_zip):
     assert warden.line().startswith("Ready. ")
 
 
+@pytest.mark.parametrize("op", [wardens.KILL, wardens.FREEZE, wardens.GRAFT])
+def test_a_sandbox_that_is_prepared_and_nobodys_is_none(warden, code, op):
+    given = warden.router.spawn(code, env={"PROBE": "sleep"})
+    warden.leaves()  # the warden has caught up
+    other = (given.handle.slot + 1) % 3
+    warden.router.say(graft(other, 1) if op == wardens.GRAFT else sandbox(op, other, 1))
+    with pytest.raises(EOFError):
+        warden.router.receive()
+    assert "never was" in warden.log()
+    warden.next_router()
+
+
 def test_every_frame_has_the_size_that_the_header_says():
     """The test speaks the same protocol as src/wire/frames.h."""
-    header = (wardens.daemon.ROOT / "src" / "wire" / "frames.h").read_text()
-    assert "sizeof(struct spawn_function) == 32 + 160 + 24" in header
-    assert "sizeof(struct spawn_frame) == 16 + sizeof(struct spawn_function) + 16" in header
+    assert "sizeof(struct spawn_function) == 32 + 160 + 24" in wardens.HEADER
+    assert "sizeof(struct spawn_frame) == 16 + sizeof(struct spawn_function) + 16" in wardens.HEADER
+    assert ctypes.sizeof(wardens.Function) == 32 + 160 + 24
     assert ctypes.sizeof(SpawnFrame) == 16 + (32 + 160 + 24) + 16
     assert ctypes.sizeof(ForgetFrame) == 48
 

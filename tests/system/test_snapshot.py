@@ -25,14 +25,16 @@ def lines(text):
     return found
 
 
-@pytest.fixture
-def seen(warden, code):
+@pytest.fixture(params=[2, 0], ids=["prepared", "made at once"])
+def seen(request, new_warden, probe_zip, code):
+    warden = new_warden(prepared=request.param, drain_ms_max=100).serving()
+    assert warden.router.unpack(probe_zip).answer == wardens.UNPACK_DONE
     env = {"PROBE": "look", "TZ": ":UTC"}
     sandbox = warden.router.spawn(code, env=env, tmp_mb=64)
     output = sandbox.output().decode()
     exited = sandbox.exited()
     assert (exited.kind, exited.value) == (wardens.EXIT_STATUS, 0)
-    return lines(output)
+    return lines(output) | {"uid": UID + sandbox.handle.slot}
 
 
 def flags_of(options):
@@ -86,15 +88,16 @@ def test_tmp_has_the_size_that_was_asked_for(seen):
 
 def test_it_is_a_user_of_its_own_without_rights(seen):
     status = dict(line.split(":\t", 1) for line in seen["status"])
-    assert status["Uid"].split() == [str(UID)] * 4
-    assert status["Gid"].split() == [str(UID)] * 4
+    uid = str(seen["uid"])
+    assert status["Uid"].split() == [uid] * 4
+    assert status["Gid"].split() == [uid] * 4
     assert status["Groups"].split() == []
     for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
         assert int(status[kind], 16) == 0, kind
     assert (status["NoNewPrivs"], status["Seccomp"], status["Seccomp_filters"]) == ("1", "2", "1")
     assert status["TracerPid"] == "0"
     assert int(status["SigBlk"], 16) == 0 and int(status["SigIgn"], 16) == 0
-    assert seen["passwd"] == ["root:x:0:0:root:/root:/sbin/nologin", f"sandbox:x:{UID}:{UID}:sandbox:/tmp:/sbin/nologin"]
+    assert seen["passwd"] == ["root:x:0:0:root:/root:/sbin/nologin", f"sandbox:x:{uid}:{uid}:sandbox:/tmp:/sbin/nologin"]
 
 
 def test_its_processes_are_init_and_itself(seen):

@@ -429,7 +429,7 @@ class Warden:
             "libexec_dir": str(self.home / "libexec").encode(),
             **BASE_UIDS,
             "sandboxes_max": 16,
-            "prepared": 2,
+            "prepared": int(os.environ.get("MAYFLY_TEST_PREPARED", "2")),
             "drain_ms_max": 2000,
             "log_level": 0,
             "pack_count": len(self.packs),
@@ -508,8 +508,39 @@ class Warden:
                 folders.clear()
         return found
 
-    def leaves(self):
-        return sorted({leaf.name for base in self.cgroups() for leaf in base.iterdir() if leaf.is_dir()})
+    def leaves(self, seconds=5):
+        """
+        Cgroups that are in use: without zygotes, and without sandboxes that are prepared for whatever comes, of which
+        there are as many as were asked for as soon as the warden has caught up.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            names = {leaf.name for base in self.cgroups() for leaf in base.iterdir() if leaf.is_dir() and leaf.name[0] != "z"}
+            spare = {name for name in names if name[0] == "s" and self.is_spare(name)}
+            slots = self.value("sandboxes_max") - len([name for name in names - spare if name[0] == "s"])
+            if len(spare) == min(self.value("prepared"), slots) or time.monotonic() > deadline:
+                return sorted(names - spare)
+            time.sleep(0.01)
+
+    def value(self, name):
+        return getattr(WardenBoot.from_buffer_copy(self.boot()), name)
+
+    def is_spare(self, leaf):
+        """Does process 1 alone live in it?"""
+        return set(self.in_leaf(leaf)) == {"mayfly-init"}
+
+    def inits(self):
+        """Processes 1 of sandboxes that have more than it: slot -> pid."""
+        used = [leaf for leaf in self.leaves() if leaf[0] == "s"]
+        found = {}
+        for pid in self.named("mayfly-init"):
+            try:
+                leaf = re.search(r"/(s\d+)$", pathlib.Path(f"/proc/{pid}/cgroup").read_text(), re.M)
+            except OSError:
+                continue
+            if leaf and leaf[1] in used:
+                found[int(leaf[1][1:])] = pid
+        return found
 
     def processes(self):
         """pid -> name of all that belongs to it: below it, or in its cgroups."""
@@ -536,6 +567,17 @@ class Warden:
                         found[pathlib.Path(f"/proc/{pid}/comm").read_text().strip()] = int(pid)
                 except OSError:
                     continue
+        return found
+
+    def in_leaf(self, leaf):
+        """name -> pid of what lives in a leaf."""
+        found = {}
+        for base in self.cgroups():
+            try:
+                for pid in (base / leaf / "cgroup.procs").read_text().split():
+                    found[pathlib.Path(f"/proc/{pid}/comm").read_text().strip()] = int(pid)
+            except OSError:
+                continue
         return found
 
     def named(self, name):
