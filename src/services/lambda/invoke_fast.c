@@ -234,6 +234,8 @@ static bool ask_take_name(struct fast_ask *ask, str path)
 	return function_name_parse(label, &ask->name) == 0 && name_is_plain(ask->name.name);
 }
 
+enum { QUALIFIER_LEN_MAX = 128 };
+
 static bool ask_take_qualifier(struct fast_ask *ask, str query)
 {
 	str name, value;
@@ -249,6 +251,8 @@ static bool ask_take_qualifier(struct fast_ask *ask, str query)
 			return false;
 		ask->qualifier = value;
 	}
+	if (ask->qualifier.len > QUALIFIER_LEN_MAX)
+		return false; /* the model's words refuse it, on the common path */
 	return !ask->qualifier.len || qualifier_kind(ask->qualifier) != QUALIFIER_BAD;
 }
 
