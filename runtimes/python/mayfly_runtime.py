@@ -609,9 +609,10 @@ def main():
     api = api or RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"])
     json = Json(os.environ.get("AWS_EXECUTION_ENV", ""))
     set_path()
+    is_to_save = os.environ.pop("MAYFLY_SNAPSHOT", None)
     try:
         handler = load_handler(os.environ["_HANDLER"])
-        if "MAYFLY_SNAPSHOT" in os.environ:
+        if is_to_save:
             snapshot(api, is_forked)
     except Exception as e:
         import_module("mayfly_errors").report_init(api, json, e)

@@ -3,6 +3,8 @@ import errno
 import os
 import sys
 
+IMAGE_FD = 6
+
 # Why an initialised process cannot be saved, for people who look at the version's StateReason.
 TROUBLES = {
     errno.EBUSY: "the process has more than one thread after its initialization.",
@@ -33,6 +35,16 @@ def run_after():
         function(*args, **kwargs)
 
 
+def words():
+    """What the saver has left in the image about what is in the way, for instance which descriptor."""
+    try:
+        first = os.pread(IMAGE_FD, 512, 0).split(b"\n", 1)[0].decode("utf-8", "replace")
+    except OSError:
+        return ""
+    kind, _, rest = first.partition(" ")
+    return " (%s)" % rest.partition(" ")[2] if kind == "refused" else ""
+
+
 def save(is_forked):
     """
     Save this process: None in every one that is restored from it (with its own environment
@@ -40,7 +52,9 @@ def save(is_forked):
     """
     if not is_forked:
         return "its runtime was not forked from the pack's zygote, and cannot be saved."
+    os.environ["MAYFLY_SNAPSHOT"] = "1"  # the next fork() saves: see src/zygote/preload.c
     try:
-        return "" if os.fork() != 0 else None  # see src/zygote/preload.c
+        return "" if os.fork() != 0 else None
     except OSError as e:
-        return TROUBLES.get(e.errno, "the process could not be saved: %s." % e.strerror)
+        trouble = TROUBLES.get(e.errno, "the process could not be saved: %s." % e.strerror)
+        return trouble[:-1] + words() + "."

@@ -108,6 +108,29 @@ def handler(event, context):
     assert invoked(functions, name) == 2
 
 
+def test_an_initialisation_may_fork(functions, eventually):
+    source = """
+import os
+pid = os.fork()
+if pid == 0:
+    os._exit(7)
+STATUS = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+def handler(event, context):
+    return STATUS
+"""
+    name, config = published(functions, eventually, source)
+    assert config["SnapStart"]["OptimizationStatus"] == "On"
+    assert invoked(functions, name) == 7
+
+
+def test_the_reason_names_what_is_in_the_way(functions, eventually):
+    source = "import os\npipe = os.pipe()\ndef handler(event, context):\n    return 1\n"
+    name, config = published(functions, eventually, source)
+    assert config["SnapStart"]["OptimizationStatus"] == "Off"
+    assert "pipe" in config["StateReason"]
+    assert invoked(functions, name) == 1
+
+
 def test_an_initialisation_that_fails_fails_the_version(functions, eventually):
     _, config = published(functions, eventually, "raise ValueError('no')\n")
     assert config["State"] == "Failed"
