@@ -36,7 +36,9 @@ static bool state_refuses(struct invocation *invocation, const struct function_v
 	case FUNCTION_INACTIVE:
 		return false;
 	case FUNCTION_PENDING:
-		invocation_refuse(invocation, INVOKE_PENDING, S("Pending"));
+		invocation_refuse(invocation,
+			version->has_snap_start ? INVOKE_SNAPSHOT_PENDING : INVOKE_PENDING,
+			S("Pending"));
 		return true;
 	case FUNCTION_FAILED:
 		break;

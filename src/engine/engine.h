@@ -69,11 +69,12 @@ void engine_tune(struct engine *engine, const struct engine_tuning *tuning);
 void engine_free(struct engine *engine);
 
 enum invoke_outcome {
-	INVOKE_DONE,	     /* the function answered, or failed: see is_error */
-	INVOKE_NO_FUNCTION,  /* ResourceNotFoundException */
-	INVOKE_NO_QUALIFIER, /* ResourceNotFoundException */
-	INVOKE_PENDING,	     /* ResourceConflictException: still being created */
-	INVOKE_STATE_FAILED, /* ResourceConflictException: creation failed */
+	INVOKE_DONE,		 /* the function answered, or failed: see is_error */
+	INVOKE_NO_FUNCTION,	 /* ResourceNotFoundException */
+	INVOKE_NO_QUALIFIER,	 /* ResourceNotFoundException */
+	INVOKE_PENDING,		 /* ResourceConflictException: still being created */
+	INVOKE_SNAPSHOT_PENDING, /* SnapStartNotReadyException: its snapshot is being made */
+	INVOKE_STATE_FAILED,	 /* ResourceConflictException: creation failed */
 	INVOKE_THROTTLED, /* TooManyRequestsException: `detail` is its Reason, see `throttle` too */
 	INVOKE_TOO_LARGE, /* RequestTooLargeException: see `payload_max` */
 	INVOKE_NO_RUNTIME, /* InvalidRuntimeException, `detail` says what to do */

@@ -25,6 +25,7 @@ struct function_version {
 	str log_level_app;    /* "INFO"; empty in text format */
 	str log_level_system; /* "INFO"; empty in text format */
 	str snapshot;	      /* the image that its environments are restored from; empty: none */
+	bool has_snap_start;  /* a published version that wants a snapshot */
 	bool log_is_json;
 	bool is_traced; /* TracingConfig Active */
 	enum function_state state;

@@ -3,7 +3,7 @@
 import concurrent.futures
 
 import pytest
-from harness.errors import invalid
+from harness.errors import error, invalid
 
 SNAPSHOTS = {"ApplyOn": "PublishedVersions"}
 
@@ -92,6 +92,13 @@ def test_each_environment_is_another_one(functions, eventually):
     assert len({answer["stream"] for answer in answers}) == 2
     assert len({answer["born"] for answer in answers}) == 1, "both come from the one initialisation"
     assert len({answer["random"] for answer in answers}) == 2, "and neither repeats the other"
+
+
+def test_a_version_whose_snapshot_is_being_made_cannot_be_invoked_yet(functions):
+    name = functions.make("import time\ntime.sleep(2)\ndef handler(e, c):\n    return 1\n", SnapStart=SNAPSHOTS)
+    functions.client.publish_version(FunctionName=name)
+    with error("SnapStartNotReadyException", status=409):
+        functions.client.invoke(FunctionName=name, Qualifier="1")
 
 
 def test_what_cannot_be_saved_works_without_a_snapshot(functions, eventually):

@@ -111,6 +111,13 @@ static void reply_refused(const struct fast_invoke *fast, const struct invocatio
 		error.type = "ResourceNotFoundException";
 		error.message = str_of(text);
 		break;
+	case INVOKE_SNAPSHOT_PENDING: /* the words are the model's documentation of the type */
+		error.status = 409;
+		error.type = "SnapStartNotReadyException";
+		error.message = S(
+			"Lambda is initializing your function. You can invoke the function when "
+			"the function state becomes Active.");
+		break;
 	case INVOKE_PENDING:
 	case INVOKE_STATE_FAILED:
 		snprintf(text, sizeof(text),

@@ -14,6 +14,7 @@
 #include "services/lambda/relaxed.h"
 #include "services/lambda/reserved.h"
 #include "services/lambda/settle.h"
+#include "services/lambda/snapshot.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -96,6 +97,8 @@ static int load_version(const struct function_record *function, const json_t *co
 		.log_level_app = is_json ? json_get_str(logging, "ApplicationLogLevel") : S(""),
 		.log_level_system = is_json ? json_get_str(logging, "SystemLogLevel") : S(""),
 		.snapshot = json_get_str(config, "Snapshot"),
+		.has_snap_start = lambda_snapshot_is_wanted(config) &&
+			!str_eq(json_get_str(config, "Version"), S("$LATEST")),
 		.log_is_json = is_json,
 		.is_traced = str_eq(json_get_str(json_object_get(config, "TracingConfig"), "Mode"),
 			S("Active")),
