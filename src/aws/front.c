@@ -132,11 +132,12 @@ static void reply_error(struct http_conn *conn, const struct identity *identity,
 			.request_id = request_id,
 		},
 		&answer);
+	bool is_whole = r >= 0 && !answer.fields.err && !answer.body.err;
 	http_reply(conn,
 		&(struct http_reply){
-			.status = r < 0 ? 500 : answer.status,
-			.fields = r < 0 ? S("") : buf_str(&answer.fields),
-			.body = r < 0 ? S("") : buf_str(&answer.body),
+			.status = is_whole ? answer.status : 500,
+			.fields = is_whole ? buf_str(&answer.fields) : S(""),
+			.body = is_whole ? buf_str(&answer.body) : S(""),
 		});
 	encode_done(&answer);
 }

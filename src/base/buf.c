@@ -196,6 +196,8 @@ const char *buf_cstr(struct buf *buf)
 
 char *buf_take(struct buf *buf, size_t *ret_len)
 {
+	if (buf->err)
+		buf_done(buf);
 	char *at = buf->at;
 
 	*ret_len = buf->len;

@@ -60,6 +60,6 @@ const char *buf_cstr(struct buf *buf);
 
 /*
  * Give the memory to the caller (who frees it with mem_free()) and leave the buffer empty;
- * NULL when nothing was ever written.
+ * NULL when nothing was ever written, or not all of it could be: then the memory is freed.
  */
 char *buf_take(struct buf *buf, size_t *ret_len);

@@ -92,6 +92,18 @@ static void test_taken_memory_is_the_callers(void)
 	buf_done(&buf);
 }
 
+static void test_what_was_not_written_whole_cannot_be_taken(void)
+{
+	struct buf buf;
+	size_t len = 99;
+
+	buf_init(&buf, 4);
+	buf_put(&buf, S("abc"));
+	buf_put(&buf, S("de"));
+	CHECK(buf.err);
+	CHECK(buf_take(&buf, &len) == NULL && len == 0 && !buf.at);
+}
+
 static void test_json_strings_are_escaped_and_valid(void)
 {
 	static const struct {
@@ -160,5 +172,6 @@ static void test_survives_every_failed_allocation(void)
 TESTS(TEST(test_everything_written_stands_in_order), TEST(test_formatted_text_of_every_length_fits),
 	TEST(test_the_ceiling_is_exact_and_its_error_sticks),
 	TEST(test_dropping_moves_the_rest_to_the_front), TEST(test_taken_memory_is_the_callers),
+	TEST(test_what_was_not_written_whole_cannot_be_taken),
 	TEST(test_json_strings_are_escaped_and_valid), TEST(test_a_buffer_may_live_in_an_array),
 	TEST(test_survives_every_failed_allocation))

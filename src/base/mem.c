@@ -7,6 +7,8 @@
  */
 #include "base/mem.h"
 
+#include "base/fault.h"
+
 #include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -21,6 +23,10 @@ static bool mem_may_give(size_t count, size_t size)
 	if (__builtin_mul_overflow(
 		    count, size, &bytes)) /* libc looks too; sanitizers abort there */
 		return false;
+#ifdef MAYFLY_FAULTS
+	if (fault_is_due())
+		return false;
+#endif
 	return fault_countdown <= 0 || --fault_countdown > 0;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/attr.h"
 #include "base/err.h"
+#include "base/fault.h"
 #include "base/mem.h"
 #include "engine/engine.h"
 #include "engine/runtimes.h"
@@ -297,6 +298,26 @@ static void code_done(struct work *work)
 	mem_free(errand);
 }
 
+/* POST /_mayfly/faults?every=N: every N-th allocation fails from now on; 0: none. False in a build without faults. */
+static bool set_faults(struct http_conn *conn, str query)
+{
+#ifdef MAYFLY_FAULTS
+	uint64_t every;
+	str name;
+
+	bool is_fine = str_cut(&query, '=', &name) && str_eq(name, S("every")) &&
+		str_to_u64(query, UINT32_MAX, &every) == 0;
+	if (is_fine)
+		fault_set_every((uint32_t)every);
+	reply_message(conn, is_fine ? 200 : 400, is_fine ? "So be it." : "every=NUMBER");
+	return true;
+#else
+	(void)conn;
+	(void)query;
+	return false;
+#endif
+}
+
 /* --- which is which --- */
 
 bool router_extra(void *context, struct http_conn *conn, struct http_request *request)
@@ -317,6 +338,9 @@ bool router_extra(void *context, struct http_conn *conn, struct http_request *re
 		errand_start(router, conn, request->head.target, code_run, code_done);
 		return true;
 	}
+	if (router->platform.has_test_controls && verb == HTTP_POST &&
+		str_eq(path, S("/_mayfly/faults")))
+		return set_faults(conn, request->head.query);
 	if (router->platform.has_test_controls && verb == HTTP_POST &&
 		(str_eq(path, S("/moto-api/reset")) ||
 			str_eq(path, S("/_localstack/state/reset")))) {

@@ -358,14 +358,14 @@ static bool environment_start_stem(struct pool *pool, struct provision_share *sh
 		runtimes_find(engine->options.runtimes, pool->version->runtime, &pack) ==
 			RUNTIME_NONE ||
 		!version_can_fork(pool->version, pack) ||
-		!stems_take(engine, pack, pool->version, &parts))
+		!stems_next(engine, pack, pool->version, &parts))
 		return false;
 	int r = environment_make(pool, share, parts.id, &env);
 	if (r < 0) {
 		err_log(r, "make an environment of a stem");
-		stems_put_back(engine, pack, &parts);
 		return false;
 	}
+	stems_took(engine, parts.id);
 	environment_begin(env, share);
 	r = environment_graft(env, &parts);
 	if (r < 0) {

@@ -6,7 +6,7 @@
  * warden puts the function's code into its sandbox and sets its limits; then the request is
  * answered. Nothing of a function was ever in it before, and it is used once.
  *
- *	spawn ──► BOOTING ── spawned ──► WARMING ── its request ──► READY ── stems_take() ──► (an environment)
+ *	spawn ──► BOOTING ── spawned ──► WARMING ── its request ──► READY ── stems_took() ──► (an environment)
  *	              └────────────────────┴───────────────────────────┴──► DEAD ── exited ──► (freed)
  *
  * Some interpreters are told at their start what cannot be changed later, like the size of their
@@ -431,7 +431,7 @@ void stems_on_tuned(struct engine *engine)
 		timer_set(engine->stems->timer, REFILL_MS);
 }
 
-bool stems_take(struct engine *engine, const struct runtime_pack *pack,
+bool stems_next(struct engine *engine, const struct runtime_pack *pack,
 	const struct function_version *version, struct stem_parts *ret_parts)
 {
 	struct stem_pool *pool = &engine->stems->pools[pack->index];
@@ -448,36 +448,21 @@ bool stems_take(struct engine *engine, const struct runtime_pack *pack,
 		return false;
 	}
 	*ret_parts = stem->parts;
-	stem_free(stem);
 	return true;
-}
-
-void stems_put_back(
-	struct engine *engine, const struct runtime_pack *pack, struct stem_parts *parts)
-{
-	struct stem *stem = mem_one(struct stem);
-
-	parts->parked = NULL;
-	if (!stem) { /* no memory for an object: the sandbox is ended all the same, untold */
-		struct sandbox_frame frame = { .head = { .op = FRAME_KILL, .ticket = parts->id },
-			.handle = parts->sandbox };
-		(void)warden_ask(engine->platform->warden, &frame, sizeof(frame), NULL, 0);
-		parts_close(parts);
-		return;
-	}
-	*stem = (struct stem){ .engine = engine,
-		.pool = &engine->stems->pools[pack->index],
-		.state = STEM_DEAD,
-		.parts = *parts,
-		.has_sandbox = true };
-	stem->id_key = (str){ (const char *)&stem->parts.id, sizeof(stem->parts.id) };
-	(void)map_put(&engine->stems->all, stem->id_key, stem);
-	stem_kill(stem);
 }
 
 static struct stem *stem_find(struct engine *engine, uint64_t id)
 {
 	return map_get(&engine->stems->all, (str){ (const char *)&id, sizeof(id) });
+}
+
+/* Apart from choosing it, so that a taker who finds no memory for an environment leaves it as it was. */
+void stems_took(struct engine *engine, uint64_t id)
+{
+	struct stem *stem = stem_find(engine, id);
+
+	assert(stem && stem->state == STEM_READY);
+	stem_free(stem);
 }
 
 bool stems_on_spawned(

@@ -25,7 +25,7 @@ struct stem_kin {
 	char runtime[40]; /* the name that the function asks for */
 };
 
-/* A stem that was taken: all of it is the taker's. */
+/* What a stem is made of; once it is taken, the taker's. */
 struct stem_parts {
 	uint64_t id; /* the ticket of its spawn, by which the warden will tell its end */
 	struct sandbox_handle sandbox;
@@ -44,12 +44,11 @@ void stems_free(struct stems *stems);
 void stems_use(struct engine *engine, const struct runtime_pack *pack, str runtime);
 /* Another bound of their number. */
 void stems_on_tuned(struct engine *engine);
-/* Take a stem that waits and is fit for this version; false when there is none. There will be more of them then. */
-[[nodiscard]] bool stems_take(struct engine *engine, const struct runtime_pack *pack,
+/* The stem that is next, of those fit for this version: its parts, to be taken; false when none waits. There will be more of them then. */
+[[nodiscard]] bool stems_next(struct engine *engine, const struct runtime_pack *pack,
 	const struct function_version *version, struct stem_parts *ret_parts);
-/* A taker could not use it: it is ended. */
-void stems_put_back(
-	struct engine *engine, const struct runtime_pack *pack, struct stem_parts *parts);
+/* It was taken: its parts are the taker's, and so is the warden's word on it from now on. */
+void stems_took(struct engine *engine, uint64_t id);
 /* The warden's word on one of them; false: it is none (then, of descriptors, nothing was taken). */
 [[nodiscard]] bool stems_on_spawned(
 	struct engine *engine, const struct spawned_frame *frame, const int fds[static 4]);

@@ -55,6 +55,18 @@ struct invoke_error {
 	unsigned retry_after; /* seconds; 0: not told */
 };
 
+/* Without memory for all of it: half a header would leave the client waiting, half an answer would mislead it. */
+static void reply_whole(struct http_conn *conn, int status, struct buf *fields, str body, int fault)
+{
+	if (fields->err || fault)
+		http_conn_abort(conn);
+	else
+		http_reply(conn,
+			&(struct http_reply){
+				.status = status, .fields = buf_str(fields), .body = body });
+	buf_done(fields);
+}
+
 static void reply_error(
 	struct http_conn *conn, const char *request_id, const struct invoke_error *error)
 {
@@ -76,11 +88,7 @@ static void reply_error(
 		error->message_member);
 	buf_put_json(&body, error->message);
 	buf_put_char(&body, '}');
-	http_reply(conn,
-		&(struct http_reply){ .status = error->status,
-			.fields = buf_str(&fields),
-			.body = buf_str(&body) });
-	buf_done(&fields);
+	reply_whole(conn, error->status, &fields, buf_str(&body), body.err);
 	buf_done(&body);
 }
 
@@ -186,10 +194,7 @@ static void fast_done(void *context, const struct invocation_result *result)
 		base64_put(&fields, result->tail);
 		buf_put(&fields, S("\r\n"));
 	}
-	http_reply(fast->conn,
-		&(struct http_reply){
-			.status = 200, .fields = buf_str(&fields), .body = result->payload });
-	buf_done(&fields);
+	reply_whole(fast->conn, 200, &fields, result->payload, 0);
 	mem_free(fast);
 }
 
