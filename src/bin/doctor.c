@@ -11,17 +11,20 @@
 #include "os/cgroup.h"
 #include "os/child.h"
 #include "os/fd.h"
+#include "os/mount.h"
 #include "os/socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -239,6 +242,80 @@ static void check_calls([[maybe_unused]] const struct doctor *doctor, struct fin
 	fd_close(&pidfd);
 }
 
+/* Process 1 of a sandbox that is nobody's: says one byte when its mounts are its own, and waits. */
+static int doctor_start_target(int *ret_pidfd)
+{
+	static const struct child_how how = { CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET |
+			CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP,
+		-1, "mayfly-doctor" };
+	scoped_fd ours = -1, theirs = -1;
+	char byte = 0;
+
+	int r = child_channel(&ours, &theirs);
+	if (r == 0)
+		r = child_start(&how, ret_pidfd);
+	if (r == 0) {
+		if (mount_make_private() == 0)
+			(void)!write(theirs, "x", 1);
+		for (;;)
+			(void)pause();
+	}
+	if (r < 0)
+		return r;
+	struct pollfd said = { .fd = ours, .events = POLLIN };
+	return poll(&said, 1, 5000) == 1 && read(ours, &byte, 1) == 1 ? 0 : -ETIMEDOUT;
+}
+
+/* What a zygote's child does: enter, and put there what was cut out before. 0 or -errno. */
+static int doctor_enter(int target, int tree)
+{
+	const int all = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+
+	if (setns(target, CLONE_NEWPID) < 0 || setns(target, all) < 0)
+		return -errno;
+	return mount_attach(tree, AT_FDCWD, "/proc");
+}
+
+static void check_entering([[maybe_unused]] const struct doctor *doctor, struct finding *finding)
+{
+	scoped_fd target = -1, child = -1, tree = -1;
+	int status = 0;
+
+	finding->hint = "runtimes are forked into sandboxes that are there already: Linux 5.14 or "
+			"newer; in a container, one that may do it (docker run --privileged)";
+	int r = doctor_start_target(&target);
+	if (r == 0)
+		r = mount_detached(AT_FDCWD, "/usr", MOUNT_ATTR_RDONLY, &tree);
+	if (r == 0)
+		r = child_start(&(struct child_how){ 0, -1, "mayfly-doctor" }, &child);
+	if (r == 0 && child < 0)
+		_exit(-doctor_enter(target, tree));
+	if (r > 0)
+		r = child_wait(child, 5000);
+	if (r == 0)
+		r = child_reap(child, &status);
+	if (target >= 0) {
+		child_kill(target);
+		(void)child_wait(target, 5000);
+		(void)!child_reap(target, &(int){ 0 });
+	}
+	finding_of(finding, r == 0 && status == 0, "entered by descriptor, given mounts",
+		r < 0 ? -r : WEXITSTATUS(status));
+}
+
+/* For raise() and its like in a process that was forked without the C library. */
+static void check_thread_place(
+	[[maybe_unused]] const struct doctor *doctor, struct finding *finding)
+{
+	int *place = NULL;
+
+	bool has = prctl(PR_GET_TID_ADDRESS, &place) == 0;
+	finding_set(
+		finding, has ? OK : WARN, has ? "told by the kernel" : "not told by the kernel");
+	finding->hint = "a forked runtime that raises a signal in itself may miss; the kernel "
+			"needs CONFIG_CHECKPOINT_RESTORE";
+}
+
 static void check_memfd([[maybe_unused]] const struct doctor *doctor, struct finding *finding)
 {
 	scoped_fd fd = -1;
@@ -378,20 +455,24 @@ static void check_data_path(const struct doctor *doctor, struct finding *finding
 
 static void check_programs([[maybe_unused]] const struct doctor *doctor, struct finding *finding)
 {
-	static const char *const names[] = { "mayfly-warden", "mayfly-unpack" };
+	static const struct {
+		const char *name;
+		int mode;
+	} programs[] = { { "mayfly-warden", X_OK }, { "mayfly-unpack", X_OK },
+		{ "mayfly-restore", X_OK }, { "mayfly-zygote.so", R_OK } };
 	char folder[PATH_MAX], path[PATH_MAX + 32];
 
-	finding_set(finding, OK, "mayfly-warden, mayfly-unpack");
+	finding_set(finding, OK, "all that belong to mayfly");
 	finding->hint = "they belong beside mayfly: build or install again";
 	ssize_t len = readlink("/proc/self/exe", folder, sizeof(folder) - 1);
 	if (len < 0)
 		return;
 	folder[len] = '\0';
 	*strrchr(folder, '/') = '\0';
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		(void)snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
-		if (access(path, X_OK) < 0)
-			finding_set(finding, FAIL, "no %s beside mayfly", names[i]);
+	for (size_t i = 0; i < ARRAY_LEN(programs); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", folder, programs[i].name);
+		if (access(path, programs[i].mode) < 0)
+			finding_set(finding, FAIL, "no %s beside mayfly", programs[i].name);
 	}
 }
 
@@ -408,6 +489,8 @@ static const struct {
 	{ "memory peak", check_memory_peak },
 	{ "seccomp", check_seccomp },
 	{ "system calls", check_calls },
+	{ "sandboxes", check_entering },
+	{ "thread numbers", check_thread_place },
 	{ "memory files", check_memfd },
 	{ "tmpfs", check_tmpfs },
 	{ "overlayfs", check_overlay },

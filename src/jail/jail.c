@@ -3,10 +3,15 @@
  * in order in the child, as root at first; the first failure is reported by its name.
  *
  * A sandbox is made in two halves. Process 1 makes what all sandboxes have in common: namespaces,
- * the root, its listeners; it waits. Later a runtime, forked by a zygote, enters these namespaces,
+ * mounts, its listeners; it waits. Later a runtime, forked by a zygote, enters these namespaces,
  * puts the function's code there, and gives up its rights. So what takes long is done before
  * anybody waits for it. Namespaces are made by process 1 itself (but for the pid namespace,
  * which can only be born into), so that many make theirs on all CPUs at once.
+ *
+ * Most mounts are the same in all sandboxes. They are made once, in a namespace that nobody lives in
+ * (the mould), with the root pivoted already; a sandbox begins with a copy of that, which is one call
+ * instead of a hundred. What it shows of the host is as it was when the daemon started; what is
+ * inside of the directories is as it is.
  */
 #include "jail/jail.h"
 
@@ -38,8 +43,10 @@ enum {
 	MOUNTER = JAIL_MOUNTER,
 	ZYGOTE = JAIL_ZYGOTE,
 	UNPACK = JAIL_UNPACK,
-	SANDBOX = INIT | RUNTIME,	 /* with the identity of the function */
-	MAKERS = INIT | ZYGOTE | UNPACK, /* of roots of their own */
+	MOULD = JAIL_MOULD,
+	SANDBOX = INIT | RUNTIME,	  /* with the identity of the function */
+	MAKERS = MOULD | ZYGOTE | UNPACK, /* of roots */
+	OWNERS = INIT | ZYGOTE | UNPACK,  /* of the other namespaces */
 	ALL = SANDBOX | MAKERS | MOUNTER,
 	JAIL_BACKLOG = 64,
 };
@@ -66,16 +73,42 @@ static int jail_offer_to_oom([[maybe_unused]] struct jail *jail)
 	return write(fd, "500", 3) < 0 ? -errno : 0;
 }
 
+/* Of a sandbox the mounts come later: until then /proc is the host's. */
 static int jail_unshare(struct jail *jail)
 {
-	int wanted = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+	const int mounts = jail->kind == JAIL_INIT ? 0 : CLONE_NEWNS;
+	int others = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
 
+	if (jail->kind == JAIL_MOULD)
+		others = 0;
 	if (jail->kind == JAIL_INIT && jail->network >= 0) {
 		if (setns(jail->network, CLONE_NEWNET) < 0)
 			return -errno;
-		wanted &= ~CLONE_NEWNET;
+		others &= ~CLONE_NEWNET;
 	}
-	return unshare(wanted) < 0 ? -errno : mount_make_private();
+	if (unshare(mounts | others) < 0)
+		return -errno;
+	return mounts ? mount_make_private() : 0;
+}
+
+static int jail_open_root(struct jail *jail)
+{
+	jail->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return jail->root < 0 ? -errno : 0;
+}
+
+static int jail_copy_mould(struct jail *jail)
+{
+	if (setns(jail->mould, CLONE_NEWNS) < 0 || unshare(CLONE_NEWNS) < 0)
+		return -errno;
+	return jail_open_root(jail);
+}
+
+/* A mould is the namespace, not who made it. */
+static int jail_keep_mould(struct jail *jail)
+{
+	jail->mould = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	return jail->mould < 0 ? -errno : 0;
 }
 
 /* Those of the sandbox's process 1. The pid namespace was entered by birth. */
@@ -85,8 +118,7 @@ static int jail_join_namespaces(struct jail *jail)
 
 	if (setns(jail->target, jail->kind == JAIL_MOUNTER ? CLONE_NEWNS : all) < 0)
 		return -errno;
-	jail->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return jail->root < 0 ? -errno : 0;
+	return jail_open_root(jail);
 }
 
 static int jail_name_host([[maybe_unused]] struct jail *jail)
@@ -260,20 +292,25 @@ struct jail_step {
 static const struct jail_step steps[] = {
 	{ "parent", ALL, jail_watch_parent, "a warden that died leaves nobody behind" },
 	{ "cgroup", ALL & ~MOUNTER, jail_join_cgroups, "all memory is counted from here on" },
-	{ "oom score", MAKERS, jail_offer_to_oom, "the host's OOM killer takes functions first" },
-	{ "namespaces", MAKERS, jail_unshare, "its own mounts, network, ipc and name" },
+	{ "oom score", OWNERS, jail_offer_to_oom, "the host's OOM killer takes functions first" },
+	{ "namespaces", OWNERS | MOULD, jail_unshare, "its own mounts, network, ipc and name" },
+	{ "mould", MOULD, jail_keep_mould, "sandboxes copy it" },
 	{ "join", RUNTIME | MOUNTER, jail_join_namespaces, "those that were made ahead" },
-	{ "hostname", MAKERS, jail_name_host, "the host's name is not told" },
+	{ "hostname", OWNERS, jail_name_host, "the host's name is not told" },
 	{ "loopback", INIT, jail_raise_loopback, "the only network it has" },
 	{ "listeners", INIT, jail_listen, "the router accepts inside its namespace" },
 	{ "root", MAKERS, jail_make_root, "a tmpfs with the host's programs, read-only" },
 	{ "etc", MAKERS, jail_make_etc, "its own names; none of the host's secrets" },
-	{ "tmp", INIT, jail_make_tmp, "the one place to write, bounded" },
+	{ "places", MOULD, jail_make_places, "for interpreters outside of /usr" },
 	{ "pack", ZYGOTE, jail_bind_pack, "the runtime" },
 	{ "preload", ZYGOTE, jail_bind_preload, "what makes an interpreter a zygote" },
-	{ "proc", INIT | UNPACK, jail_make_proc, "its own processes; not the kernel's secrets" },
+	{ "proc", UNPACK, jail_make_proc, "its own processes; not the kernel's secrets" },
 	{ "out", UNPACK, jail_bind_out, "the one directory to write" },
 	{ "pivot", MAKERS, jail_pivot, "the host's files are gone; the rest is read-only" },
+	{ "root", INIT, jail_copy_mould, "the host's programs, read-only, and nothing else" },
+	{ "user", INIT, jail_name_user, "its user has a name" },
+	{ "tmp", INIT, jail_make_tmp, "the one place to write, bounded" },
+	{ "proc", INIT, jail_make_proc, "its own processes; not the kernel's secrets" },
 	{ "code", RUNTIME | MOUNTER, jail_graft, "/var/task, /opt and the runtime" },
 	{ "tmp size", RUNTIME | MOUNTER, jail_resize_tmp, "as large as the function's" },
 	{ "directory", RUNTIME, jail_enter_code, "it begins in /var/task" },

@@ -17,6 +17,7 @@ enum jail_kind {
 	JAIL_MOUNTER = 4, /* the same, only to put the function's code there */
 	JAIL_ZYGOTE = 8,  /* an interpreter, of root still, that forks runtimes */
 	JAIL_UNPACK = 16,
+	JAIL_MOULD = 32, /* who makes the mounts that all sandboxes begin with, once */
 };
 
 /* Ports on 127.0.0.1 inside a sandbox. */
@@ -55,7 +56,14 @@ struct jail {
 
 	/* those that make a root */
 	const char *data_dir; /* see places.c */
-	int network;	      /* INIT: a network namespace that was used before, or -1 */
+
+	/* INIT */
+	int network; /* a network namespace that was used before, or -1 */
+	int mould;   /* the mount namespace to begin with; of MOULD: the one that it made */
+
+	/* MOULD */
+	const struct pack_spec *packs; /* for all of them there are places */
+	uint32_t pack_count;
 
 	/* RUNTIME and MOUNTER */
 	int target; /* pidfd of process 1 */
@@ -82,6 +90,13 @@ struct jail {
 	int root; /* the new root, from the step that makes it */
 };
 
+/*
+ * In the warden, before there are sandboxes: have their mounts made by a child, in *ret_mould, a
+ * mount namespace (the caller's). 0 or a fault.
+ */
+[[nodiscard]] int jail_make_mould(
+	const struct warden_boot *boot, int parent, int null, int *ret_mould);
+
 /* Take all the steps: 0; or -errno, and the step has been named to who hears the report. */
 [[nodiscard]] int jail_enter(struct jail *jail);
 
@@ -89,8 +104,9 @@ struct jail {
 typedef int jail_step_fn(struct jail *jail);
 
 /* jail_mounts.c, in the order of jail.c's table */
-jail_step_fn jail_make_root, jail_make_etc, jail_bind_pack, jail_bind_preload, jail_make_tmp,
-	jail_make_proc, jail_bind_out, jail_pivot, jail_graft, jail_resize_tmp, jail_enter_code;
+jail_step_fn jail_make_root, jail_make_etc, jail_make_places, jail_bind_pack, jail_bind_preload,
+	jail_pivot, jail_name_user, jail_make_tmp, jail_make_proc, jail_bind_out, jail_graft,
+	jail_resize_tmp, jail_enter_code;
 
 /* Where a zygote finds the library that makes it one: see zygote/preload.c. */
 #define ZYGOTE_LIBRARY "/run/mayfly-zygote.so"

@@ -22,8 +22,9 @@
 #include <unistd.h>
 
 enum {
-	ROOTS = JAIL_INIT | JAIL_ZYGOTE | JAIL_UNPACK, /* all that make a root */
-	SANDBOX = JAIL_INIT | JAIL_ZYGOTE,
+	ROOTS = JAIL_MOULD | JAIL_ZYGOTE | JAIL_UNPACK, /* all that make a root */
+	PROCS = JAIL_INIT | JAIL_UNPACK,
+	SANDBOX = JAIL_MOULD | JAIL_ZYGOTE,
 	READ_ONLY = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, /* code and data */
 	DEVICE_ATTRS = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
 	PROC_ATTRS = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
@@ -89,22 +90,22 @@ static const struct root_row root_rows[] = {
 
 /* Parts of /proc that tell about the host or change it. What a kernel does not have is no loss. */
 static const struct root_row proc_rows[] = {
-	{ COVER, "/proc/kcore", "/dev/null", ROOTS }, /* the host's memory */
-	{ COVER, "/proc/keys", "/dev/null", ROOTS },  /* the host's key rings */
-	{ COVER, "/proc/key-users", "/dev/null", ROOTS },
-	{ COVER, "/proc/kallsyms", "/dev/null", ROOTS },    /* where the kernel is */
-	{ COVER, "/proc/timer_list", "/dev/null", ROOTS },  /* all processes' timers */
-	{ COVER, "/proc/sched_debug", "/dev/null", ROOTS }, /* all processes */
-	{ COVER, "/proc/latency_stats", "/dev/null", ROOTS },
-	{ COVER, "/proc/interrupts", "/dev/null", ROOTS }, /* a clock to spy on others with */
-	{ COVER, "/proc/acpi", "/run", ROOTS },
-	{ COVER, "/proc/asound", "/run", ROOTS },
-	{ COVER, "/proc/scsi", "/run", ROOTS },
-	{ COVER, "/proc/sys", "/proc/sys", ROOTS },
-	{ COVER, "/proc/sysrq-trigger", "/proc/sysrq-trigger", ROOTS },
-	{ COVER, "/proc/irq", "/proc/irq", ROOTS },
-	{ COVER, "/proc/bus", "/proc/bus", ROOTS },
-	{ COVER, "/proc/fs", "/proc/fs", ROOTS },
+	{ COVER, "/proc/kcore", "/dev/null", PROCS }, /* the host's memory */
+	{ COVER, "/proc/keys", "/dev/null", PROCS },  /* the host's key rings */
+	{ COVER, "/proc/key-users", "/dev/null", PROCS },
+	{ COVER, "/proc/kallsyms", "/dev/null", PROCS },    /* where the kernel is */
+	{ COVER, "/proc/timer_list", "/dev/null", PROCS },  /* all processes' timers */
+	{ COVER, "/proc/sched_debug", "/dev/null", PROCS }, /* all processes */
+	{ COVER, "/proc/latency_stats", "/dev/null", PROCS },
+	{ COVER, "/proc/interrupts", "/dev/null", PROCS }, /* a clock to spy on others with */
+	{ COVER, "/proc/acpi", "/run", PROCS },
+	{ COVER, "/proc/asound", "/run", PROCS },
+	{ COVER, "/proc/scsi", "/run", PROCS },
+	{ COVER, "/proc/sys", "/proc/sys", PROCS },
+	{ COVER, "/proc/sysrq-trigger", "/proc/sysrq-trigger", PROCS },
+	{ COVER, "/proc/irq", "/proc/irq", PROCS },
+	{ COVER, "/proc/bus", "/proc/bus", PROCS },
+	{ COVER, "/proc/fs", "/proc/fs", PROCS },
 };
 
 static int make_dir(const struct jail *jail, const char *path)
@@ -170,13 +171,15 @@ static int root_make_all(const struct jail *jail, const struct root_row *rows, s
 	return 0;
 }
 
-/* A file system of its own at root/`to`; "" for the root itself. */
+/* A file system of its own at `to` in the data directory, or in the root of a sandbox. */
 static int mount_new(const struct jail *jail, const char *type, const char *to, unsigned long flags,
 	const char *options)
 {
 	char path[PACK_PATH_MAX + 32];
 
-	(void)snprintf(path, sizeof(path), "%s/root/%s", jail->data_dir, to);
+	/* A sandbox is in its root already, which it has of the mould. */
+	(void)snprintf(
+		path, sizeof(path), "%s/%s", jail->kind == JAIL_INIT ? "" : jail->data_dir, to);
 	return mount(type, path, type, flags, options) < 0 ? -errno : 0;
 }
 
@@ -192,14 +195,15 @@ static int open_data(const struct jail *jail, const char *name)
 int jail_make_root(struct jail *jail)
 {
 	int r = mount_new(
-		jail, "tmpfs", "", MS_NOSUID | MS_NODEV, "mode=755,size=256k,nr_inodes=512");
+		jail, "tmpfs", "root", MS_NOSUID | MS_NODEV, "mode=755,size=256k,nr_inodes=512");
 	if (r < 0)
 		return r;
 	jail->root = open_data(jail, "root");
 	return jail->root < 0 ? -errno : root_make_all(jail, root_rows, ARRAY_LEN(root_rows));
 }
 
-int jail_make_etc(struct jail *jail)
+/* The names of one user, or of none. */
+static int make_users(const struct jail *jail, const char *passwd_path, const char *group_path)
 {
 	char passwd[256], group[128];
 
@@ -207,20 +211,39 @@ int jail_make_etc(struct jail *jail)
 		"root:x:0:0:root:/root:/sbin/nologin\nsandbox:x:%u:%u:sandbox:/tmp:/sbin/nologin\n",
 		jail->uid, jail->uid);
 	(void)snprintf(group, sizeof(group), "root:x:0:\nsandbox:x:%u:\n", jail->uid);
-	const char *const files[][2] = {
-		{ "etc/passwd", passwd },
-		{ "etc/group", group },
+	int r = make_file(jail, passwd_path, passwd);
+	return r < 0 ? r : make_file(jail, group_path, group);
+}
+
+int jail_make_etc(struct jail *jail)
+{
+	static const char *const files[][2] = {
 		{ "etc/hostname", "localhost\n" },
 		{ "etc/hosts", "127.0.0.1 localhost\n::1 localhost\n" },
 		{ "etc/resolv.conf", "" },
 		{ "etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n" },
 	};
-	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		int r = make_file(jail, files[i][0], files[i][1]);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+
+	int r = make_users(jail, "etc/passwd", "etc/group");
+	for (size_t i = 0; i < ARRAY_LEN(files) && r == 0; i++)
+		r = make_file(jail, files[i][0], files[i][1]);
+	return r;
+}
+
+/* Over the mould's: two files of a file system of their own, which is at /run for a moment. */
+int jail_name_user(struct jail *jail)
+{
+	int r = mount_new(
+		jail, "tmpfs", "run", MS_NOSUID | MS_NODEV, "mode=755,size=8k,nr_inodes=4");
+	if (r == 0)
+		r = make_users(jail, "run/passwd", "run/group");
+	if (r == 0)
+		r = mount_bind(jail->root, "run/passwd", jail->root, "etc/passwd", READ_ONLY);
+	if (r == 0)
+		r = mount_bind(jail->root, "run/group", jail->root, "etc/group", READ_ONLY);
+	if (r == 0 && umount2("/run", MNT_DETACH) < 0)
+		r = -errno;
+	return r;
 }
 
 /* Directories that libraries are looked for in: an interpreter remembers which of them exist. */
@@ -262,40 +285,63 @@ int jail_bind_preload(struct jail *jail)
 		: mount_bind(AT_FDCWD, jail->library, jail->root, &ZYGOTE_LIBRARY[1], READ_ONLY);
 }
 
-/* A place for what has none in the root yet: a prefix of an interpreter outside of /usr. */
-static int graft_make_place(
-	const struct jail *jail, const struct graft *graft, const char *absolute)
+/* Where the binds of packs go, if there is nothing yet. */
+static int make_place(const struct jail *jail, const char *path)
 {
 	struct stat st;
 
-	if (fstat(graft->tree, &st) < 0)
-		return -errno;
-	int r = mount_change(jail->root, 0, MOUNT_ATTR_RDONLY);
-	if (r == 0)
-		r = dir_make_parents(jail->root, absolute);
-	if (r == 0)
-		r = S_ISDIR(st.st_mode) ? make_dir(jail, graft->path)
-					: make_file(jail, graft->path, "");
-	int again = mount_change(jail->root, MOUNT_ATTR_RDONLY, 0);
-	return r < 0 ? r : again;
+	if (stat(path, &st) < 0) /* uninstalled */
+		return errno == ENOENT ? 0 : -errno;
+	if (faccessat(jail->root, path + 1, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	int r = dir_make_parents(jail->root, path);
+	if (r < 0)
+		return r;
+	return S_ISDIR(st.st_mode) ? make_dir(jail, path + 1) : make_file(jail, path + 1, "");
+}
+
+int jail_make_places(struct jail *jail)
+{
+	int r = 0;
+
+	for (const struct pack_spec *pack = jail->packs; pack < jail->packs + jail->pack_count;
+		pack++)
+		for (uint32_t i = 0; i < pack->bind_count && r == 0; i++)
+			r = make_place(jail, pack->binds[i]);
+	return r;
+}
+
+/* In /tmp, which is newer than the mould. Anywhere else nothing can be made any more. */
+static int graft_make_place(const struct jail *jail, const struct graft *graft)
+{
+	char absolute[PACK_PATH_MAX + 1];
+	struct stat st;
+
+	(void)snprintf(absolute, sizeof(absolute), "/%s", graft->path);
+	int r = fstat(graft->tree, &st) < 0 ? -errno : dir_make_parents(jail->root, absolute);
+	if (r < 0)
+		return r;
+	return S_ISDIR(st.st_mode) ? make_dir(jail, graft->path) : make_file(jail, graft->path, "");
 }
 
 /*
- * The trees come in order: code, layers, the pack's folder, then binds of the pack, which may be
- * where there is something already (below /usr, or shown by a layer).
+ * The trees come in order: code, layers, the pack's folder, then binds of the pack, for which the
+ * mould has places, or which are shown already (below /usr, or by a layer).
  */
 int jail_graft(struct jail *jail)
 {
-	char absolute[PACK_PATH_MAX + 1];
+	struct stat root, place;
 
+	if (fstat(jail->root, &root) < 0)
+		return -errno;
 	for (uint32_t i = 0; i < jail->graft_count; i++) {
 		const struct graft *graft = &jail->grafts[i];
-		bool is_there = faccessat(jail->root, graft->path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-		bool is_ours = i < jail->graft_count - jail->bind_count;
-		if (is_there && !is_ours)
+		bool is_bind = i >= jail->graft_count - jail->bind_count;
+		int r = 0;
+		if (fstatat(jail->root, graft->path, &place, AT_SYMLINK_NOFOLLOW) < 0)
+			r = errno == ENOENT ? graft_make_place(jail, graft) : -errno;
+		else if (is_bind && place.st_dev != root.st_dev)
 			continue;
-		(void)snprintf(absolute, sizeof(absolute), "/%s", graft->path);
-		int r = is_there ? 0 : graft_make_place(jail, graft, absolute);
 		if (r == 0)
 			r = mount_attach(graft->tree, jail->root, graft->path);
 		if (r < 0)
@@ -337,7 +383,9 @@ int jail_make_tmp(struct jail *jail)
 
 int jail_make_proc(struct jail *jail)
 {
-	int r = mount_new(jail, "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+	const char *to = jail->kind == JAIL_INIT ? "proc" : "root/proc";
+
+	int r = mount_new(jail, "proc", to, MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 	return r < 0 ? r : root_make_all(jail, proc_rows, ARRAY_LEN(proc_rows));
 }
 

@@ -190,8 +190,57 @@ static void a_channel_blocks_only_the_child(void)
 	CHECK(fd_receive(ours, byte, sizeof(byte), &len, NULL, 0, &count) == 0 && len == 2);
 }
 
+static void a_sibling_is_its_parents_parents_and_raise_hits_it(void)
+{
+	static const struct child_how sibling = { .cgroup = -1, .is_sibling = true };
+	int middle, status = 0;
+
+	int r = child_start(&plain, &middle);
+	if (r == 0) {
+		int pidfd;
+		r = child_start(&sibling, &pidfd);
+		if (r == 0) {
+			/* By the thread's number as the C library remembers it: the parent's would be wrong. */
+			(void)raise(SIGUSR1);
+			_exit(1);
+		}
+		_exit(r > 0 && child_wait(pidfd, 10'000) == 0 && waitpid(-1, NULL, 0) < 0 ? 3 : 4);
+	}
+	status = end_of(middle);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 3);
+	CHECK(waitpid(-1, &status, 0) > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1);
+}
+
+static void handle(int signal)
+{
+	(void)signal;
+}
+
+static void a_sibling_keeps_the_handlers_of_the_program_that_it_goes_on_in(void)
+{
+	static const struct child_how sibling = { .cgroup = -1, .is_sibling = true };
+	struct sigaction before;
+	int middle, status = 0;
+
+	int r = child_start(&plain, &middle);
+	if (r == 0) {
+		int pidfd;
+		(void)signal(SIGUSR2, handle);
+		r = child_start(&sibling, &pidfd);
+		if (r == 0)
+			_exit(sigaction(SIGUSR2, NULL, &before) == 0 && before.sa_handler == handle
+					? 5
+					: 6);
+		_exit(0);
+	}
+	(void)end_of(middle);
+	CHECK(waitpid(-1, &status, 0) > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 5);
+}
+
 TESTS(TEST(the_status_of_an_exit_and_of_a_signal_come_back),
 	TEST(a_child_starts_with_clean_signals_its_name_and_a_session),
 	TEST(a_child_knows_that_its_parent_has_died), TEST(a_child_dies_with_its_parent),
 	TEST(descriptors_are_set_even_when_they_overlap),
-	TEST(all_descriptors_but_the_kept_are_closed), TEST(a_channel_blocks_only_the_child))
+	TEST(all_descriptors_but_the_kept_are_closed), TEST(a_channel_blocks_only_the_child),
+	TEST(a_sibling_is_its_parents_parents_and_raise_hits_it),
+	TEST(a_sibling_keeps_the_handlers_of_the_program_that_it_goes_on_in))

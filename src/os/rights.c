@@ -17,17 +17,18 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* No program that it executes can give capabilities, not even one owned by root. */
-static int rights_drop_bounding(void)
+int rights_seal(void)
 {
 	const unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
 		SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
 
-	if (prctl(PR_SET_SECUREBITS, bits) < 0)
-		return err_raise(-errno);
+	if (prctl(PR_GET_SECUREBITS) == (int)bits) /* they were set last, and are locked */
+		return 0;
 	for (int cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
 		if (prctl(PR_CAPBSET_DROP, cap) < 0)
 			return err_raise(-errno);
+	if (prctl(PR_SET_SECUREBITS, bits) < 0)
+		return err_raise(-errno);
 	return 0;
 }
 
@@ -45,7 +46,7 @@ static int rights_change_user(uint32_t uid)
 
 int rights_drop(uint32_t uid)
 {
-	int r = rights_drop_bounding();
+	int r = rights_seal();
 	if (r == 0)
 		r = rights_change_user(uid);
 	if (r < 0)

@@ -9,6 +9,12 @@
  */
 [[nodiscard]] int rights_drop(uint32_t uid);
 
+/*
+ * The part of it that takes a hundred calls, ahead, for children to inherit: no program that this
+ * process or a child executes gets capabilities. Those that it has itself it keeps.
+ */
+[[nodiscard]] int rights_seal(void);
+
 /* At most this much of an RLIMIT_…, soft and hard; never more than we have ourselves. */
 [[nodiscard]] int rights_limit(int resource, uint64_t most);
 

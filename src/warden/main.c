@@ -170,6 +170,11 @@ static int start_cgroups(struct warden *w)
 	return err_pass(cgroups_make(&w->cgroups));
 }
 
+static int start_mould(struct warden *w)
+{
+	return err_pass(jail_make_mould(w->boot, w->self, w->null, &w->mould));
+}
+
 /* First everything that can be wrong. The router is due when the loop begins. */
 static const struct {
 	int (*run)(struct warden *w);
@@ -182,6 +187,7 @@ static const struct {
 	{ start_filters, "compiling the system call filters" },
 	{ start_places, "taking the data directory" },
 	{ start_listener, "binding the address" },
+	{ start_mould, "making the root of sandboxes (mayfly doctor may know more)" },
 	{ start_cgroups, "setting up cgroups (mayfly doctor may know more)" },
 };
 

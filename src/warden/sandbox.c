@@ -417,6 +417,7 @@ static _Noreturn void sandbox_become_init(
 		.report = report,
 		.data_dir = w->boot->data_dir,
 		.network = sb->network,
+		.mould = w->mould,
 	};
 
 	if (jail_enter(&jail) < 0)

@@ -28,6 +28,7 @@ struct warden {
 	int epoll;
 	int self;      /* pidfd of this process, for children to see it die */
 	int null;      /* /dev/null */
+	int mould;     /* the mount namespace that sandboxes begin with */
 	int listener;  /* the public socket: outlives every router */
 	int start_dir; /* where we were started */
 	int settings;  /* the router's */

@@ -11,6 +11,7 @@
 #include "os/child.h"
 #include "os/clock.h"
 #include "os/fd.h"
+#include "os/rights.h"
 #include "warden/warden.h"
 
 #include <assert.h>
@@ -47,7 +48,8 @@ static _Noreturn void zygote_become_exec(const struct warden *w, int socket)
 
 	child_keep_fds(kept, ARRAY_LEN(kept));
 	scoped_fd score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	if (score < 0 || write(score, "500", 3) < 0 || child_die_with_parent(w->self) < 0)
+	if (score < 0 || write(score, "500", 3) < 0 || child_die_with_parent(w->self) < 0 ||
+		rights_seal() < 0)
 		_exit(1);
 	fd_close(&score);
 	note_send(socket, &(struct note){ .kind = NOTE_READY }, NULL, 0);

@@ -26,6 +26,7 @@
 #include "zygote/zygote.h"
 
 #include "os/fd.h"
+#include "os/rights.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -95,6 +96,7 @@ static void preload_show_env(void)
 		.filter = &preload.filter,
 	};
 	preload.is_waiting = true;
+	(void)!rights_seal(); /* children would do it, and say if it fails */
 	for (int fd = ZYGOTE_FD_SOCKET; fd < ZYGOTE_FD_FILTER; fd++)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
