@@ -205,7 +205,12 @@ def test_idle_environments_end_after_the_new_time(daemon_of, aws_of, eventually)
     name = functions.create()["FunctionName"]
     functions.invoke(name, {})
     reread(one, "idle = 1\n", eventually)
-    eventually(lambda: not [line for line in descendants(one.process.pid).values() if "python" in line])
+
+    def living():
+        with urllib.request.urlopen(f"{one.endpoint}/_mayfly/environments", timeout=10) as answer:
+            return json.load(answer)["environments"]
+
+    eventually(lambda: not living())
 
 
 def test_the_concurrency_of_an_account_changes_where_it_counts(daemon_of, aws_of, eventually):
