@@ -18,7 +18,8 @@
 
 int mount_detached(int from_dir, const char *from, uint64_t attributes, int *ret_tree)
 {
-	struct mount_attr attr = { .attr_set = attributes };
+	/* The copy of a shared mount, as systemd has them all, is one more of its peers. */
+	struct mount_attr attr = { .attr_set = attributes, .propagation = MS_PRIVATE };
 	const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH;
 
 	scoped_fd tree = open_tree(from_dir, from, flags);

@@ -12,7 +12,8 @@
 
 /*
  * A copy of the mount tree at `from` in `from_dir`, as mount_bind() takes them, which is nowhere yet:
- * *ret_tree (the caller's) can be sent to a process of another mount namespace and put there.
+ * *ret_tree (the caller's) can be sent to a process of another mount namespace and put there. What is
+ * mounted in the one or the other later stays there.
  */
 [[nodiscard]] int mount_detached(
 	int from_dir, const char *from, uint64_t attributes, int *ret_tree);

@@ -99,6 +99,25 @@ static void a_tree_can_be_put_into_other_mounts(void)
 	CHECK(in_mounts(cut_and_put) == 0);
 }
 
+static int share(void)
+{
+	scoped_fd tree = -1;
+
+	EXPECT(mkdir("dir/in", 0755) == 0 && mount("none", "/mnt", NULL, MS_SHARED, NULL) == 0);
+	EXPECT(mount_detached(AT_FDCWD, "dir", 0, &tree) == 0);
+	EXPECT(mount_attach(tree, AT_FDCWD, "place") == 0 && access("place/in", F_OK) == 0);
+	EXPECT(mount("tmpfs", "/mnt/dir/in", "tmpfs", 0, NULL) == 0);
+	EXPECT(mkdir("/mnt/dir/in/later", 0755) == 0 && access("place/in/later", F_OK) < 0);
+	EXPECT(umount("/mnt/dir/in") == 0 && mount("tmpfs", "place/in", "tmpfs", 0, NULL) == 0);
+	EXPECT(mkdir("place/in/later", 0755) == 0 && access("/mnt/dir/in/later", F_OK) < 0);
+	return 0;
+}
+
+static void what_is_mounted_later_does_not_show_in_a_copy_of_a_shared_mount(void)
+{
+	CHECK(in_mounts(share) == 0);
+}
+
 static int change(void)
 {
 	scoped_fd dir = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -132,5 +151,6 @@ static void after_a_pivot_the_old_root_is_gone(void)
 
 TESTS(TEST(a_bind_has_its_flags_and_leaves_the_original_alone),
 	TEST(a_tree_can_be_put_into_other_mounts),
+	TEST(what_is_mounted_later_does_not_show_in_a_copy_of_a_shared_mount),
 	TEST(a_mount_can_become_read_only_and_writable_again),
 	TEST(after_a_pivot_the_old_root_is_gone))
