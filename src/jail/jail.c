@@ -81,6 +81,13 @@ static int jail_unshare(struct jail *jail)
 
 	if (jail->kind == JAIL_MOULD)
 		others = 0;
+	/*
+	 * A cgroup namespace that began with the zygote's own cgroup would confine its children to that:
+	 * where cgroup2 is mounted with nsdelegate, as systemd does, clone3() into another is ENOENT.
+	 * They join their sandbox's.
+	 */
+	if (jail->kind == JAIL_ZYGOTE)
+		others &= ~CLONE_NEWCGROUP;
 	if (jail->kind == JAIL_INIT && jail->network >= 0) {
 		if (setns(jail->network, CLONE_NEWNET) < 0)
 			return -errno;

@@ -184,6 +184,14 @@ def cgroup_of(pid):
         return ""
 
 
+def test_an_interpreter_zygote_has_the_wardens_view_of_cgroups(python):
+    """One of its own would confine its children, where cgroup2 is mounted with nsdelegate."""
+    (zygote,) = interpreters(python)
+    kinds = ("cgroup", "mnt", "net", "ipc", "uts")
+    own = {kind for kind in kinds if os.readlink(f"/proc/{zygote}/ns/{kind}") != os.readlink(f"/proc/{python.process.pid}/ns/{kind}")}
+    assert own == {"mnt", "net", "ipc", "uts"}
+
+
 @pytest.mark.seconds(120)
 def test_a_killed_interpreter_zygote_takes_nobody_with_it_and_comes_back(python, eventually):
     living = [start(python, START_FORK, PROBE="sleep") for _ in range(3)]
