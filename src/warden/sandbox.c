@@ -197,6 +197,8 @@ static bool sandbox_begin_again(struct warden *w, struct sandbox *sb)
 	if (sb->was_live || !sb->has_ask || sb->is_forgotten || sb->cell.was_oom ||
 		(sb->step[0] && !sb->is_again) || sb->tries == TRIES_MAX)
 		return false;
+	log_warn("sandbox_begins_again", LOG_U64("zygote", sb->zygote), LOG_TEXT("step", sb->step),
+		LOG_ERRNO("error", (int)sb->error));
 	sb->is_again = true;
 	if (sb->ask.start == START_FORK)
 		sb->ask.start = START_EXEC;
