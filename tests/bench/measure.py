@@ -104,6 +104,48 @@ def memory(pid):
     return tuple(int(re.search(rf"^{key}:\s+(\d+)", text, re.MULTILINE)[1]) / 1024 for key in ("Rss", "Pss"))
 
 
+def pss_kb(pid):
+    try:
+        text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def wake_ups(pid):
+    """How often its threads have gone to sleep, which is as often as they were woken."""
+    count = 0
+    for status in pathlib.Path(f"/proc/{pid}/task").glob("*/status"):
+        count += int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status.read_text(), re.MULTILINE)[1])
+    return count
+
+
+def name_of(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return "?"
+
+
+def durable_write_ms(path, content):
+    began = time.perf_counter()
+    with open(path, "wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    return (time.perf_counter() - began) * 1000
+
+
+def burst(program, port, count, *words):
+    """So many invocations at one moment; microseconds until answers."""
+    ran = subprocess.run([str(program), str(port), str(count), *words], capture_output=True, text=True, timeout=180)
+    line = re.search(r"^BURST (.*)$", ran.stdout, re.MULTILINE)
+    if not line:
+        raise RuntimeError(f"burst: {ran.stdout}{ran.stderr}")
+    return dict(zip(("count", "good", "first", "p50", "p99", "last"), map(int, line[1].split()), strict=True))
+
+
 def command(pid):
     try:
         return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
@@ -127,10 +169,10 @@ class Client:
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self.connection.connect()
 
-    def invoke(self, name):
+    def invoke(self, name, body=BODY):
         """Milliseconds."""
         began = time.perf_counter()
-        self.connection.request("POST", invocations(name), BODY)
+        self.connection.request("POST", invocations(name), body)
         response = self.connection.getresponse()
         answer = response.read()
         took = (time.perf_counter() - began) * 1000
@@ -140,17 +182,6 @@ class Client:
 
     def close(self):
         self.connection.close()
-
-
-def cold_starts(daemon, name, count):
-    """Milliseconds of the first invocation after each change of the configuration."""
-    took = []
-    client = Client(daemon.port)
-    for i in range(count):
-        daemon.make_cold(name, i)
-        took.append(client.invoke(name))
-    client.close()
-    return took
 
 
 def bare_starts(argv, count):

@@ -1,6 +1,7 @@
 """The servers that are compared, each with the processes that it is made of."""
 
 import base64
+import concurrent.futures
 import http.client
 import io
 import json
@@ -17,6 +18,7 @@ import zipfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+SHARED = HERE / "functions"
 START_SECONDS = 30
 
 
@@ -44,6 +46,31 @@ def wait_for_port(port, process):
         except OSError:
             time.sleep(0.01)
     raise RuntimeError(f"nobody listens on {port}")
+
+
+def compile_java(folder, name, source):
+    """The `java` to run it with, or None where there is no compiler."""
+    if not shutil.which("javac"):
+        return None
+    (folder / f"{name}.java").write_text(source)
+    subprocess.run(["javac", "-d", str(folder), str(folder / f"{name}.java")], check=True)
+    return os.path.realpath(shutil.which("java"))
+
+
+def packed(files, mode=0o644):
+    """A ZIP of {"name": bytes}."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in files.items():
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = mode << 16
+            archive.writestr(entry, content)
+    return out.getvalue()
+
+
+def stop_all(started):
+    for server in reversed(started):
+        server.stop()
 
 
 class Server:
@@ -87,17 +114,21 @@ def start_nginx(folder, port, echo_port):
 class Mayfly(Server):
     """The daemon. `ready_ms` is the time from exec to its line `Ready.`"""
 
-    def __init__(self, port, data):
+    def __init__(self, port, data, *flags):
         super().__init__("mayfly", port)
         self.data = pathlib.Path(data)
+        self.settings = self.data.with_name(self.data.name + ".ini")
+        self.flags = list(flags)
         self.ready_ms = None
 
     def start(self):
         binary = os.environ.get("MAYFLY_BIN", str(ROOT / "build" / "mayfly"))
+        self.settings.touch()
+        # AWS takes 10 requests a second for each unit of concurrency; what is measured here is how many can be had.
+        words = ["--listen", f"127.0.0.1:{self.port}", "--data", str(self.data), "--config", str(self.settings), "--invocation-rate", "0"]
         began = time.perf_counter()
         self.process = subprocess.Popen(
-            # AWS takes 10 requests a second for each unit of concurrency; what is measured here is how many can be had.
-            [binary, "serve", "--listen", f"127.0.0.1:{self.port}", "--data", str(self.data), "--invocation-rate", "0"],
+            [binary, "serve", *words, *self.flags],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -129,35 +160,70 @@ class Mayfly(Server):
         finally:
             connection.close()
 
-    def wait_function(self, name):
+    def counters(self):
+        return self.ask("GET", "/_mayfly/status")["counters"]
+
+    def wait_for(self, condition):
+        """Until its counters are so."""
+        deadline = time.monotonic() + START_SECONDS
+        while not condition(self.counters()):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the daemon does not get there: {self.counters()}")
+            time.sleep(0.01)
+
+    def settle(self, text):
+        """Other settings, while it runs."""
+        self.settings.write_text(text)
+        self.process.send_signal(signal.SIGHUP)
+        wanted = dict(line.split(" = ") for line in text.splitlines())
+        deadline = time.monotonic() + START_SECONDS
+        while any(self.ask("GET", "/_mayfly/status")["settings"][name] != value for name, value in wanted.items()):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the daemon does not take {text!r}")
+            time.sleep(0.01)
+
+    def forget_environments(self, folder):
+        """Wait until nothing of what ran is left: for the next round, and for a look at the daemon alone."""
+        before = self.settings.read_text()
+        self.settle("idle = 1\nstems = 0\nspares = 0\n")
+        self.wait_for(lambda counters: not counters["environments"])
+        self.settings.write_text(before)
+        self.process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+
+    def wait_function(self, name, pause=0.02):
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             state = self.ask("GET", f"/2015-03-31/functions/{name}/configuration")
             if state["State"] == "Active" and state.get("LastUpdateStatus", "Successful") == "Successful":
                 return
-            time.sleep(0.02)
+            time.sleep(pause)
         raise RuntimeError(f"{name} did not become active")
 
-    def create_function(self, name, runtime, handler, file, content, mode=0o644):
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w") as archive:
-            entry = zipfile.ZipInfo(file)
-            entry.external_attr = mode << 16
-            archive.writestr(entry, content)
+    def create(self, name, runtime, handler, code):
+        """CreateFunction, with its code in base64."""
+        settings = {"FunctionName": name, "Runtime": runtime, "Handler": handler, "MemorySize": 256, "Timeout": 30}
         self.ask(
             "POST",
             "/2015-03-31/functions",
-            {
-                "FunctionName": name,
-                "Runtime": runtime,
-                "Handler": handler,
-                "Role": "arn:aws:iam::000000000000:role/bench",
-                "Code": {"ZipFile": base64.b64encode(packed.getvalue()).decode()},
-                "MemorySize": 256,
-                "Timeout": 30,
-            },
+            {**settings, "Role": "arn:aws:iam::000000000000:role/bench", "Code": {"ZipFile": code}},
         )
+
+    def create_function(self, name, runtime, handler, file, content, mode=0o644):
+        self.create(name, runtime, handler, base64.b64encode(packed({file: content}, mode)).decode())
         self.wait_function(name)
+
+    def create_python(self, name, path):
+        self.create_function(name, "python3.12", f"{path.stem}.handler", path.name, path.read_bytes())
+
+    def create_many(self, name_format, count, clients=8):
+        """Functions of one code, created over some connections at a time; waits until the last is active."""
+        code = base64.b64encode(packed({"hello.py": (SHARED / "hello.py").read_bytes()})).decode()
+        with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+            for _ in pool.map(lambda i: self.create(name_format % i, "python3.12", "hello.handler", code), range(count)):
+                pass
+        for i in range(max(0, count - clients), count):
+            self.wait_function(name_format % i)
 
     def make_cold(self, name, mark):
         """A new configuration: every environment there is belongs to the old one."""
@@ -178,6 +244,18 @@ def make_functions(daemon, folder):
     daemon.create_function("node", "nodejs22.x", "hello.handler", "hello.mjs", (HERE / "functions/hello.mjs").read_bytes())
     daemon.create_function("crowd", "python3.12", "crowd.handler", "crowd.py", (HERE / "functions/crowd.py").read_bytes())
     return ["native", "python", "node"]
+
+
+WAITING = {
+    "waiting-python": ("python3.12", "waiting.handler", "waiting.py"),
+    "waiting-node": ("nodejs22.x", "waiting.handler", "waiting.mjs"),
+}
+
+
+def make_waiting(daemon):
+    """Functions that wait as long as their event says."""
+    for name, (runtime, handler, file) in WAITING.items():
+        daemon.create_function(name, runtime, handler, file, (SHARED / file).read_bytes())
 
 
 def work_folder():
