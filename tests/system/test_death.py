@@ -332,7 +332,7 @@ def test_half_unpacked_code_is_never_seen(new_warden):
 # ---- all of it, for a while ----
 
 
-@pytest.mark.seconds(120)
+@pytest.mark.seconds(300)  # a router that is killed again and again comes back after five seconds each
 def test_random_deaths_leave_a_warden_that_works(new_warden, probe_zip, code):
     warden = new_warden(sandboxes_max=32).serving()
     warden.router.unpack(probe_zip)
