@@ -228,7 +228,7 @@ def test_the_next_is_the_program_that_lies_there_now_with_the_settings_of_now(aw
     one.forget()
 
 
-PROGRAM = ("mayfly", "mayfly-warden", "mayfly-unpack", "mayfly-init", "runtimes")
+PROGRAM = ("mayfly", "mayfly-warden", "mayfly-unpack", "mayfly-restore", "mayfly-zygote.so", "runtimes")
 
 
 def running_program(daemon):
