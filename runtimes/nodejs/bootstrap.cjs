@@ -46,7 +46,10 @@ function serialize(value) {
 	return text;
 }
 
+/* Report and take the next event; one that dies says no more than why, and takes nothing. */
 function take(api, report, begin) {
+	if (isDying)
+		return;
 	current = null;
 	api.next(report, (fields, body) => {
 		log.setInvocation(fields['lambda-runtime-aws-request-id'], fields['lambda-runtime-aws-tenant-id']);

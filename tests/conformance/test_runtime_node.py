@@ -123,10 +123,11 @@ def test_a_thrown_string(functions, make):
     assert (payload["errorType"], payload["errorMessage"]) == ("string", "plain")
 
 
-def test_an_unhandled_rejection_ends_the_environment(functions, make):
+@pytest.mark.parametrize("wait", [200, 0], ids=["its handler never returns", "its handler returns meanwhile"])
+def test_an_unhandled_rejection_ends_the_environment(functions, make, wait):
     name = make(
         "exports.handler = async (event) => {\n"
-        "  if (event.die) { Promise.reject(new Error('nobody caught me')); await new Promise((r) => setTimeout(r, 200)); }\n"
+        f"  if (event.die) {{ Promise.reject(new Error('nobody caught me')); await new Promise((r) => setTimeout(r, {wait})); }}\n"
         "  return 'fine';\n};\n"
     )
     _, payload = failed(functions, name, {"die": True})
