@@ -99,8 +99,12 @@ def logged(world, eventually):
 
     def read(name, text):
         def enough():
-            pages = world.client("logs").get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{name}")
-            everything = "".join(event["message"] for page in pages for event in page["events"])
+            logs = world.client("logs")
+            pages = logs.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{name}")
+            try:
+                everything = "".join(event["message"] for page in pages for event in page["events"])
+            except logs.exceptions.ResourceNotFoundException:
+                return None  # the group comes with the first lines, after the answer
             return everything if text in everything else None
 
         return eventually(enough, seconds=40)
