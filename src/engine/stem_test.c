@@ -123,11 +123,31 @@ static void test_a_taken_stem_is_replaced(void)
 	fake_node_stop(&node);
 }
 
+/* The call is answered by an environment that is no stem, and the node ends. */
+static void check_served_without_stem(struct fake_call *call)
+{
+	struct fake_sandbox sandbox;
+	struct fake_peer peer;
+
+	fake_await_spawn(&node, &sandbox);
+	while (!sandbox.spawn.function.has_code) /* the next stem may come first */
+		fake_await_spawn(&node, &sandbox);
+	fake_spawned(&node, &sandbox);
+	fake_connect(&node, &sandbox, &peer);
+	fake_next(&peer);
+	fake_serve(&peer, call, "1");
+	fake_await(&node, call);
+	CHECK(call->outcome == INVOKE_DONE && !call->is_error);
+	fake_call_done(call);
+	fake_hang_up(&peer);
+	fake_node_stop(&node);
+}
+
 /* Who waited for it is not told: it gets another environment, which is no stem. */
 static void test_a_stem_that_cannot_have_the_code_costs_nobody_an_answer(void)
 {
-	struct fake_sandbox stem, sandbox;
-	struct fake_peer peer, fresh;
+	struct fake_sandbox stem;
+	struct fake_peer peer;
 	struct fake_call call;
 
 	start_with_stem(&stem, &peer);
@@ -136,24 +156,13 @@ static void test_a_stem_that_cannot_have_the_code_costs_nobody_an_answer(void)
 	fake_grafted(&node, &stem, ENOENT);
 	fake_hang_up(&peer);
 	fake_exit(&node, &stem, EXIT_SIGNAL, SIGKILL);
-	fake_await_spawn(&node, &sandbox);
-	while (!sandbox.spawn.function.has_code) /* the next stem may come first */
-		fake_await_spawn(&node, &sandbox);
-	fake_spawned(&node, &sandbox);
-	fake_connect(&node, &sandbox, &fresh);
-	fake_next(&fresh);
-	fake_serve(&fresh, &call, "1");
-	fake_await(&node, &call);
-	CHECK(call.outcome == INVOKE_DONE && !call.is_error);
-	fake_call_done(&call);
-	fake_hang_up(&fresh);
-	fake_node_stop(&node);
+	check_served_without_stem(&call);
 }
 
 static void test_a_stem_that_dies_while_it_is_given_code_is_replaced_too(void)
 {
-	struct fake_sandbox stem, sandbox;
-	struct fake_peer peer, fresh;
+	struct fake_sandbox stem;
+	struct fake_peer peer;
 	struct fake_call call;
 
 	start_with_stem(&stem, &peer);
@@ -163,18 +172,7 @@ static void test_a_stem_that_dies_while_it_is_given_code_is_replaced_too(void)
 	fake_turn(&node);
 	fake_grafted(&node, &stem, 0);
 	fake_exit(&node, &stem, EXIT_STATUS, 1);
-	fake_await_spawn(&node, &sandbox);
-	while (!sandbox.spawn.function.has_code)
-		fake_await_spawn(&node, &sandbox);
-	fake_spawned(&node, &sandbox);
-	fake_connect(&node, &sandbox, &fresh);
-	fake_next(&fresh);
-	fake_serve(&fresh, &call, "1");
-	fake_await(&node, &call);
-	CHECK(call.outcome == INVOKE_DONE && !call.is_error);
-	fake_call_done(&call);
-	fake_hang_up(&fresh);
-	fake_node_stop(&node);
+	check_served_without_stem(&call);
 }
 
 static void test_a_waiting_stem_that_hangs_up_is_killed_and_replaced(void)

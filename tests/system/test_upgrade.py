@@ -204,21 +204,30 @@ def test_what_is_in_flight_finishes_before_the_next_takes_over(started, aws_of, 
     assert ready_count(one) == 2
 
 
-def test_the_next_is_the_program_that_lies_there_now_with_the_settings_of_now(aws_of, eventually, tmp_path, monkeypatch):
-    """As a package manager does it: new files in the place of the old ones, the settings edited, then the signal."""
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """A folder with a copy of the programs, which Daemon() then runs: the test may replace them."""
     folder = tmp_path / "libexec"
-    shutil.copytree(binary().parent, folder, ignore=lambda _, names: [n for n in names if n not in PROGRAM], symlinks=True)
+    folder.mkdir()
+    for program in binary().parent.glob("mayfly*"):
+        if program.is_file():
+            shutil.copy(program, folder)
     monkeypatch.setenv("MAYFLY_BIN", str(folder / "mayfly"))
+    return folder
+
+
+def test_the_next_is_the_program_that_lies_there_now_with_the_settings_of_now(eventually, installed, tmp_path, monkeypatch):
+    """As a package manager does it: new files in the place of the old ones, the settings edited, then the signal."""
     (tmp_path / "mayfly.ini").write_text("workers = 3\n")
     monkeypatch.chdir(tmp_path)
     one = Daemon("--config", "mayfly.ini", "--runtimes-dir", str(binary().parent / "runtimes")).start()
     try:
-        assert running_program(one) == os.stat(folder / "mayfly").st_ino
-        shutil.copy(folder / "mayfly", folder / "new")
-        os.rename(folder / "new", folder / "mayfly")
+        assert running_program(one) == os.stat(installed / "mayfly").st_ino
+        shutil.copy(installed / "mayfly", installed / "new")
+        os.rename(installed / "new", installed / "mayfly")
         (tmp_path / "mayfly.ini").write_text("workers = 5\n")
         replace(one, eventually)
-        assert running_program(one) == os.stat(folder / "mayfly").st_ino
+        assert running_program(one) == os.stat(installed / "mayfly").st_ino
         connection = http.client.HTTPConnection("127.0.0.1", one.port, timeout=20)
         connection.request("GET", "/_mayfly/status")
         assert json.loads(connection.getresponse().read())["settings"]["workers"] == "5"
@@ -226,9 +235,6 @@ def test_the_next_is_the_program_that_lies_there_now_with_the_settings_of_now(aw
         assert one.stop() == 0
     assert not any(one.leftovers().values())
     one.forget()
-
-
-PROGRAM = ("mayfly", "mayfly-warden", "mayfly-unpack", "mayfly-restore", "mayfly-zygote.so", "runtimes")
 
 
 def running_program(daemon):
@@ -270,12 +276,9 @@ def test_sigterm_while_it_is_being_replaced_ends_it(started, aws_of):
     assert ready_count(one) == 1
 
 
-def test_when_the_next_cannot_be_started_the_daemon_says_so_and_fails(tmp_path, monkeypatch):
-    folder = tmp_path / "libexec"
-    shutil.copytree(binary().parent, folder, ignore=lambda _, names: [n for n in names if n not in PROGRAM], symlinks=True)
-    monkeypatch.setenv("MAYFLY_BIN", str(folder / "mayfly"))
+def test_when_the_next_cannot_be_started_the_daemon_says_so_and_fails(installed):
     one = Daemon().start()
-    (folder / "mayfly").unlink()
+    (installed / "mayfly").unlink()
     one.process.send_signal(signal.SIGUSR2)
     assert one.process.wait(30) == 1
     assert "starting the next version" in one.log() and "ENOENT" in one.log()
