@@ -13,8 +13,9 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
-enum { CUT_NAME_MAX = 64 };
+enum { CUT_NAME_MAX = 64, CUT_BLOCK = 16 };
 
 struct cut {
 	str text; /* of the JSON text, without its quotes */
@@ -32,11 +33,28 @@ static bool cut_is_base64(char c)
 		c == '+' || c == '/' || c == '=';
 }
 
+/* Are all of a block? Lanes instead of branches: a byte costs a tenth, and there may be 70 million of them. */
+static bool cut_is_block(const char *at)
+{
+	typedef uint8_t lanes __attribute__((vector_size(CUT_BLOCK)));
+	lanes c;
+
+	memcpy(&c, at, sizeof(c));
+	const lanes letter = (c | 0x20) - 'a', digit = c - '0';
+	const lanes yes = (lanes)((letter < 26) | (digit < 10) | (c == '+') | (c == '/') |
+		(c == '='));
+	uint64_t all[CUT_BLOCK / sizeof(uint64_t)];
+	memcpy(all, &yes, sizeof(all));
+	return (all[0] & all[1]) == UINT64_MAX;
+}
+
 /* The length of the base64 characters at the start of a string's inside. */
 static size_t cut_run(str inside)
 {
 	size_t len = 0;
 
+	while (inside.len - len >= CUT_BLOCK && cut_is_block(inside.at + len))
+		len += CUT_BLOCK;
 	while (len < inside.len && cut_is_base64(inside.at[len]))
 		len++;
 	return len;

@@ -6,7 +6,7 @@
  * A blob is written whole under tmp/, synced, and renamed to its name, so a name either is not
  * there or holds everything. The rename replaces what has the name already: it has the same
  * contents, unless the disk has rotted, and then that is the cure. The folder is synced before
- * blobs_put() returns.
+ * blobs_keep() returns.
  *
  * O_TMPFILE with linkat() would leave nothing to empty, but linkat() cannot replace, and not
  * every file system has it.
@@ -27,6 +27,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -37,11 +38,12 @@ enum {
 	BLOBS_HEX_LEN = 64,
 	BLOBS_FOLDER_LEN = 2,
 	BLOBS_PATH_MAX = BLOBS_FOLDER_LEN + 1 + BLOBS_HEX_LEN + 1, /* "ab/abcdef…" and the NUL */
-	BLOBS_TMP_MAX = 4 + UUID_LEN + 1,
 };
 
 struct blobs {
 	int dir;
+	_Atomic bool
+		is_durable[256]; /* is the folder of this first byte known to be on the disk? */
 };
 
 static int blobs_sync_dir(int at, const char *path)
@@ -126,8 +128,8 @@ static void blobs_path(char path[static BLOBS_PATH_MAX], const uint8_t digest[st
 	path[out.len] = '\0';
 }
 
-/* Copy `from`, whole, by pread. */
-static int blobs_copy(int from, int to)
+/* Copy `from`, whole, by pread, into the digest too. */
+static int blobs_copy(int from, int to, struct digest *digest, uint64_t *ret_size)
 {
 	scoped_mem char *chunk = mem_new(1, BLOBS_CHUNK);
 	if (!chunk)
@@ -139,9 +141,13 @@ static int blobs_copy(int from, int to)
 			continue;
 		if (got < 0)
 			return err_raise(-errno);
-		if (got == 0)
+		if (got == 0) {
+			*ret_size = (uint64_t)at;
 			return 0;
-		int r = fd_write_all(to, (str){ chunk, (size_t)got });
+		}
+		const str bytes = { chunk, (size_t)got };
+		digest_feed(digest, bytes);
+		int r = fd_write_all(to, bytes);
 		if (r < 0)
 			return err_pass(r);
 		at += got;
@@ -164,39 +170,69 @@ static int blobs_name(struct blobs *blobs, const char *tmp, const uint8_t digest
 	int r = blobs_sync_dir(blobs->dir, folder);
 	if (r < 0)
 		return err_pass(r);
-	/* The folder may be another thread's, just made and not yet synced. */
-	return err_pass(blobs_sync_dir(blobs->dir, "."));
+	/* The folder may be another thread's, just made and not yet synced: the first to have synced it says so. */
+	if (atomic_load(&blobs->is_durable[digest[0]]))
+		return 0;
+	r = blobs_sync_dir(blobs->dir, ".");
+	if (r == 0)
+		atomic_store(&blobs->is_durable[digest[0]], true);
+	return err_pass(r);
+}
+
+int blobs_draft(struct blobs *blobs, int fd, struct blob_draft *ret_draft)
+{
+	struct blob_draft draft = { .blobs = blobs };
+	char uuid[UUID_LEN + 1];
+
+	assert(blobs && fd >= 0);
+	random_uuid(uuid);
+	(void)snprintf(draft.name, sizeof(draft.name), "tmp/%s", uuid);
+	draft.fd = openat(blobs->dir, draft.name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (draft.fd < 0)
+		return err_raise(-errno);
+
+	struct digest *digest = digest_begin();
+	int r = digest ? blobs_copy(fd, draft.fd, digest, &draft.size) : err_raise(-ENOMEM);
+	digest_end(digest, draft.digest);
+	if (r < 0) {
+		blobs_draft_done(&draft);
+		return err_pass(r);
+	}
+	/* A head start for the sync in blobs_keep(), no more: who cannot have it waits there. */
+	(void)sync_file_range(draft.fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	*ret_draft = draft;
+	return 0;
+}
+
+int blobs_keep(struct blob_draft *draft)
+{
+	assert(draft && draft->blobs);
+	if (fsync(draft->fd) < 0)
+		return err_raise(-errno);
+	return err_pass(blobs_name(draft->blobs, draft->name, draft->digest));
+}
+
+void blobs_draft_done(struct blob_draft *draft)
+{
+	if (!draft->blobs)
+		return;
+	(void)unlinkat(draft->blobs->dir, draft->name, 0); /* not there any more when it was kept */
+	fd_close(&draft->fd);
+	draft->blobs = NULL;
 }
 
 int blobs_put(struct blobs *blobs, int fd, uint8_t ret_digest[static 32], uint64_t *ret_size)
 {
-	char uuid[UUID_LEN + 1];
-	char tmp[BLOBS_TMP_MAX];
-	uint8_t digest[32];
-	uint64_t size;
+	struct blob_draft draft;
 
-	assert(blobs && fd >= 0);
-	random_uuid(uuid);
-	(void)snprintf(tmp, sizeof(tmp), "tmp/%s", uuid);
-	scoped_fd to = openat(blobs->dir, tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (to < 0)
-		return err_raise(-errno);
-
-	int r = blobs_copy(fd, to);
-	if (r == 0)
-		r = digest_sha256_file(
-			to, digest, &size); /* of what was written, not of what was meant */
-	if (r == 0 && fsync(to) < 0)
-		r = err_raise(-errno);
-	if (r == 0)
-		r = blobs_name(blobs, tmp, digest);
-	if (r < 0) {
-		(void)unlinkat(blobs->dir, tmp, 0);
+	int r = blobs_draft(blobs, fd, &draft);
+	if (r < 0)
 		return err_pass(r);
-	}
-	memcpy(ret_digest, digest, sizeof(digest));
-	*ret_size = size;
-	return 0;
+	r = blobs_keep(&draft);
+	memcpy(ret_digest, draft.digest, sizeof(draft.digest));
+	*ret_size = draft.size;
+	blobs_draft_done(&draft);
+	return err_pass(r);
 }
 
 int blobs_get(struct blobs *blobs, const uint8_t digest[static 32], int *ret_fd, uint64_t *ret_size)

@@ -11,9 +11,25 @@ struct blobs;
 [[nodiscard]] int blobs_open(const char *path, struct blobs **ret_blobs);
 void blobs_close(struct blobs *blobs);
 
+/* Contents that have no name yet; nothing of them is left after blobs_draft_done(). */
+struct blob_draft {
+	struct blobs *blobs; /* NULL: there is none */
+	int fd;		     /* readable */
+	uint8_t digest[32];
+	uint64_t size;
+	char name[48]; /* below blobs->dir */
+};
+
 /*
- * Keep the contents of `fd` (read with pread from its start). *ret_digest and *ret_size say what
- * it is. Durable when it returns 0; keeping what is there already is done. */
+ * Copy the contents of `fd` (read with pread from its start), and say what they are. The disk has begun to write them when
+ * it returns 0. Then they are kept, or not; blobs_draft_done() in any case.
+ */
+[[nodiscard]] int blobs_draft(struct blobs *blobs, int fd, struct blob_draft *ret_draft);
+/* Give a draft its name. Durable when it returns 0; keeping what is there already is done. */
+[[nodiscard]] int blobs_keep(struct blob_draft *draft);
+void blobs_draft_done(struct blob_draft *draft);
+
+/* All at once: draft, keep, done. */
 [[nodiscard]] int blobs_put(
 	struct blobs *blobs, int fd, uint8_t ret_digest[static 32], uint64_t *ret_size);
 

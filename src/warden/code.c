@@ -34,7 +34,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { JOB_MEMORY_MB = 512, JOB_PIDS_MAX = 8, JOB_CPU_MB = 1769, ENTRIES_MAX = 1'000'000 };
+enum {
+	JOB_MEMORY_MB = 512,
+	JOB_PIDS_MAX = 8,
+	JOB_CPU_MB = 1769,
+	ENTRIES_MAX = 1'000'000,
+	KEEPER_SYNC_MAX = 32
+};
 
 /* The name of a job's directory in tmp. */
 static void keeper_name(uint32_t number, char to[static CGROUP_NAME_MAX])
@@ -148,9 +154,22 @@ static struct unpack_report keeper_unpack(const struct warden *w, const struct j
 /* What a walk through an unpacked tree finds. */
 struct keeper_sum {
 	uint64_t bytes;
+	uint32_t entries;
 	uint32_t owner; /* who must own all of it */
-	bool is_to_chown;
+	bool is_new;	/* not ours yet, nor on the disk */
 };
+
+/*
+ * A few entries are synced one by one: syncfs() waits for all that anybody has written to the file system. It is for
+ * many.
+ */
+static int keeper_sync(const char *name, mode_t mode)
+{
+	if (S_ISLNK(mode))
+		return 0; /* with its directory */
+	scoped_fd fd = open(name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 || fsync(fd) < 0 ? err_raise(-errno) : 0;
+}
 
 static int keeper_take(void *context, const char *name, const struct stat *st)
 {
@@ -165,14 +184,18 @@ static int keeper_take(void *context, const char *name, const struct stat *st)
 		return err_raise(-EPERM);
 	if (S_ISREG(st->st_mode))
 		sum->bytes += (uint64_t)st->st_size;
-	return sum->is_to_chown && lchown(name, 0, 0) < 0 ? err_raise(-errno) : 0;
+	if (!sum->is_new)
+		return 0;
+	if (lchown(name, 0, 0) < 0)
+		return err_raise(-errno);
+	return ++sum->entries <= KEEPER_SYNC_MAX ? keeper_sync(name, st->st_mode) : 0;
 }
 
 /* Check and own the tree, have it on the disk, and give it its name. */
 static int keeper_publish(
 	const struct warden *w, const struct job *job, const char *name, uint64_t *ret_bytes)
 {
-	struct keeper_sum sum = { .owner = w->boot->unpack_uid, .is_to_chown = true };
+	struct keeper_sum sum = { .owner = w->boot->unpack_uid, .is_new = true };
 	char hex[DIGEST_HEX_SIZE];
 
 	int r = tree_walk(w->places.tmp, name, keeper_take, &sum);
@@ -180,8 +203,13 @@ static int keeper_publish(
 		return err_pass(r);
 	if (sum.bytes > job->ask.bytes_max) /* it counted too, and otherwise */
 		return err_raise(-EPROTO);
-	if (chown(name, 0, 0) < 0 || chmod(name, 0755) < 0 || syncfs(w->places.tmp) < 0)
+	if (chown(name, 0, 0) < 0 || chmod(name, 0755) < 0)
 		return err_raise(-errno);
+	if (sum.entries > KEEPER_SYNC_MAX && syncfs(w->places.tmp) < 0)
+		return err_raise(-errno);
+	r = keeper_sync(name, S_IFDIR);
+	if (r < 0)
+		return err_pass(r);
 	places_hex(job->ask.digest, hex);
 	/* EEXIST: another job had the same; ours is removed below. */
 	if (renameat2(w->places.tmp, name, w->places.code, hex, RENAME_NOREPLACE) < 0 &&

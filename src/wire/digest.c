@@ -68,8 +68,37 @@ void digest_hmac_sha256(str key, str bytes, uint8_t to[static 32])
 	(void)ok;
 }
 
+/* An EVP_MD_CTX under a name of our own: its users need not know libcrypto. */
+struct digest *digest_begin(void)
+{
+	digest_ready();
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	if (md && EVP_DigestInit_ex2(md, digest_algorithms.sha256, NULL) != 1) {
+		EVP_MD_CTX_free(md);
+		return NULL;
+	}
+	return (struct digest *)md;
+}
+
+void digest_feed(struct digest *digest, str bytes)
+{
+	int ok = EVP_DigestUpdate((EVP_MD_CTX *)digest, bytes.at, bytes.len);
+	assert(ok == 1);
+	(void)ok;
+}
+
+void digest_end(struct digest *digest, uint8_t to[static 32])
+{
+	if (!digest)
+		return;
+	int ok = EVP_DigestFinal_ex((EVP_MD_CTX *)digest, to, NULL);
+	assert(ok == 1);
+	(void)ok;
+	EVP_MD_CTX_free((EVP_MD_CTX *)digest);
+}
+
 /* Feed the whole file; 0 or a fault. */
-static int digest_feed_file(EVP_MD_CTX *md, int fd, char *chunk, uint64_t *ret_size)
+static int digest_feed_file(struct digest *digest, int fd, char *chunk, uint64_t *ret_size)
 {
 	uint64_t size = 0;
 
@@ -81,8 +110,7 @@ static int digest_feed_file(EVP_MD_CTX *md, int fd, char *chunk, uint64_t *ret_s
 			return err_raise(-errno);
 		if (len == 0)
 			break;
-		if (EVP_DigestUpdate(md, chunk, (size_t)len) != 1)
-			return err_raise(-ENOMEM);
+		digest_feed(digest, (str){ chunk, (size_t)len });
 		size += (uint64_t)len;
 	}
 	*ret_size = size;
@@ -92,22 +120,12 @@ static int digest_feed_file(EVP_MD_CTX *md, int fd, char *chunk, uint64_t *ret_s
 int digest_sha256_file(int fd, uint8_t to[static 32], uint64_t *ret_size)
 {
 	scoped_mem char *chunk = mem_new(DIGEST_FILE_CHUNK, 1);
-	uint64_t size;
 
-	digest_ready();
-	EVP_MD_CTX *md = chunk ? EVP_MD_CTX_new() : NULL;
-	if (!md)
+	struct digest *digest = chunk ? digest_begin() : NULL;
+	if (!digest)
 		return err_raise(-ENOMEM);
-	int r = 0;
-	if (EVP_DigestInit_ex2(md, digest_algorithms.sha256, NULL) != 1)
-		r = err_raise(-ENOMEM);
-	if (r == 0)
-		r = err_pass(digest_feed_file(md, fd, chunk, &size));
-	if (r == 0 && EVP_DigestFinal_ex(md, to, NULL) != 1)
-		r = err_raise(-ENOMEM);
-	EVP_MD_CTX_free(md);
-	if (r == 0)
-		*ret_size = size;
+	int r = err_pass(digest_feed_file(digest, fd, chunk, ret_size));
+	digest_end(digest, to);
 	return r;
 }
 

@@ -4,6 +4,11 @@
 
 /* SHA-256 of some bytes into 32 bytes. */
 void digest_sha256(str bytes, uint8_t to[static 32]);
+/* The same piece by piece. digest_begin() is NULL without memory; digest_end() frees, and takes NULL. */
+struct digest;
+struct digest *digest_begin(void);
+void digest_feed(struct digest *digest, str bytes);
+void digest_end(struct digest *digest, uint8_t to[static 32]);
 /* HMAC-SHA-256 with a key. */
 void digest_hmac_sha256(str key, str bytes, uint8_t to[static 32]);
 /* SHA-256 of a whole file (pread; the offset is not moved): 0 or a fault. */

@@ -135,21 +135,25 @@ static str code_base64(struct arena *arena, const uint8_t digest[static 32])
 	return made;
 }
 
+/* What is no ZIP never gets a name: it is kept after it was unpacked. */
 static int code_keep(struct call *call, int zip, struct lambda_code *code)
 {
-	int r = digest_sha256_file(zip, code->digest, &code->size);
-	if (r == 0)
-		r = code_unpack(call, zip, code->digest);
-	if (r)
-		return err_pass(r);
-	uint8_t kept[32];
-	r = blobs_put(call->platform->blobs, zip, kept, &code->size);
+	struct blob_draft draft;
+
+	int r = blobs_draft(call->platform->blobs, zip, &draft);
 	if (r < 0)
 		return err_pass(r);
-	if (memcmp(kept, code->digest, sizeof(kept)) != 0)
-		return err_raise(-EIO); /* it changed between two readings */
-	code->sha256 = code_base64(call->arena, code->digest);
-	return code->sha256.at ? 0 : err_raise(-ENOMEM);
+	r = code_unpack(call, draft.fd, draft.digest);
+	if (r == 0)
+		r = blobs_keep(&draft);
+	if (r == 0) {
+		memcpy(code->digest, draft.digest, sizeof(code->digest));
+		code->size = draft.size;
+		code->sha256 = code_base64(call->arena, code->digest);
+		r = code->sha256.at ? 0 : err_raise(-ENOMEM);
+	}
+	blobs_draft_done(&draft);
+	return err_pass(r);
 }
 
 int lambda_code_take(struct call *call, const json_t *code, struct lambda_code *ret_code)
