@@ -10,14 +10,6 @@ static void start(const struct engine_options *options)
 	fake_target_put(&node, &(struct fake_target){ .name = "g" });
 }
 
-static struct engine_counters counters(void)
-{
-	struct engine_counters now;
-
-	engine_counters(node.engine, &now);
-	return now;
-}
-
 /* Invoke, and it must be refused for this reason. */
 static void check_throttled(const char *name, const char *reason, const char *message)
 {
@@ -166,7 +158,7 @@ static void test_a_function_scales_at_a_rate(void)
 	CHECK(call[2].outcome == INVOKE_THROTTLED);
 	CHECK_STR(str_of(call[2].detail), S("FunctionInvocationRateLimitExceeded"));
 	CHECK(call[2].retry_after_s >= 4 && call[2].retry_after_s <= 5); /* a half of ten seconds */
-	CHECK(counters().spawns == 2 && counters().throttled == 1);
+	CHECK(fake_counters(&node).spawns == 2 && fake_counters(&node).throttled == 1);
 	fake_call_done(&call[2]);
 	begin("g", &call[2], &sandbox[2]); /* another function scales by itself */
 	for (int i = 0; i < 3; i++)

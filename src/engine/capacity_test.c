@@ -16,14 +16,6 @@ static void start(const struct engine_options *options)
 	fake_target_put(&node, &(struct fake_target){ .name = "h" });
 }
 
-static struct engine_counters counters(void)
-{
-	struct engine_counters now;
-
-	engine_counters(node.engine, &now);
-	return now;
-}
-
 static str function_of(const struct fake_sandbox *sandbox)
 {
 	return fake_env(sandbox, "AWS_LAMBDA_FUNCTION_NAME");
@@ -48,7 +40,7 @@ static void flood(struct fake_sandbox starting[static STARTS])
 	for (int i = 0; i < STARTS; i++)
 		fake_await_spawn(&node, &starting[i]);
 	CHECK(!fake_has_spawn(&node));
-	CHECK(counters().waiting == MANY && counters().starting == STARTS);
+	CHECK(fake_counters(&node).waiting == MANY && fake_counters(&node).starting == STARTS);
 }
 
 /* Nobody waits any more, and these starts fail. */
@@ -76,7 +68,7 @@ static void test_a_warm_function_answers_while_hundreds_of_starts_are_queued(voi
 		CHECK(call.outcome == INVOKE_DONE && !call.is_error);
 		fake_call_done(&call);
 	}
-	CHECK(counters().waiting == MANY && counters().spawns == 1 + STARTS);
+	CHECK(fake_counters(&node).waiting == MANY && fake_counters(&node).spawns == 1 + STARTS);
 	ebb(starting, STARTS);
 	fake_hang_up(&peer);
 	fake_node_stop(&node);
@@ -103,7 +95,8 @@ static void test_a_cold_function_is_not_behind_hundreds_of_another(void)
 	}
 	CHECK_STR(function_of(&next[0]), S("f"));
 	CHECK_STR(function_of(&next[1]), S("h"));
-	CHECK(counters().starting == STARTS && counters().waiting == MANY - 2 + 1);
+	CHECK(fake_counters(&node).starting == STARTS &&
+		fake_counters(&node).waiting == MANY - 2 + 1);
 	abandon(&call);
 	ebb(starting + 2, STARTS - 2);
 	for (int i = 0; i < 2; i++)
@@ -164,7 +157,7 @@ static void test_who_waits_for_a_start_is_not_throttled(void)
 	fake_loads_await(&node, 2);
 	for (int i = 0; i < 50; i++) /* each at least a millisecond */
 		fake_turn(&node);
-	CHECK(!second.is_done && counters().throttled == 0);
+	CHECK(!second.is_done && fake_counters(&node).throttled == 0);
 	fake_spawned(&node, &sandbox);
 	fake_await_spawn(&node, &other);
 	fake_invoke_name(&node, "h", &third); /* but this one lacks a place */
@@ -193,16 +186,17 @@ static void test_memory_is_made_by_those_that_are_idle_longest(void)
 	start(&reserved);
 	fake_warm(&node, "f", &f, &f_peer);
 	fake_warm(&node, "g", &g, &g_peer);
-	CHECK(counters().memory_mb == 256 && counters().memory_mb_max == 256);
+	CHECK(fake_counters(&node).memory_mb == 256 && fake_counters(&node).memory_mb_max == 256);
 	fake_invoke_name(&node, "h", &call);
 	fake_await_kill(&node, &f);
 	CHECK(!fake_is_kill_asked(&node, &g));
-	CHECK(counters().memory_mb == 256 && !fake_has_spawn(&node)); /* it still has it */
+	CHECK(fake_counters(&node).memory_mb == 256 &&
+		!fake_has_spawn(&node)); /* it still has it */
 	fake_exit(&node, &f, EXIT_KILLED, 9);
 	fake_boot(&node, &h, &h_peer);
 	fake_serve(&h_peer, &call, "1");
 	fake_await(&node, &call);
-	CHECK(counters().evictions == 1 && counters().memory_mb == 256);
+	CHECK(fake_counters(&node).evictions == 1 && fake_counters(&node).memory_mb == 256);
 	fake_call_done(&call);
 	fake_hang_up(&f_peer);
 	fake_hang_up(&g_peer);
@@ -228,7 +222,7 @@ static void test_as_many_make_room_as_it_takes(void)
 	CHECK(!fake_has_spawn(&node));
 	fake_exit(&node, &g, EXIT_KILLED, 9);
 	fake_await_spawn(&node, &large);
-	CHECK(counters().memory_mb == 200);
+	CHECK(fake_counters(&node).memory_mb == 200);
 	fake_no_start(&node, &large, "cgroup", 12);
 	fake_await(&node, &call);
 	fake_call_done(&call);
@@ -294,7 +288,7 @@ static void test_a_small_function_passes_a_large_one(void)
 static bool is_measured(void *context)
 {
 	(void)context;
-	return counters().memory_mb == 12;
+	return fake_counters(&node).memory_mb == 12;
 }
 
 /* By default it is what they use that counts; the next one of the version is counted like it. */
@@ -308,7 +302,7 @@ static void test_what_is_used_counts(void)
 		.freeze_ms = 1 }); /* it is read before the freeze at the latest */
 	fake_invoke_name(&node, "f", &call[0]);
 	fake_boot(&node, &f, &peer);
-	CHECK(counters().memory_mb == 32); /* a guess */
+	CHECK(fake_counters(&node).memory_mb == 32); /* a guess */
 	fake_use_memory(&f, 12);
 	fake_serve(&peer, &call[0], "1");
 	fake_await(&node, &call[0]);
@@ -317,7 +311,7 @@ static void test_what_is_used_counts(void)
 	for (int i = 0; i < 2; i++)
 		fake_invoke_name(&node, "f", &call[i]);
 	fake_await_spawn(&node, &second);
-	CHECK(counters().memory_mb == 24);
+	CHECK(fake_counters(&node).memory_mb == 24);
 	fake_no_start(&node, &second, "cgroup", 12);
 	fake_await(&node, &call[1]);
 	fake_serve(&peer, &call[0], "1");
@@ -340,11 +334,12 @@ static void test_an_idle_environment_is_frozen_and_thawed_before_its_event(void)
 	fake_warm(&node, "f", &sandbox, &peer);
 	for (unsigned i = 1; i <= 2; i++) {
 		fake_await_order(&node, &sandbox, FRAME_FREEZE);
-		CHECK(counters().frozen == 1 && counters().idle == 0 && counters().freezes == i);
+		CHECK(fake_counters(&node).frozen == 1 && fake_counters(&node).idle == 0 &&
+			fake_counters(&node).freezes == i);
 		CHECK(!fake_has_order(&node, &sandbox, FRAME_THAW));
 		fake_invoke_name(&node, "f", &call);
 		(void)fake_receive_event(&peer, call.request_id);
-		CHECK(counters().frozen == 0 && counters().busy == 1);
+		CHECK(fake_counters(&node).frozen == 0 && fake_counters(&node).busy == 1);
 		CHECK(fake_has_order(&node, &sandbox, FRAME_THAW)); /* was asked for before */
 		fake_await_order(&node, &sandbox, FRAME_THAW);
 		fake_respond(&peer, call.request_id, "1", NULL);
@@ -354,7 +349,7 @@ static void test_an_idle_environment_is_frozen_and_thawed_before_its_event(void)
 		CHECK(call.outcome == INVOKE_DONE && !call.is_error);
 		fake_call_done(&call);
 	}
-	CHECK(counters().spawns == 1);
+	CHECK(fake_counters(&node).spawns == 1);
 	fake_hang_up(&peer);
 	fake_node_stop(&node);
 }
@@ -370,7 +365,8 @@ static void test_a_frozen_environment_is_stopped_after_its_time(void)
 	fake_await_kill(&node, &sandbox);
 	fake_exit(&node, &sandbox, EXIT_KILLED, 9);
 	fake_await_close(&peer);
-	CHECK(counters().environments == 0 && counters().frozen == 0 && counters().crashes == 0);
+	CHECK(fake_counters(&node).environments == 0 && fake_counters(&node).frozen == 0 &&
+		fake_counters(&node).crashes == 0);
 	fake_hang_up(&peer);
 	fake_node_stop(&node);
 }
@@ -406,7 +402,7 @@ static void test_a_frozen_environment_may_die(void)
 	fake_await_order(&node, &sandbox, FRAME_FREEZE);
 	fake_exit(&node, &sandbox, EXIT_SIGNAL, 9);
 	fake_await_close(&peer);
-	CHECK(counters().crashes == 0 && counters().frozen == 0);
+	CHECK(fake_counters(&node).crashes == 0 && fake_counters(&node).frozen == 0);
 	fake_hang_up(&peer);
 	fake_node_stop(&node);
 }

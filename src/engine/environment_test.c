@@ -37,14 +37,6 @@ static void start_busy(void)
 	(void)fake_receive_event(&peer, call.request_id);
 }
 
-static struct engine_counters counters(void)
-{
-	struct engine_counters now;
-
-	engine_counters(node.engine, &now);
-	return now;
-}
-
 /* The whole milliseconds behind this text, where it stands first in the log. */
 static uint64_t logged_ms(const char *before)
 {
@@ -77,7 +69,7 @@ static void test_a_function_that_takes_too_long_is_stopped(void)
 		"{\"errorType\":\"Sandbox.Timedout\",\"errorMessage\":\"RequestId: %s Error: Task timed "
 		"out after 0.03 seconds\"}"));
 	fake_await_kill(&node, &sandbox);
-	CHECK(counters().timeouts == 1 && counters().crashes == 0);
+	CHECK(fake_counters(&node).timeouts == 1 && fake_counters(&node).crashes == 0);
 
 	struct fake_call next; /* a new environment, also before the old one is gone */
 	struct fake_sandbox fresh;
@@ -125,7 +117,7 @@ static void test_a_runtime_that_does_not_come_back_is_stopped(void)
 	CHECK(!call.is_error);
 	fake_await_kill(&node, &sandbox);
 	fake_exit(&node, &sandbox, EXIT_KILLED, SIGKILL);
-	CHECK(counters().timeouts == 0 && counters().finished == 1);
+	CHECK(fake_counters(&node).timeouts == 0 && fake_counters(&node).finished == 1);
 	stop();
 }
 
@@ -163,8 +155,8 @@ static void test_an_exit_while_busy_is_an_exit_error(void)
 			"%s\"}",
 			exits[i].words);
 		CHECK(fake_payload_is(&call, wanted));
-		CHECK(counters().crashes == 1);
-		CHECK(counters().out_of_memory == (exits[i].kind == EXIT_OOM));
+		CHECK(fake_counters(&node).crashes == 1);
+		CHECK(fake_counters(&node).out_of_memory == (exits[i].kind == EXIT_OOM));
 		const char *log_type = exits[i].kind == EXIT_OOM
 			? "Error Type: Runtime.OutOfMemory\t\n"
 			: "Error Type: Runtime.ExitError\t\n";
@@ -189,7 +181,7 @@ static void test_an_idle_environment_may_exit_unnoticed(void)
 	fake_exit(&node, &sandbox, EXIT_STATUS, 1);
 	fake_turn(&node);
 	fake_turn(&node);
-	CHECK(counters().environments == 0 && counters().crashes == 0);
+	CHECK(fake_counters(&node).environments == 0 && fake_counters(&node).crashes == 0);
 	call = (struct fake_call){};
 	stop();
 }
@@ -293,7 +285,7 @@ static void test_all_at_once_in_any_order_ends_cleanly(void)
 			}
 			if (abandoned_at == 3)
 				do_event(ABANDON);
-			while (counters().environments || counters().in_flight)
+			while (fake_counters(&node).environments || fake_counters(&node).in_flight)
 				fake_turn(&node);
 			CHECK(!call.is_done); /* nobody asked any more */
 			stop();
@@ -326,7 +318,7 @@ static void test_who_holds_too_much_is_stopped_as_the_kernel_would(void)
 	CHECK(fake_payload_is(&call,
 		"{\"errorType\":\"Runtime.ExitError\",\"errorMessage\":\"RequestId: %s Error: Runtime "
 		"exited with error: signal: killed\"}"));
-	CHECK(counters().out_of_memory == 1 && counters().crashes == 1);
+	CHECK(fake_counters(&node).out_of_memory == 1 && fake_counters(&node).crashes == 1);
 	fake_logs_await(&node, "Error Type: Runtime.OutOfMemory\t\n");
 	CHECK(fake_logs_in_order(node.platform.logs,
 		(const char *[]){ "Max Memory Used: 128 MB\t", "Status: error\t", NULL }));
@@ -357,7 +349,7 @@ static void test_too_much_while_initialising_is_tried_twice(void)
 		fake_exit(&node, &sandbox, EXIT_KILLED, SIGKILL);
 	}
 	fake_await(&node, &call);
-	CHECK(call.is_error && counters().out_of_memory == 2);
+	CHECK(call.is_error && fake_counters(&node).out_of_memory == 2);
 	fake_logs_await(&node, "REPORT RequestId");
 	CHECK(fake_logs_in_order(node.platform.logs,
 		(const char *[]){ "Phase: init\tStatus: error\tError Type: Runtime.OutOfMemory\n",
@@ -522,7 +514,7 @@ static void test_the_posted_error_of_a_second_init_is_the_answer(void)
 	fake_await(&node, &call);
 	CHECK(call.outcome == INVOKE_DONE && call.is_error);
 	CHECK_STR(buf_str(&call.payload), S(INIT_ERROR));
-	CHECK(counters().crashes == 1 && counters().spawns == 2);
+	CHECK(fake_counters(&node).crashes == 1 && fake_counters(&node).spawns == 2);
 	fake_logs_await(&node, "REPORT RequestId");
 	CHECK(fake_logs_in_order(node.platform.logs,
 		(const char *[]){ "INIT_START", "importing\n", "INIT_REPORT Init Duration: ",
@@ -544,8 +536,8 @@ static void test_a_second_init_may_succeed(void)
 	fake_boot(&node, &sandbox, &peer);
 	fake_serve(&peer, &call, "1");
 	fake_await(&node, &call);
-	CHECK(!call.is_error && counters().crashes == 0);
-	CHECK(counters().environments == 1 && counters().idle == 1);
+	CHECK(!call.is_error && fake_counters(&node).crashes == 0);
+	CHECK(fake_counters(&node).environments == 1 && fake_counters(&node).idle == 1);
 	fake_logs_await(&node, "REPORT RequestId");
 	CHECK(fake_logs_in_order(node.platform.logs,
 		(const char *[]){
@@ -570,7 +562,7 @@ static void test_a_runtime_that_stays_after_its_init_error_is_stopped(void)
 	}
 	CHECK(call.is_error);
 	CHECK_STR(buf_str(&call.payload), S(INIT_ERROR));
-	CHECK(counters().timeouts == 0 && counters().crashes == 1);
+	CHECK(fake_counters(&node).timeouts == 0 && fake_counters(&node).crashes == 1);
 	stop();
 }
 
@@ -639,7 +631,7 @@ static void test_a_second_init_has_the_functions_own_time(void)
 	start_slow(150);
 	fake_invoke_name(&node, "f", &call);
 	init_too_slowly();
-	CHECK(!call.is_done && counters().timeouts == 0 && !fake_has_spawn(&node));
+	CHECK(!call.is_done && fake_counters(&node).timeouts == 0 && !fake_has_spawn(&node));
 	fake_await_close(&peer); /* nobody listens to the first any more */
 	fake_hang_up(&peer);
 	fake_exit(&node, &sandbox, EXIT_KILLED, SIGKILL);
@@ -650,7 +642,7 @@ static void test_a_second_init_has_the_functions_own_time(void)
 	CHECK(fake_payload_is(&call,
 		"{\"errorType\":\"Sandbox.Timedout\",\"errorMessage\":\"RequestId: %s Error: Task timed "
 		"out after 0.15 seconds\"}"));
-	CHECK(counters().timeouts == 1 && counters().crashes == 0);
+	CHECK(fake_counters(&node).timeouts == 1 && fake_counters(&node).crashes == 0);
 	fake_exit(&node, &sandbox, EXIT_KILLED, SIGKILL);
 	fake_logs_await(&node, "REPORT RequestId");
 	CHECK(fake_logs_in_order(node.platform.logs,
@@ -681,7 +673,7 @@ static void test_a_second_init_takes_of_the_invocations_time(void)
 	CHECK(str_to_u64(deadline, UINT64_MAX, &deadline_ms) == 0);
 	CHECK(deadline_ms <= clock_real_ms() + 900);
 	fake_await(&node, &call); /* it never answers */
-	CHECK(call.is_error && counters().timeouts == 1);
+	CHECK(call.is_error && fake_counters(&node).timeouts == 1);
 	fake_logs_await(&node, "REPORT RequestId");
 	CHECK(fake_logs_in_order(node.platform.logs,
 		(const char *[]){ "Phase: init\tStatus: timeout", "START RequestId",
@@ -747,7 +739,7 @@ static void test_an_init_for_nobody_fails_once(void)
 	fake_exit(&node, &sandbox, EXIT_STATUS, 1);
 	fake_turn(&node);
 	fake_turn(&node);
-	CHECK(counters().environments == 0 && counters().crashes == 1);
+	CHECK(fake_counters(&node).environments == 0 && fake_counters(&node).crashes == 1);
 	CHECK(!fake_has_spawn(&node));
 	peer.fd = -1;
 	stop();
@@ -827,7 +819,7 @@ static void test_a_jail_that_fails_is_our_fault(void)
 	fake_await(&node, &call);
 	CHECK(call.outcome == INVOKE_FAULT);
 	CHECK_STR(str_of(call.detail), S("The execution environment could not be started."));
-	CHECK(counters().spawn_failures == 1 && counters().environments == 0);
+	CHECK(fake_counters(&node).spawn_failures == 1 && fake_counters(&node).environments == 0);
 	peer.fd = -1;
 	stop();
 }

@@ -81,6 +81,14 @@ void fake_turn(struct fake_node *node)
 	fake_until(node, at_once, NULL);
 }
 
+struct engine_counters fake_counters(const struct fake_node *node)
+{
+	struct engine_counters now;
+
+	engine_counters(node->engine, &now);
+	return now;
+}
+
 /* --- the warden's end of the socket --- */
 
 static void receive_frames(struct fake_node *node)

@@ -93,6 +93,9 @@ void fake_sleep(struct fake_node *node, uint64_t ms);
 /* Let it run for one turn: what is ready is handled, nothing is waited for. */
 void fake_turn(struct fake_node *node);
 
+/* What the engine counts at this moment. */
+struct engine_counters fake_counters(const struct fake_node *node);
+
 /* --- the store --- */
 
 /* Add the target, or replace the one of the same name and qualifier. */

@@ -15,14 +15,6 @@ static void start(const struct engine_options *options)
 	fake_target_put(&node, &(struct fake_target){ .name = "h" });
 }
 
-static struct engine_counters counters(void)
-{
-	struct engine_counters now;
-
-	engine_counters(node.engine, &now);
-	return now;
-}
-
 static void test_a_warm_environment_serves_again(void)
 {
 	struct fake_sandbox sandbox;
@@ -41,7 +33,8 @@ static void test_a_warm_environment_serves_again(void)
 		fake_call_done(&call);
 	}
 	CHECK(!fake_has_spawn(&node));
-	CHECK(counters().spawns == 1 && counters().finished == 6 && counters().idle == 1);
+	CHECK(fake_counters(&node).spawns == 1 && fake_counters(&node).finished == 6 &&
+		fake_counters(&node).idle == 1);
 	fake_hang_up(&peer);
 	fake_node_stop(&node);
 }
@@ -74,7 +67,7 @@ static void test_the_most_recently_used_environment_goes_first(void)
 		fake_call_done(&call[0]);
 	}
 	CHECK(fake_is_silent(&peer[0]));
-	CHECK(counters().spawns == 2);
+	CHECK(fake_counters(&node).spawns == 2);
 	fake_hang_up(&peer[0]);
 	fake_hang_up(&peer[1]);
 	fake_node_stop(&node);
@@ -93,7 +86,7 @@ static void test_a_returning_environment_serves_the_oldest_waiter(void)
 	fake_invoke_name(&node, "f", &second);
 	fake_invoke_name(&node, "f", &third);
 	fake_spawn(&node, &other); /* on its way for the second */
-	CHECK(counters().waiting == 2 && counters().spawns == 3);
+	CHECK(fake_counters(&node).waiting == 2 && fake_counters(&node).spawns == 3);
 
 	fake_respond(&peer, first.request_id, "1", fake_next_text);
 	CHECK(fake_receive(&peer).status == 202);
@@ -133,7 +126,7 @@ static void test_each_waiter_has_a_start_and_no_more(void)
 		fake_call_done(&call[i]);
 	}
 	CHECK(!fake_has_spawn(&node));
-	CHECK(counters().spawn_failures == 3);
+	CHECK(fake_counters(&node).spawn_failures == 3);
 	fake_node_stop(&node);
 }
 
@@ -145,10 +138,11 @@ static void test_an_idle_environment_is_stopped_after_its_time(void)
 	start(&(struct engine_options){ .idle_ms = 20 });
 	fake_warm(&node, "f", &sandbox, &peer);
 	fake_await_kill(&node, &sandbox);
-	CHECK(counters().environments == 1 && counters().idle == 0); /* its place is not free yet */
+	CHECK(fake_counters(&node).environments == 1 &&
+		fake_counters(&node).idle == 0); /* its place is not free yet */
 	fake_exit(&node, &sandbox, EXIT_KILLED, 9);
 	fake_await_close(&peer);
-	CHECK(counters().environments == 0 && counters().crashes == 0);
+	CHECK(fake_counters(&node).environments == 0 && fake_counters(&node).crashes == 0);
 	fake_hang_up(&peer);
 	fake_node_stop(&node);
 }
@@ -170,7 +164,7 @@ static void test_a_full_node_stops_who_is_idle_longest(void)
 	fake_boot(&node, &h, &h_peer);
 	fake_serve(&h_peer, &call, "1");
 	fake_await(&node, &call);
-	CHECK(counters().evictions == 1 && counters().environments == 2);
+	CHECK(fake_counters(&node).evictions == 1 && fake_counters(&node).environments == 2);
 	fake_call_done(&call);
 	fake_hang_up(&f_peer);
 	fake_hang_up(&g_peer);
@@ -201,7 +195,7 @@ static void test_no_more_are_stopped_than_lack_a_place(void)
 		fake_turn(&node);
 	}
 	CHECK(!fake_is_kill_asked(&node, &g[0]) && !fake_is_kill_asked(&node, &g[1]));
-	CHECK(counters().evictions == 1 && counters().idle == 2);
+	CHECK(fake_counters(&node).evictions == 1 && fake_counters(&node).idle == 2);
 	fake_exit(&node, &f, EXIT_KILLED, 9);
 	fake_await_spawn(&node, &f);
 	fake_no_start(&node, &f, "cgroup", 12);
@@ -291,7 +285,8 @@ static void test_who_waits_too_long_for_a_place_is_throttled(void)
 	fake_await(&node, &waiter);
 	CHECK(waiter.outcome == INVOKE_THROTTLED);
 	CHECK_STR(str_of(waiter.detail), S("ConcurrentInvocationLimitExceeded"));
-	CHECK(!busy.is_done && counters().throttled == 1 && counters().waiting == 0);
+	CHECK(!busy.is_done && fake_counters(&node).throttled == 1 &&
+		fake_counters(&node).waiting == 0);
 	fake_respond(&f_peer, busy.request_id, "1", NULL);
 	fake_await(&node, &busy);
 	fake_call_done(&busy);

@@ -18,14 +18,6 @@ static void start(const struct engine_options *options)
 	revision = 0;
 }
 
-static struct engine_counters counters(void)
-{
-	struct engine_counters now;
-
-	engine_counters(node.engine, &now);
-	return now;
-}
-
 /* So many for the alias of f, which leads to this version. */
 static void provision(const char *version, uint32_t requested)
 {
@@ -100,10 +92,10 @@ static void test_environments_are_there_before_anybody_asks(void)
 	fake_connect(&node, &sandbox[1], &peer[1]);
 	fake_next(&peer[1]);
 	fake_until(&node, is_ready, NULL);
-	CHECK(figures().allocated == 2 && counters().idle == 2);
+	CHECK(figures().allocated == 2 && fake_counters(&node).idle == 2);
 	invoke("1", &call);
 	check_served(&peer[0], &call); /* the one that was ready first */
-	CHECK(!fake_has_spawn(&node) && counters().spawns == 2);
+	CHECK(!fake_has_spawn(&node) && fake_counters(&node).spawns == 2);
 	fake_logs_await(&node, "INIT_REPORT Init Duration: ");
 	hang_up(peer, 2);
 	fake_node_stop(&node);
@@ -168,7 +160,7 @@ static void test_one_that_dies_is_replaced(void)
 	fake_exit(&node, &sandbox[0], EXIT_SIGNAL, 9);
 	fake_boot(&node, &sandbox[1], &peer[1]);
 	fake_until(&node, is_ready, NULL);
-	CHECK(counters().environments == 1 && figures().allocated == 1);
+	CHECK(fake_counters(&node).environments == 1 && figures().allocated == 1);
 	hang_up(peer, 2);
 	fake_node_stop(&node);
 }
@@ -266,7 +258,7 @@ static void test_it_is_failed_after_three_failures_in_a_row_and_goes_on_trying(v
 	}
 	fake_until(&node, is_failed, NULL);
 	CHECK_STR(str_of(figures().reason), S("FUNCTION_ERROR_INIT_FAILURE"));
-	CHECK(figures().allocated == 0 && counters().crashes == 3);
+	CHECK(figures().allocated == 0 && fake_counters(&node).crashes == 3);
 	boot_all(&sandbox, &peer, 1);
 	CHECK(figures().allocated == 1 && !figures().reason);
 	hang_up(&peer, 1);

@@ -24,14 +24,6 @@ static void start(unsigned stems)
 		&node, &(struct fake_target){ .name = "early", .env = early, .env_count = 1 });
 }
 
-static struct engine_counters counters(void)
-{
-	struct engine_counters now;
-
-	engine_counters(node.engine, &now);
-	return now;
-}
-
 static bool is_ready(void *context)
 {
 	return stems_ready(node.engine) == *(unsigned *)context;
@@ -93,7 +85,7 @@ static void test_a_start_takes_the_stem_that_waits(void)
 	fake_serve(&peer, &call, "\"g\"");
 	fake_await(&node, &call);
 	CHECK(call.outcome == INVOKE_DONE && !call.is_error);
-	CHECK(counters().births[1] == 0 && counters().births[2] == 1);
+	CHECK(fake_counters(&node).births[1] == 0 && fake_counters(&node).births[2] == 1);
 	fake_logs_await(&node, "REPORT RequestId: ");
 	CHECK(!fake_logs_in_order(node.platform.logs, (const char *[]){ "of no function", NULL }));
 	fake_call_done(&call);
@@ -289,7 +281,7 @@ static void test_a_first_use_has_another_environment_started(void)
 	(void)fake_receive_event(&peer, first.request_id);
 	fake_boot(&node, &spare, &spare_peer); /* nobody waits for it */
 	unsigned idle = 1;
-	while (counters().idle != idle)
+	while (fake_counters(&node).idle != idle)
 		fake_turn(&node);
 	fake_invoke_name(&node, "f", &second); /* and somebody does not wait for long */
 	fake_serve(&spare_peer, &second, "2");
@@ -330,7 +322,7 @@ static void test_a_spare_has_no_log_until_it_is_used(void)
 	fake_boot(&node, &sandbox, &peer);
 	(void)fake_receive_event(&peer, first.request_id);
 	fake_boot(&node, &spare, &spare_peer);
-	while (counters().idle != 1)
+	while (fake_counters(&node).idle != 1)
 		fake_turn(&node);
 	fake_respond(&peer, first.request_id, "1", NULL);
 	fake_await(&node, &first);
@@ -420,14 +412,14 @@ static void test_one_that_was_never_used_is_spare_enough(void)
 	fake_target_put(&node, &(struct fake_target){ .name = "f" });
 	fake_warm(&node, "f", &sandbox, &peer);
 	fake_boot(&node, &spare, &spare_peer);
-	while (counters().idle != 2)
+	while (fake_counters(&node).idle != 2)
 		fake_turn(&node);
 	fake_hang_up(&peer); /* the used one goes: there is one left, unused */
 	fake_await_kill(&node, &sandbox);
 	fake_exit(&node, &sandbox, EXIT_KILLED, 0);
 	for (int i = 0; i < 40; i++)
 		fake_turn(&node);
-	CHECK(!fake_has_spawn(&node) && counters().environments == 1);
+	CHECK(!fake_has_spawn(&node) && fake_counters(&node).environments == 1);
 	fake_invoke_name(&node, "f", &call);
 	fake_serve(&spare_peer, &call, "1");
 	fake_await(&node, &call);
@@ -447,17 +439,17 @@ static void test_a_used_environment_goes_before_a_spare(void)
 	fake_target_put(&node, &(struct fake_target){ .name = "f" });
 	fake_warm(&node, "f", &sandbox, &peer);
 	fake_boot(&node, &spare, &spare_peer);
-	while (counters().idle != 2)
+	while (fake_counters(&node).idle != 2)
 		fake_turn(&node);
 	for (int i = 0; i < 3; i++) {
 		fake_invoke_name(&node, "f", &call);
 		fake_serve(&peer, &call, "1");
 		fake_await(&node, &call);
 		fake_call_done(&call);
-		while (counters().idle != 2)
+		while (fake_counters(&node).idle != 2)
 			fake_turn(&node);
 	}
-	CHECK(fake_is_silent(&spare_peer) && counters().spawns == 2);
+	CHECK(fake_is_silent(&spare_peer) && fake_counters(&node).spawns == 2);
 	fake_hang_up(&peer);
 	fake_hang_up(&spare_peer);
 	fake_node_stop(&node);
@@ -475,7 +467,7 @@ static void test_a_spare_is_evicted_before_a_used_environment(void)
 	fake_target_put(&node, &(struct fake_target){ .name = "g" });
 	fake_warm(&node, "f", &sandbox, &peer);
 	fake_boot(&node, &spare, &spare_peer);
-	while (counters().idle != 2)
+	while (fake_counters(&node).idle != 2)
 		fake_turn(&node);
 	fake_invoke_name(&node, "g", &call);
 	fake_await_kill(&node, &spare);

@@ -80,18 +80,13 @@ def load(port, path, connections, seconds, roots):
     }
 
 
-def load_beside(port, path, connections, seconds, crowd):
-    """The same while `crowd` (a path and a number of connections) starts as many environments cold."""
-    beside, callers = crowd
-    other = subprocess.Popen(
-        ["wrk", "-t1", f"-c{callers}", f"-d{seconds}s", "-s", str(HERE / "post.lua"), f"http://127.0.0.1:{port}{beside}"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        return load(port, path, connections, seconds, [])
-    finally:
-        other.wait(60)
+def load_beside(port, path, connections, seconds, other):
+    """The same while another program runs, which begins at the same moment."""
+    with subprocess.Popen([str(word) for word in other], stdout=subprocess.DEVNULL) as beside:
+        result = load(port, path, connections, seconds, [])
+    if beside.returncode != 0:
+        raise RuntimeError(f"{other[0]} ended with {beside.returncode}")
+    return result
 
 
 def medians(rounds):

@@ -242,7 +242,6 @@ def make_functions(daemon, folder):
     daemon.create_function("native", "provided.al2023", "hello", "bootstrap", native.read_bytes(), 0o755)
     daemon.create_function("python", "python3.12", "hello.handler", "hello.py", (HERE / "functions/hello.py").read_bytes())
     daemon.create_function("node", "nodejs22.x", "hello.handler", "hello.mjs", (HERE / "functions/hello.mjs").read_bytes())
-    daemon.create_function("crowd", "python3.12", "crowd.handler", "crowd.py", (HERE / "functions/crowd.py").read_bytes())
     return ["native", "python", "node"]
 
 
