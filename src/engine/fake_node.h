@@ -86,16 +86,13 @@ void fake_node_start(struct fake_node *node, const struct engine_options *option
  */
 void fake_node_stop(struct fake_node *node);
 
-/* Let the loop run until `is_true`. */
+/* Let the loop run until `is_true`; for so long; for one turn: what is ready is handled, nothing is waited for. */
 void fake_until(struct fake_node *node, bool (*is_true)(void *context), void *context);
-/* Let it run for so long. */
 void fake_sleep(struct fake_node *node, uint64_t ms);
-/* Let it run for one turn: what is ready is handled, nothing is waited for. */
 void fake_turn(struct fake_node *node);
 
 /* What the engine counts at this moment. */
 struct engine_counters fake_counters(const struct fake_node *node);
-
 /* --- the store --- */
 
 /* Add the target, or replace the one of the same name and qualifier. */

@@ -34,6 +34,7 @@ enum {
 	BACKOFF_MS_MAX = 5000,
 	HEALTHY_MS = 10'000, /* who served this long starts at the least back-off again */
 	SEND_BUFFER = 4 * 1024 * 1024,
+	ROUTER_NICE = -10,
 };
 
 /* The descriptors it is born with (frames.h), and two that exec closes. */
@@ -64,6 +65,8 @@ static int router_exec(const struct warden *w, int socket)
 					     : router_set_fds(w, socket, &program, &parent);
 	if (r == 0)
 		r = rights_limit(RLIMIT_CORE, 0); /* its memory has customers' data in it */
+	/* Each invocation passes through it: it goes before the starts of sandboxes. No right, no harm. */
+	(void)setpriority(PRIO_PROCESS, 0, ROUTER_NICE);
 	if (r == 0)
 		r = rights_drop(w->boot->router_uid);
 	if (r == 0)
