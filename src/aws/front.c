@@ -163,6 +163,11 @@ static bool region_is_plain(str region)
 	return region.len > 0 && region.len <= REGION_MAX;
 }
 
+static bool is_web(const struct front *front, const struct http_head *head)
+{
+	return front->options.is_web && front->options.is_web(head);
+}
+
 static int on_head(void *context, struct http_conn *conn, const struct http_head *head,
 	uint64_t *ret_body_max, uint64_t *ret_memory_max)
 {
@@ -173,7 +178,7 @@ static int on_head(void *context, struct http_conn *conn, const struct http_head
 	/* RFC 9110 10.1.1: an expectation that cannot be met is answered with 417. */
 	if (expected.at && !head->expect_continue)
 		return 417;
-	if (path_is_invocations(head->path)) {
+	if (path_is_invocations(head->path) || is_web(listener->front, head)) {
 		*ret_body_max = listener->front->options.payload_max + PAYLOAD_SLACK;
 		*ret_memory_max = *ret_body_max;
 	} else if (str_starts(head->path, FUNCTIONS_PATH) || str_starts(head->path, LAYERS_PATH)) {
@@ -215,6 +220,42 @@ static bool is_invocation(const struct http_request *request, const struct ident
 		str_eq(identity->service->model->name, S("lambda"));
 }
 
+int front_check_signer(const struct front_listener *listener, const struct http_request *request,
+	struct front_signer *ret_signer, struct signature_refusal *ret_refusal)
+{
+	const struct front_keys *keys = listener->front->keys;
+	struct identity identity = { .protocol = AWS_REST_JSON };
+
+	identity.is_claim_malformed = sigv4_claim(&request->head, &identity.claim) != 0;
+	*ret_signer = (struct front_signer){
+		.access_key = identity.claim.access_key,
+		.service = identity.claim.service,
+		.account = front_account(listener, identity.claim.access_key),
+	};
+	if (!listener->must_sign && identity.claim.present &&
+		!signature_is_known(keys->keys, keys->count, identity.claim.access_key))
+		return SIGNATURE_VALID;
+	return err_pass(signature_check(keys->keys, keys->count, &request->head, &identity,
+		request->body, request->body_fd, ret_refusal));
+}
+
+/* For an address of its own: nobody's call until `web` has looked. */
+static void on_web(
+	struct front_listener *listener, struct http_conn *conn, struct http_request *request)
+{
+	const struct front_options *options = &listener->front->options;
+	char request_id[UUID_LEN + 1];
+
+	request_id_next(request_id);
+	options->web(options->context, conn, request,
+		&(struct front_caller){
+			.account = str_of(listener->account),
+			.region = str_of(listener->region),
+			.request_id = { request_id, UUID_LEN },
+			.listener = listener,
+		});
+}
+
 static void on_request(void *context, struct http_conn *conn, struct http_request *request)
 {
 	struct front_listener *listener = context;
@@ -223,6 +264,10 @@ static void on_request(void *context, struct http_conn *conn, struct http_reques
 	struct identity identity;
 
 	http_conn_set_user(conn, NULL);
+	if (is_web(front, &request->head)) {
+		on_web(listener, conn, request);
+		return;
+	}
 	if (answer_local(front, conn, request))
 		return;
 	request_id_next(request_id);
@@ -234,6 +279,7 @@ static void on_request(void *context, struct http_conn *conn, struct http_reques
 								 : str_of(listener->region),
 		.access_key = identity.claim.access_key,
 		.request_id = { request_id, UUID_LEN },
+		.listener = listener,
 	};
 	if (front->options.fast && is_invocation(request, &identity)) {
 		if (!fast_is_signed(listener, conn, request, &identity, caller.request_id) ||

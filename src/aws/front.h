@@ -8,7 +8,9 @@
 #include "http/server.h"
 
 struct front;
+struct front_listener;
 struct loop;
+struct signature_refusal;
 
 /* Who asks for what. The views live as long as the request. */
 struct front_caller {
@@ -18,7 +20,8 @@ struct front_caller {
 	str account;
 	str region;
 	str access_key;
-	str request_id; /* UUID_LEN characters */
+	str request_id;			       /* UUID_LEN characters */
+	const struct front_listener *listener; /* lives as long as its connections */
 };
 
 /*
@@ -46,6 +49,14 @@ struct front_options {
 	 */
 	bool (*fast)(void *context, struct http_conn *conn, struct http_request *request,
 		const struct front_caller *caller);
+	/*
+	 * Asked with each head, before anything else: is the request for no API but for an address of its own, like a
+	 * function URL? `web` takes those on the loop thread, signed or not, with the body in memory; it answers with
+	 * http_reply(). Both, or neither. `caller` has neither a service nor a key.
+	 */
+	bool (*is_web)(const struct http_head *head);
+	void (*web)(void *context, struct http_conn *conn, struct http_request *request,
+		const struct front_caller *caller);
 	/* Asked for paths below /_mayfly/, /_localstack/state/ and /moto-api/: true when it took it. */
 	bool (*extra)(void *context, struct http_conn *conn, struct http_request *request);
 	void *context;
@@ -56,7 +67,20 @@ struct front_options {
 /* All listeners are closed; calls must have ended (front_drain). */
 void front_free(struct front *front);
 
-struct front_listener;
+/* Who has signed a request; views into it. */
+struct front_signer {
+	str access_key; /* empty: nobody */
+	str service;	/* of the signature's scope */
+	str account;
+};
+
+/*
+ * Check the signature of a request that `web` has taken: SIGNATURE_VALID, SIGNATURE_REFUSED with *ret_refusal, or a fault.
+ * *ret_signer is written in each case. Where nobody must sign, a key that is not known is believed.
+ */
+[[nodiscard]] int front_check_signer(const struct front_listener *listener,
+	const struct http_request *request, struct front_signer *ret_signer,
+	struct signature_refusal *ret_refusal);
 
 struct front_listen_options {
 	int fd;		/* taken */

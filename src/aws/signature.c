@@ -95,6 +95,11 @@ static const struct front_key *signature_key(
 	return NULL;
 }
 
+bool signature_is_known(const struct front_key *keys, size_t key_count, str access_key)
+{
+	return signature_key(keys, key_count, access_key) != NULL;
+}
+
 int signature_check(const struct front_key *keys, size_t key_count, const struct http_head *head,
 	const struct identity *identity, str body, int body_fd,
 	struct signature_refusal *ret_refusal)

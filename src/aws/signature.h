@@ -14,6 +14,10 @@ enum signature_answer {
 	SIGNATURE_REFUSED,
 };
 
+/* Is this one of the keys? */
+[[nodiscard]] bool signature_is_known(
+	const struct front_key *keys, size_t key_count, str access_key);
+
 /*
  * Check the signature of a request; `body_fd` > 0 is the body's file, else it is `body`. A
  * signature_answer or a fault; *ret_refusal on SIGNATURE_REFUSED.

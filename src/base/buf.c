@@ -157,9 +157,8 @@ static void buf_put_json_escape(struct buf *buf, unsigned char c)
 	}
 }
 
-void buf_put_json(struct buf *buf, str s)
+void buf_put_json_piece(struct buf *buf, str s)
 {
-	buf_put_char(buf, '"');
 	while (s.len && !buf->err) {
 		size_t plain = buf_json_plain(s);
 		buf_put(buf, str_slice(s, 0, plain));
@@ -167,6 +166,12 @@ void buf_put_json(struct buf *buf, str s)
 			buf_put_json_escape(buf, (unsigned char)s.at[plain]);
 		s = str_from(s, plain + 1);
 	}
+}
+
+void buf_put_json(struct buf *buf, str s)
+{
+	buf_put_char(buf, '"');
+	buf_put_json_piece(buf, s);
 	buf_put_char(buf, '"');
 }
 

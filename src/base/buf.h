@@ -45,6 +45,8 @@ void buf_put_u64(struct buf *buf, uint64_t value);
  * escaped, bytes that are not UTF-8 replaced by U+FFFD.
  */
 void buf_put_json(struct buf *buf, str s);
+/* The same without the quotes: a piece of a JSON string. */
+void buf_put_json_piece(struct buf *buf, str s);
 
 /* Drop the first `count` bytes (at most len) and move the rest to the front. */
 void buf_drop(struct buf *buf, size_t count);

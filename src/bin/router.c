@@ -26,6 +26,8 @@
 #include "services/lambda/load.h"
 #include "services/lambda/relaxed.h"
 #include "services/lambda/service.h"
+#include "services/lambda/url.h"
+#include "services/lambda/url_book.h"
 #include "services/logs/service.h"
 #include "services/sts/service.h"
 #include "store/blobs.h"
@@ -262,6 +264,15 @@ static int open_engine(struct router *router)
 	return err_pass(r);
 }
 
+static int open_urls(struct platform *platform)
+{
+	platform->urls = url_book_new(platform);
+	if (!platform->urls)
+		return err_raise(-ENOMEM);
+	platform->on_changed = lambda_urls_changed;
+	return 0;
+}
+
 static int open_front(struct router *router)
 {
 	const struct settings *settings = &router->settings;
@@ -277,6 +288,8 @@ static int open_front(struct router *router)
 			.payload_max = lambda_payload_max(&router->platform),
 			.version = S(MAYFLY_VERSION),
 			.fast = lambda_invoke_fast,
+			.is_web = lambda_url_is,
+			.web = lambda_url_serve,
 			.extra = router_extra,
 			.context = &router->platform,
 		},
@@ -344,6 +357,8 @@ static int router_open(struct router *router)
 	if (r == 0)
 		r = open_engine(router);
 	if (r == 0)
+		r = open_urls(&router->platform);
+	if (r == 0)
 		r = open_front(router);
 	if (r == 0)
 		r = timer_new(router->loop, on_sweep, router, &router->sweep);
@@ -359,6 +374,7 @@ static int router_open(struct router *router)
 static void router_close(struct router *router)
 {
 	front_free(router->front);
+	url_book_free(router->platform.urls);
 	engine_free(router->platform.engine);
 	timer_free(router->sweep);
 	timer_free(router->drain_watch);

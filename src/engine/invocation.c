@@ -26,14 +26,13 @@
 #include "engine/log_lines.h"
 #include "engine/pool.h"
 #include "engine/runtime_api.h"
+#include "engine/trace.h"
 #include "http/server.h"
 #include "model/limits.h"
 #include "os/clock.h"
-#include "os/random.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,18 +44,15 @@ enum {
 /* --- begin --- */
 
 /* X-Ray's header: the caller's when it sends one, else a new root, not sampled for now. */
-static void trace_make(struct invocation *invocation, str received)
+static void trace_make(struct invocation *invocation, const struct invocation_ask *ask)
 {
-	uint64_t random[3];
-
-	if (received.len &&
-		str_to_array(received, invocation->trace, sizeof(invocation->trace)) == 0)
+	static_assert(sizeof(invocation->trace) >= TRACE_SIZE);
+	invocation->is_trace_own = ask->is_trace_new;
+	if (ask->trace.len &&
+		str_to_array(ask->trace, invocation->trace, sizeof(invocation->trace)) == 0)
 		return;
 	invocation->is_trace_own = true;
-	random_id_bytes(random, sizeof(random));
-	(void)snprintf(invocation->trace, sizeof(invocation->trace),
-		"Root=1-%08x-%08x%016" PRIx64 ";Parent=%016" PRIx64 ";Sampled=0",
-		(unsigned)(clock_real_ms() / 1000), (unsigned)random[0], random[1], random[2]);
+	trace_new(invocation->trace);
 }
 
 /* The short views lie behind the struct: account, region, name, client context. */
@@ -122,7 +118,7 @@ int engine_invoke(
 		invocation_free(invocation);
 		return err_raise(r);
 	}
-	trace_make(invocation, ask->trace);
+	trace_make(invocation, ask);
 	engine->counters.started++;
 	engine->counters.in_flight++;
 	if (engine->on_drained)

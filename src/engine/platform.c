@@ -45,12 +45,21 @@ static void request_wait(struct request *request, void (*run)(struct message *se
 	promise_wait(&request->promise);
 }
 
+static void tell_changed(const struct request *request)
+{
+	struct platform *platform = request->platform;
+
+	if (platform->on_changed)
+		platform->on_changed(platform, request->account, request->region, request->name);
+}
+
 static void request_run_changed(struct message *message)
 {
 	struct request *request = list_entry(message, struct request, message);
 
 	engine_function_changed(
 		request->platform->engine, request->account, request->region, request->name);
+	tell_changed(request);
 	promise_keep(&request->promise);
 }
 
@@ -155,6 +164,7 @@ static void request_run_reset(struct message *message)
 {
 	struct request *request = list_entry(message, struct request, message);
 
+	tell_changed(request);
 	engine_reset(request->platform->engine, request_on_reset, request);
 }
 

@@ -17,6 +17,7 @@ struct logs;
 struct engine;
 struct warden_client;
 struct runtimes;
+struct url_book;
 
 /* A runtime installed on this node. */
 struct installed_runtime {
@@ -50,6 +51,12 @@ struct platform {
 	_Atomic bool is_runtimes_strict;
 	struct relaxed_limits relaxed;
 	bool has_test_controls;
+	struct url_book *urls; /* the loop thread's, of services/lambda */
+	/*
+	 * Told on the loop thread of each change of a function beside the engine, and with empty names when all is
+	 * forgotten; or NULL.
+	 */
+	void (*on_changed)(struct platform *platform, str account, str region, str name);
 };
 
 /*

@@ -474,6 +474,12 @@ struct http_server *http_conn_server(const struct http_conn *conn)
 	return conn->server;
 }
 
+void http_conn_peer(const struct http_conn *conn, char to[static SOCKET_PEER_SIZE])
+{
+	if (conn->state == CONN_DEAD || socket_peer(conn->fd, to) < 0)
+		to[0] = '\0';
+}
+
 bool http_conn_is_alive(const struct http_conn *conn)
 {
 	return conn->state != CONN_DEAD;

@@ -5,6 +5,7 @@
  * input buffer. Reading is one read(2) a readiness, writing one sendmsg(2) a reply.
  */
 #include "os/loop.h"
+#include "os/socket.h"
 #include "wire/http.h"
 
 struct http_server;
@@ -115,6 +116,8 @@ void http_conn_set_user(struct http_conn *conn, void *user);
 void *http_conn_user(const struct http_conn *conn);
 /* The server the connection came through. */
 struct http_server *http_conn_server(const struct http_conn *conn);
+/* The numeric address of the peer; empty when it has none (any more). A system call. */
+void http_conn_peer(const struct http_conn *conn, char to[static SOCKET_PEER_SIZE]);
 /* Can a reply still reach the peer, as far as is known? False between its end and on_gone. */
 bool http_conn_is_alive(const struct http_conn *conn);
 /* Close now, without a reply; on_gone is called (from the loop, not from inside). */

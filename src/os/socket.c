@@ -8,6 +8,7 @@
 #include "os/fd.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -124,6 +125,24 @@ int socket_name(int fd, char *to, size_t size)
 	int wanted = snprintf(to, size, is_v6 ? "[%s]:%d" : "%s:%d", host,
 		ntohs(is_v6 ? name.v6.sin6_port : name.v4.sin_port));
 	return (size_t)wanted < size ? 0 : err_raise(-ENOSPC);
+}
+
+int socket_peer(int fd, char to[static SOCKET_PEER_SIZE])
+{
+	union socket_address name = {};
+	socklen_t len = sizeof(name);
+
+	static_assert(SOCKET_PEER_SIZE > INET6_ADDRSTRLEN);
+	if (getpeername(fd, &name.any, &len) < 0)
+		return -errno;
+	if (name.any.sa_family != AF_INET && name.any.sa_family != AF_INET6)
+		return -EAFNOSUPPORT;
+	const struct in6_addr *v6 = &name.v6.sin6_addr;
+	bool is_v4 = name.any.sa_family == AF_INET || IN6_IS_ADDR_V4MAPPED(v6);
+	const void *address = name.any.sa_family == AF_INET ? (const void *)&name.v4.sin_addr
+		: is_v4					    ? (const void *)&v6->s6_addr[12]
+							    : (const void *)v6;
+	return inet_ntop(is_v4 ? AF_INET : AF_INET6, address, to, SOCKET_PEER_SIZE) ? 0 : -errno;
 }
 
 bool socket_is_loopback(str address)

@@ -27,3 +27,10 @@
  * who has the socket too has shut it down, or a fault.
  */
 [[nodiscard]] int socket_accept(int listener, int *ret_fd);
+
+/*
+ * The numeric address of who is connected, without its port; an IPv4 one that came over IPv6 is told as IPv4. 0 or
+ * -errno, which is not traced: the peer may just have left.
+ */
+enum { SOCKET_PEER_SIZE = 48 };
+[[nodiscard]] int socket_peer(int fd, char to[static SOCKET_PEER_SIZE]);

@@ -85,7 +85,36 @@ static void test_what_is_no_socket_is_a_fault(void)
 	CHECK(socket_port(local) == -EAFNOSUPPORT && fd == -1);
 }
 
+/* Is this the peer of a connection to a listener on `address`? */
+static void check_peer(str address, const char *want)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_storage room;
+	} name;
+	socklen_t len = sizeof(name);
+	char peer[SOCKET_PEER_SIZE];
+	scoped_fd listener = -1, server = -1;
+
+	CHECK(socket_listen(address, 8, &listener) == 0);
+	CHECK(getsockname(listener, &name.any, &len) == 0);
+	scoped_fd client = socket(name.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	CHECK(connect(client, &name.any, len) == 0);
+	CHECK(socket_accept(listener, &server) == 0);
+	CHECK(socket_peer(server, peer) == 0);
+	CHECK_STR(str_of(peer), str_of(want));
+}
+
+static void test_a_peer_is_told_by_its_address(void)
+{
+	scoped_fd local = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char peer[SOCKET_PEER_SIZE];
+
+	check_peer(S("127.0.0.1:0"), "127.0.0.1");
+	CHECK(socket_peer(local, peer) == -ENOTCONN);
+}
+
 TESTS(TEST(test_only_numeric_addresses_are_accepted),
 	TEST(test_loopback_is_recognised_in_every_form),
 	TEST(test_port_0_picks_a_port_that_answers), TEST(test_a_taken_port_is_a_fault),
-	TEST(test_what_is_no_socket_is_a_fault))
+	TEST(test_what_is_no_socket_is_a_fault), TEST(test_a_peer_is_told_by_its_address))

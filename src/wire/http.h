@@ -66,6 +66,9 @@ enum http_parse_answer {
 /* The value of the first field of that name (case folded), or a view with at == NULL. */
 [[nodiscard]] str http_field(const struct http_head *head, str name);
 
+/* The value of a Host field without its ":port". */
+[[nodiscard]] str http_host_name(str host);
+
 /* Decoder of a chunked body, fed in any pieces. Zero it to start. */
 struct http_chunks {
 	uint64_t left;	/* of the current chunk */

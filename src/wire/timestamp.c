@@ -81,6 +81,14 @@ void timestamp_put_http(struct buf *out, uint64_t ms)
 		timestamp_months[c.month - 1], c.year, c.hour, c.minute, c.second);
 }
 
+void timestamp_put_access(struct buf *out, uint64_t ms)
+{
+	struct civil c = civil_of(ms);
+
+	buf_putf(out, "%02u/%s/%04u:%02u:%02u:%02u +0000", c.day, timestamp_months[c.month - 1],
+		c.year, c.hour, c.minute, c.second);
+}
+
 void timestamp_put_date_path(struct buf *out, uint64_t ms)
 {
 	struct civil c = civil_of(ms);

@@ -8,6 +8,8 @@ void timestamp_put_lambda(struct buf *out, uint64_t ms);
 void timestamp_put_iso8601(struct buf *out, uint64_t ms, bool millis);
 /* "Sat, 31 Jan 2026 23:59:59 GMT". */
 void timestamp_put_http(struct buf *out, uint64_t ms);
+/* "31/Jan/2026:23:59:59 +0000", the form of access logs and of HTTP events. */
+void timestamp_put_access(struct buf *out, uint64_t ms);
 /* "2026/01/31" as in log stream names. */
 void timestamp_put_date_path(struct buf *out, uint64_t ms);
 

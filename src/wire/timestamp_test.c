@@ -28,6 +28,9 @@ static void test_times_are_written_as_aws_writes_them(void)
 	timestamp_put_date_path(&out, LAST_MS);
 	CHECK_STR(buf_str(&out), S("2026/01/31"));
 	buf_clear(&out);
+	timestamp_put_access(&out, LAST_MS);
+	CHECK_STR(buf_str(&out), S("31/Jan/2026:23:59:59 +0000"));
+	buf_clear(&out);
 	timestamp_put_http(&out, 0);
 	CHECK_STR(buf_str(&out), S("Thu, 01 Jan 1970 00:00:00 GMT"));
 	buf_done(&out);

@@ -96,3 +96,13 @@ bool uri_query_next(str *rest, str *ret_name, str *ret_value)
 	}
 	return false;
 }
+
+str http_host_name(str host)
+{
+	size_t end = host.len;
+
+	while (end > 0 && host.at[end - 1] >= '0' && host.at[end - 1] <= '9')
+		end--;
+	return end > 0 && end < host.len && host.at[end - 1] == ':' ? str_slice(host, 0, end - 1)
+								    : host;
+}

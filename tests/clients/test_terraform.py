@@ -10,6 +10,7 @@ from fetching import need
 
 from harness.errors import error, not_found
 from harness.functions import unique, zip_source
+from harness.rawhttp import Peer, request
 
 HERE = pathlib.Path(__file__).parent
 MIRRORS = [
@@ -65,11 +66,19 @@ def terraform(tmp_path, recorder):
 
 
 @pytest.mark.seconds(400)
-def test_apply_no_drift_change_destroy(terraform, functions, lambda_, aws):
+def test_apply_no_drift_change_destroy(terraform, functions, lambda_, aws, daemon):
     name = terraform.name
+
+    def answer_by_url():
+        host = terraform("output", "-raw", "url").strip().removeprefix("http://").rstrip("/")
+        with Peer(daemon.port) as peer:
+            return peer.send(request("GET", "/", {"Host": host, "Origin": "https://a.example"})).answer()
+
     terraform("init", "-input=false")
     terraform("apply", "-auto-approve", "-input=false")
     assert functions.call(f"{name}:live", {}) == "first"
+    answer = answer_by_url()
+    assert answer.body == b"first" and answer.headers["access-control-allow-origin"] == "https://a.example"
     terraform("plan", "-detailed-exitcode", "-input=false")
 
     terraform.zip.write_bytes(zip_source("def handler(event, context):\n    return 'second'\n"))
@@ -77,6 +86,7 @@ def test_apply_no_drift_change_destroy(terraform, functions, lambda_, aws):
     terraform("apply", "-auto-approve", "-input=false")
     assert terraform("output", "-raw", "version").strip() == "2"
     assert functions.call(f"{name}:live", {}) == "second"
+    assert answer_by_url().body == b"second"
     terraform("plan", "-detailed-exitcode", "-input=false")
 
     terraform("destroy", "-auto-approve", "-input=false")

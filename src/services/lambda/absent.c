@@ -1,5 +1,5 @@
 /*
- * What Lambda has beside functions and what does not exist here yet: code signing, function URLs, event invoke
+ * What Lambda has beside functions and what does not exist here yet: code signing, event invoke
  * configurations, pinned runtimes. Nothing of it can be put (those operations have no row in the
  * table, so they say that they are not available), hence "there is none" is the truth. Clients like Terraform read these
  * after every change.
@@ -130,32 +130,4 @@ int lambda_list_function_event_invoke_configs(struct call *call)
 	int r = absent_check_function_saying(call, "The function doesn't exist.");
 
 	return r ? err_pass(r) : err_pass(absent_put_list(call, "FunctionEventInvokeConfigs"));
-}
-
-/* --- function URLs --- */
-
-static int absent_url(struct call *call)
-{
-	struct lambda_ref ref;
-
-	int r = lambda_ref_read(call, &ref);
-	return r ? err_pass(r)
-		 : lambda_refuse(call, NOT_FOUND, "The resource you requested does not exist.");
-}
-
-int lambda_get_function_url_config(struct call *call)
-{
-	return absent_url(call);
-}
-
-int lambda_delete_function_url_config(struct call *call)
-{
-	return absent_url(call);
-}
-
-int lambda_list_function_url_configs(struct call *call)
-{
-	int r = absent_check_function_saying(call, "Function does not exist");
-
-	return r ? err_pass(r) : err_pass(absent_put_list(call, "FunctionUrlConfigs"));
 }

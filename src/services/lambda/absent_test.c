@@ -76,26 +76,6 @@ static void test_there_is_no_event_invoke_config(void)
 	world_free(world);
 }
 
-static void test_there_is_no_url(void)
-{
-	struct world *world = world_new();
-
-	world_create(world, "fn");
-	struct answer got = ask(
-		world, lambda_get_function_url_config, "GetFunctionUrlConfig", "fn", NULL);
-	CHECK_ERROR(got, 404, "ResourceNotFoundException",
-		"The resource you requested does not exist.");
-	got = ask(world, lambda_list_function_url_configs, "ListFunctionUrlConfigs", "fn", NULL);
-	CHECK(json_array_size(answer_at(&got, "FunctionUrlConfigs")) == 0 && got.result == 0);
-	got = ask(world, lambda_list_function_url_configs, "ListFunctionUrlConfigs", "none", NULL);
-	CHECK_ERROR(got, 404, "ResourceNotFoundException", "Function does not exist");
-	got = ask(world, lambda_get_function_url_config, "GetFunctionUrlConfig",
-		"arn:aws:lambda:eu-west-1:123456789012:function:fn", NULL);
-	CHECK_ERROR(got, 404, "ResourceNotFoundException",
-		"Functions from 'eu-west-1' are not reachable in this region ('us-east-1')");
-	world_free(world);
-}
-
 TESTS(TEST(test_a_function_without_code_signing_answers_nothing),
 	TEST(test_runtimes_are_updated_automatically), TEST(test_recursive_loops_are_allowed),
-	TEST(test_there_is_no_event_invoke_config), TEST(test_there_is_no_url))
+	TEST(test_there_is_no_event_invoke_config))

@@ -37,7 +37,28 @@ static int delete_keys_each(void *context, str key, str value, uint64_t revision
 	return keys->count == DELETE_PAGE;
 }
 
-/* One page of a kind: true in *ret_more when there may be another. A version also leaves its code. */
+/* What a document has elsewhere goes with it: a version leaves its code, a URL its address. */
+static int delete_with(
+	struct batch *batch, const struct function_record *function, str kind, str key)
+{
+	json_auto_t *doc = NULL;
+	bool is_version = str_eq(kind, KIND_VERSION), is_url = str_eq(kind, KIND_URL);
+
+	int r = is_version || is_url ? record_get(function->scope, kind, key, &doc, NULL) : 0;
+	if (r < 0)
+		return err_pass(r);
+	const json_t *config = json_object_get(doc, "Config");
+	if (config)
+		lambda_code_leave(batch, function, config, json_get_str(config, "Version"));
+	if (is_url && doc) {
+		str id = arena_str(function->scope->arena, json_get_str(doc, "Id"));
+		batch_delete(batch, KIND_URL_OWNER, id, DOCS_ANY);
+	}
+	batch_delete(batch, kind, key, DOCS_ANY);
+	return 0;
+}
+
+/* One page of a kind: true in *ret_more when there may be another. */
 static int delete_page(const struct function_record *function, str kind, bool *ret_more)
 {
 	struct delete_keys keys = { .arena = function->scope->arena };
@@ -48,16 +69,8 @@ static int delete_page(const struct function_record *function, str kind, bool *r
 		return err_raise(-ENOMEM);
 	int r = docs_list(function->scope->platform->docs, kind, prefix, S(""), DELETE_PAGE,
 		delete_keys_each, &keys);
-	for (size_t i = 0; r == 0 && i < keys.count; i++) {
-		json_auto_t *doc = NULL;
-		if (str_eq(kind, KIND_VERSION))
-			r = record_get(function->scope, kind, keys.keys[i], &doc, NULL);
-		const json_t *config = json_object_get(doc, "Config");
-		if (config)
-			lambda_code_leave(
-				&batch, function, config, json_get_str(config, "Version"));
-		batch_delete(&batch, kind, keys.keys[i], DOCS_ANY);
-	}
+	for (size_t i = 0; r == 0 && i < keys.count; i++)
+		r = delete_with(&batch, function, kind, keys.keys[i]);
 	if (r == 0 && batch.count)
 		r = batch_commit(&batch);
 	if (r < 0)
@@ -69,7 +82,7 @@ static int delete_page(const struct function_record *function, str kind, bool *r
 /* All that is below the function, and at last the note that it is there. */
 static int delete_rest(const struct function_record *function)
 {
-	const str kinds[] = { KIND_VERSION, KIND_ALIAS, KIND_POLICY };
+	const str kinds[] = { KIND_VERSION, KIND_ALIAS, KIND_POLICY, KIND_URL };
 	struct batch batch = { .scope = function->scope };
 
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)

@@ -45,6 +45,13 @@ int lambda_get_provisioned_concurrency_config(struct call *call);
 int lambda_delete_provisioned_concurrency_config(struct call *call);
 int lambda_list_provisioned_concurrency_configs(struct call *call);
 
+/* url.c */
+int lambda_create_function_url_config(struct call *call);
+int lambda_get_function_url_config(struct call *call);
+int lambda_update_function_url_config(struct call *call);
+int lambda_delete_function_url_config(struct call *call);
+int lambda_list_function_url_configs(struct call *call);
+
 /* absent.c: what a function has none of, told truthfully */
 int lambda_get_function_code_signing_config(struct call *call);
 int lambda_delete_function_code_signing_config(struct call *call);
@@ -54,6 +61,3 @@ int lambda_put_function_recursion_config(struct call *call);
 int lambda_get_function_event_invoke_config(struct call *call);
 int lambda_delete_function_event_invoke_config(struct call *call);
 int lambda_list_function_event_invoke_configs(struct call *call);
-int lambda_get_function_url_config(struct call *call);
-int lambda_delete_function_url_config(struct call *call);
-int lambda_list_function_url_configs(struct call *call);

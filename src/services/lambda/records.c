@@ -212,6 +212,18 @@ int policy_record_get(const struct function_record *function, str qualifier, jso
 		record_child_key(function, qualifier), ret_doc, ret_revision));
 }
 
+str record_url_key(const struct function_record *function, str qualifier)
+{
+	return record_child_key(function, qualifier.len ? qualifier : S("$LATEST"));
+}
+
+int url_record_get(const struct function_record *function, str qualifier, json_t **ret_doc,
+	uint64_t *ret_revision)
+{
+	return err_pass(record_get(function->scope, KIND_URL, record_url_key(function, qualifier),
+		ret_doc, ret_revision));
+}
+
 /* --- lists --- */
 
 struct record_listing {

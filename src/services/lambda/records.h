@@ -6,6 +6,8 @@
  *	lambda.version    account/region/name/id/0000000007       a published version
  *	lambda.alias      account/region/name/id/alias
  *	lambda.policy     account/region/name/id/qualifier        "" for the function itself
+ *	lambda.url        account/region/name/id/qualifier        a function URL; "$LATEST" for the function itself
+ *	lambda.url-owner  url-id                                  whose URL it is
  *	lambda.unsettled  account/region/name                     this function has states to finish
  *	lambda.snapshot   account/region/name/id/0000000007       an image of the version is kept, or being made
  *	lambda.deleted    account/region/name/id                  what was below it is still to be removed
@@ -29,6 +31,8 @@ struct platform;
 #define KIND_VERSION   S("lambda.version")
 #define KIND_ALIAS     S("lambda.alias")
 #define KIND_POLICY    S("lambda.policy")
+#define KIND_URL       S("lambda.url")
+#define KIND_URL_OWNER S("lambda.url-owner")
 #define KIND_UNSETTLED S("lambda.unsettled")
 #define KIND_SNAPSHOT  S("lambda.snapshot")
 #define KIND_DELETED   S("lambda.deleted")
@@ -86,6 +90,11 @@ str record_code_key(const struct function_record *function, const json_t *config
 	const struct function_record *function, str name, json_t **ret_doc, uint64_t *ret_revision);
 [[nodiscard]] int policy_record_get(const struct function_record *function, str qualifier,
 	json_t **ret_doc, uint64_t *ret_revision);
+
+/* A URL: {"Schema", "Id", "Qualifier", …} with the model's members; of an alias, or of the function ("" or "$LATEST"). */
+[[nodiscard]] int url_record_get(const struct function_record *function, str qualifier,
+	json_t **ret_doc, uint64_t *ret_revision);
+str record_url_key(const struct function_record *function, str qualifier);
 
 /* Documents of a kind below a function, after a child key, at most `limit` (0: all), appended to an array. */
 [[nodiscard]] int record_list(const struct function_record *function, str kind, str after,

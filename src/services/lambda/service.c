@@ -20,6 +20,7 @@ static const struct call_route lambda_routes[] = {
 	{ "AddPermission", lambda_add_permission },
 	{ "CreateAlias", lambda_create_alias },
 	{ "CreateFunction", lambda_create_function },
+	{ "CreateFunctionUrlConfig", lambda_create_function_url_config },
 	{ "DeleteAlias", lambda_delete_alias },
 	{ "DeleteFunction", lambda_delete_function },
 	{ "DeleteFunctionCodeSigningConfig", lambda_delete_function_code_signing_config },
@@ -57,6 +58,7 @@ static const struct call_route lambda_routes[] = {
 	{ "UpdateAlias", lambda_update_alias },
 	{ "UpdateFunctionCode", lambda_update_function_code },
 	{ "UpdateFunctionConfiguration", lambda_update_function_configuration },
+	{ "UpdateFunctionUrlConfig", lambda_update_function_url_config },
 };
 
 const struct call_service lambda_service = {

@@ -19,6 +19,7 @@ struct world {
 	struct provision_figures figures; /* what the engine says, if it knows */
 	bool has_figures;
 	unsigned forgotten; /* and platform_forget_code() */
+	str host;	    /* by which clients reach the node */
 	bool is_unpacking;  /* false: it answers that there is no ZIP */
 	char folder[64];
 };

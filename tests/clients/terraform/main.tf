@@ -102,6 +102,25 @@ resource "aws_lambda_permission" "s3" {
   qualifier      = aws_lambda_alias.live.name
 }
 
+# With this type the provider itself adds the permission that lets everybody in.
+resource "aws_lambda_function_url" "live" {
+  function_name      = aws_lambda_function.function.function_name
+  qualifier          = aws_lambda_alias.live.name
+  authorization_type = "NONE"
+
+  cors {
+    allow_credentials = true
+    allow_origins     = ["https://a.example"]
+    allow_methods     = ["GET"]
+    allow_headers     = ["x-a"]
+    max_age           = 60
+  }
+}
+
+output "url" {
+  value = aws_lambda_function_url.live.function_url
+}
+
 output "version" {
   value = aws_lambda_function.function.version
 }
