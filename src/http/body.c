@@ -6,7 +6,8 @@
  *
  * A body of known length that stays in memory is read to where it belongs and never copied. A
  * chunked one is decoded in place: content is never longer than what it came in. One that goes to
- * disk leaves the buffer with every read, so that only a window of it is ever in memory.
+ * disk leaves the buffer with every read, so that only a window of it is ever in memory; so does one that is
+ * shown to the user as it arrives.
  *
  * The buffer may move while the body arrives; then the head is parsed again where it lies now,
  * which is cheaper to get right than shifting every view.
@@ -96,12 +97,27 @@ static int body_spool(struct http_conn *conn)
 	return 0;
 }
 
-/* Content that was decoded: to its place, or to disk. Raw bytes lie behind it. */
+/* Once the user has refused, or aborted, the rest of what was read is for nobody. */
+static void body_show(struct http_conn *conn, str content)
+{
+	const struct http_server_options *options = &conn->server->options;
+	struct http_exchange *exchange = conn->exchange;
+
+	exchange->spooled += content.len;
+	if (exchange->refusal == 0 && conn->state != CONN_DEAD)
+		exchange->refusal = options->ops->on_body(options->context, conn, content);
+}
+
+/* Content that was decoded: to its place, to disk, or to the user. Raw bytes lie behind it. */
 static int body_keep(void *context, str content)
 {
 	struct http_conn *conn = context;
 	struct http_exchange *exchange = conn->exchange;
 
+	if (exchange->is_streamed) {
+		body_show(conn, content);
+		return 0;
+	}
 	if (exchange->request.body_fd >= 0) {
 		exchange->spooled += content.len;
 		return err_pass(fd_write_all(exchange->request.body_fd, content));
@@ -134,15 +150,15 @@ static int body_take_chunks(struct http_conn *conn)
 	return exchange->chunks.done ? BODY_WHOLE : BODY_MORE;
 }
 
-/* A body of known length that goes to disk. */
-static int body_take_spooled(struct http_conn *conn)
+/* A body of known length that is not gathered here. */
+static int body_take_window(struct http_conn *conn)
 {
 	struct http_exchange *exchange = conn->exchange;
 	size_t from = body_raw(conn);
 	uint64_t left = exchange->request.head.length - exchange->spooled;
 	size_t len = (size_t)MIN(left, (uint64_t)(conn->in.len - from));
 
-	int r = body_keep(conn, str_slice(buf_str(&conn->in), from, from + len));
+	int r = len ? body_keep(conn, str_slice(buf_str(&conn->in), from, from + len)) : 0;
 	if (r < 0)
 		return err_pass(r);
 	memmove(conn->in.at + from, conn->in.at + from + len, conn->in.len - from - len);
@@ -169,6 +185,10 @@ static int body_finish(struct http_conn *conn)
 	struct http_request *request = &exchange->request;
 
 	request->trailers = buf_str(&exchange->trailers);
+	if (exchange->is_streamed) {
+		request->body_len = exchange->spooled;
+		return BODY_WHOLE;
+	}
 	if (request->body_fd >= 0) {
 		request->body_len = exchange->spooled;
 		return lseek(request->body_fd, 0, SEEK_SET) < 0 ? err_raise(-errno) : BODY_WHOLE;
@@ -186,10 +206,12 @@ int body_take(struct http_conn *conn)
 
 	if (request->head.chunked)
 		answer = body_take_chunks(conn);
-	else if (request->body_fd >= 0)
-		answer = body_take_spooled(conn);
+	else if (request->body_fd >= 0 || conn->exchange->is_streamed)
+		answer = body_take_window(conn);
 	else
 		answer = body_take_length(conn);
+	if (conn->exchange->refusal)
+		return BODY_REFUSED;
 	return answer == BODY_WHOLE ? err_pass(body_finish(conn)) : answer;
 }
 
@@ -201,7 +223,7 @@ int body_begin(struct http_conn *conn)
 	assert(!(head->chunked && head->has_length));
 	if (head->length > exchange->body_max)
 		return BODY_TOO_LARGE;
-	if (!head->chunked && head->length > exchange->memory_max) {
+	if (!head->chunked && !exchange->is_streamed && head->length > exchange->memory_max) {
 		int r = body_spool(conn);
 		if (r < 0)
 			return err_pass(r);
@@ -214,7 +236,7 @@ int body_make_room(struct http_conn *conn)
 	struct http_exchange *exchange = conn->exchange;
 	const struct http_head *head = &exchange->request.head;
 
-	if (exchange->request.body_fd >= 0)
+	if (exchange->request.body_fd >= 0 || exchange->is_streamed)
 		return err_pass(body_reserve(conn, CONN_SPOOL_READ));
 	if (head->chunked) {
 		/* By doubling, so that a long body costs few moves. */

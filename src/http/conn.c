@@ -9,6 +9,9 @@
  *	                                                         |         -> (SENDING) -> LINGER
  *	   any state -> DEAD -> freed by the deferred task       v
  *
+ * A reply in pieces is in STREAM between its first and its last: OPEN -> STREAM, and on from there as
+ * from OPEN.
+ *
  * Reading is one read(2) a readiness into the input buffer; the request is parsed and handed out
  * where it lies. Read interest stays on while a request is open, so that the hot path changes no
  * epoll registration; what a peer sends ahead is buffered as far as the buffer goes without moving
@@ -36,7 +39,9 @@ static const unsigned conn_may_follow[CONN_STATES] = {
 	[CONN_HEAD] = BIT(CONN_BODY) | BIT(CONN_OPEN) | BIT(CONN_SENDING) | BIT(CONN_LINGER) |
 		BIT(CONN_DEAD),
 	[CONN_BODY] = BIT(CONN_OPEN) | BIT(CONN_SENDING) | BIT(CONN_LINGER) | BIT(CONN_DEAD),
-	[CONN_OPEN] = BIT(CONN_IDLE) | BIT(CONN_SENDING) | BIT(CONN_LINGER) | BIT(CONN_DEAD),
+	[CONN_OPEN] = BIT(CONN_IDLE) | BIT(CONN_STREAM) | BIT(CONN_SENDING) | BIT(CONN_LINGER) |
+		BIT(CONN_DEAD),
+	[CONN_STREAM] = BIT(CONN_IDLE) | BIT(CONN_SENDING) | BIT(CONN_LINGER) | BIT(CONN_DEAD),
 	[CONN_SENDING] = BIT(CONN_IDLE) | BIT(CONN_LINGER) | BIT(CONN_DEAD),
 	[CONN_LINGER] = BIT(CONN_DEAD),
 	[CONN_DEAD] = 0,
@@ -47,6 +52,7 @@ static const enum conn_time conn_times[CONN_STATES] = {
 	[CONN_HEAD] = TIME_REQUEST,
 	[CONN_BODY] = TIME_REQUEST,
 	[CONN_OPEN] = TIME_OPEN,
+	[CONN_STREAM] = TIME_OPEN,
 	[CONN_SENDING] = TIME_SEND,
 	[CONN_LINGER] = TIME_LINGER,
 	[CONN_DEAD] = TIME_DEAD,
@@ -84,18 +90,34 @@ void conn_fail(struct http_conn *conn, int fault, const char *what)
 	conn_die(conn);
 }
 
+/* The request is the user's, and views the input buffer. */
+static bool conn_is_open(const struct http_conn *conn)
+{
+	return conn->state == CONN_OPEN || conn->state == CONN_STREAM;
+}
+
+static bool conn_is_receiving(const struct http_conn *conn)
+{
+	return conn->state == CONN_IDLE || conn->state == CONN_HEAD || conn->state == CONN_LINGER ||
+		(conn->state == CONN_BODY && !conn->exchange->is_paused);
+}
+
+/* In OPEN what is in the output buffer goes out with the reply. */
+static bool conn_is_sending(const struct http_conn *conn)
+{
+	bool may_send = conn->state == CONN_HEAD || conn->state == CONN_BODY ||
+		conn->state == CONN_STREAM;
+
+	return conn->state == CONN_SENDING || (may_send && conn_has_output(conn));
+}
+
 void conn_watch(struct http_conn *conn)
 {
-	bool is_receiving = conn->state == CONN_IDLE || conn->state == CONN_HEAD ||
-		conn->state == CONN_BODY || conn->state == CONN_LINGER;
-	bool is_open_with_room = conn->state == CONN_OPEN && conn->in.size > conn->in.len;
-	bool is_reading = !conn->is_at_end && (is_receiving || is_open_with_room);
-	/* In OPEN what is in the output buffer goes out with the reply. */
-	bool is_sending = conn->state == CONN_SENDING ||
-		((conn->state == CONN_HEAD || conn->state == CONN_BODY) && conn_has_output(conn));
+	bool is_open_with_room = conn_is_open(conn) && conn->in.size > conn->in.len;
+	bool is_reading = !conn->is_at_end && (conn_is_receiving(conn) || is_open_with_room);
 
-	int r = watch_set(
-		conn->watch, (is_reading ? WATCH_READ : 0) | (is_sending ? WATCH_WRITE : 0));
+	int r = watch_set(conn->watch,
+		(is_reading ? WATCH_READ : 0) | (conn_is_sending(conn) ? WATCH_WRITE : 0));
 	if (r < 0)
 		conn_fail(conn, r, "watch a connection");
 }
@@ -154,13 +176,15 @@ static void conn_open(struct http_conn *conn)
 		return;
 	server->options.ops->on_request(server->options.context, conn, &conn->exchange->request);
 	/* Nobody reads any more who could notice that the peer is gone. */
-	if (conn->state == CONN_OPEN && conn->is_at_end && server->options.is_eager_close_detected)
+	if (conn_is_open(conn) && conn->is_at_end && server->options.is_eager_close_detected)
 		conn_die(conn);
 }
 
 /* Go on as the body's answer says. */
 static void conn_on_body(struct http_conn *conn, int answer)
 {
+	if (conn->state == CONN_DEAD)
+		return; /* aborted by on_body */
 	switch (answer) {
 	case BODY_WHOLE:
 		conn_open(conn);
@@ -173,6 +197,9 @@ static void conn_on_body(struct http_conn *conn, int answer)
 		break;
 	case BODY_TOO_LARGE:
 		conn_refuse(conn, 413);
+		break;
+	case BODY_REFUSED:
+		conn_refuse(conn, conn->exchange->refusal);
 		break;
 	default:
 		err_log(answer, "receive a request's body");
@@ -209,7 +236,7 @@ static void conn_on_head(struct http_conn *conn)
 		return;
 	}
 	int answer = body_begin(conn);
-	if (answer == BODY_MORE) {
+	if (answer == BODY_MORE && conn->state != CONN_DEAD) {
 		conn_enter(conn, CONN_BODY);
 		int r = conn_send_continue(conn);
 		if (r < 0) {
@@ -321,7 +348,7 @@ static int conn_make_room(struct http_conn *conn)
 {
 	if (conn->state == CONN_BODY)
 		return err_pass(body_make_room(conn));
-	if (conn->state == CONN_OPEN)
+	if (conn_is_open(conn))
 		return 0; /* what there is: the request views the buffer */
 	return err_pass(conn_make_head_room(conn));
 }
@@ -332,7 +359,7 @@ static int conn_make_room(struct http_conn *conn)
  */
 static void conn_on_end(struct http_conn *conn)
 {
-	bool is_open = conn->state == CONN_OPEN && !conn->server->options.is_eager_close_detected;
+	bool is_open = conn_is_open(conn) && !conn->server->options.is_eager_close_detected;
 	bool has_more = conn->state == CONN_IDLE && conn->in.len > conn->start;
 
 	conn->is_at_end = true;
@@ -352,7 +379,7 @@ static void conn_on_readable(struct http_conn *conn)
 		return;
 	}
 	if (conn->in.size == conn->in.len) {
-		assert(conn->state == CONN_OPEN);
+		assert(conn_is_open(conn));
 		conn_watch(conn); /* full: until the reply */
 		return;
 	}
@@ -371,19 +398,30 @@ static void conn_on_readable(struct http_conn *conn)
 	}
 }
 
+static void conn_on_drained(struct http_conn *conn)
+{
+	const struct http_server_options *options = &conn->server->options;
+
+	conn_watch(conn);
+	if (conn->state == CONN_STREAM && options->ops->on_drained)
+		options->ops->on_drained(options->context, conn);
+}
+
 static void conn_on_writable(struct http_conn *conn)
 {
-	bool is_sending = conn->state == CONN_SENDING;
+	bool was_sending = conn->state == CONN_SENDING;
 
-	if (!is_sending && conn->state != CONN_HEAD && conn->state != CONN_BODY)
+	if (!conn_is_sending(conn))
 		return;
 	int r = conn_flush(conn);
 	if (r < 0) {
 		conn_fail(conn, r, "send a reply");
 		return;
 	}
-	if (!conn_has_output(conn) && is_sending)
+	if (!conn_has_output(conn) && was_sending)
 		conn_on_sent(conn);
+	else if (!conn_has_output(conn) && conn->state == CONN_STREAM)
+		conn_on_drained(conn);
 	else
 		conn_watch(conn);
 }
@@ -457,6 +495,22 @@ void conn_free(struct http_conn *conn)
 	fd_close(&conn->fd);
 	mem_free(conn);
 	server_on_conn_freed(server);
+}
+
+void http_stream_body(struct http_conn *conn)
+{
+	assert(conn->state == CONN_HEAD && conn->server->options.ops->on_body);
+	conn->exchange->is_streamed = true;
+}
+
+void http_stream_pause(struct http_conn *conn, bool is_paused)
+{
+	if (conn->state != CONN_HEAD && conn->state != CONN_BODY)
+		return; /* it is whole, or gone */
+	assert(conn->exchange && conn->exchange->is_streamed);
+	conn->exchange->is_paused = is_paused;
+	if (conn->state == CONN_BODY)
+		conn_watch(conn);
 }
 
 void http_conn_set_user(struct http_conn *conn, void *user)

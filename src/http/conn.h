@@ -14,6 +14,7 @@ enum conn_state {
 	CONN_HEAD,    /* receiving a head */
 	CONN_BODY,    /* receiving a body */
 	CONN_OPEN,    /* the request is the user's until http_reply() */
+	CONN_STREAM,  /* the reply is being sent in pieces, until http_stream_end() */
 	CONN_SENDING, /* the socket did not take the whole reply */
 	CONN_LINGER,  /* all is said: what still arrives is thrown away until the peer closes */
 	CONN_DEAD,    /* its deferred task frees it */
@@ -24,11 +25,18 @@ enum conn_state {
 enum conn_time {
 	TIME_IDLE,
 	TIME_REQUEST,
-	TIME_OPEN, /* no bound: it is the user's */
+	TIME_OPEN, /* no bound: it is the user's, in OPEN and in STREAM */
 	TIME_SEND,
 	TIME_LINGER,
 	TIME_DEAD, /* gone before any bound */
 	TIME_KINDS
+};
+
+/* How the peer tells the end of a reply in pieces. */
+enum stream_framing {
+	STREAM_CHUNKS,
+	STREAM_UNTIL_CLOSE,
+	STREAM_NOTHING, /* there is no body */
 };
 
 enum {
@@ -47,8 +55,11 @@ struct http_exchange {
 	size_t head_len; /* of the bytes that request.head views */
 	uint64_t body_max;
 	uint64_t memory_max; /* a longer body is spooled */
-	uint64_t spooled;    /* bytes in request.body_fd */
+	uint64_t spooled;    /* bytes in request.body_fd, or given to on_body */
 	size_t in_memory;    /* bytes of content behind the head in the input buffer */
+	int refusal;	     /* the status that on_body asked for */
+	bool is_streamed;    /* on_body gets the body */
+	bool is_paused;	     /* no more of it for now */
 	struct http_chunks chunks;
 	struct buf trailers;
 	struct http_request request;
@@ -58,7 +69,7 @@ struct http_conn {
 	struct list link; /* in the server's list of its state's time */
 	struct http_server *server;
 	struct watch *watch;
-	struct http_exchange *exchange; /* in BODY and OPEN */
+	struct http_exchange *exchange; /* in BODY, OPEN and STREAM */
 	void *user;
 	struct deferred task; /* goes on with what is buffered; frees a DEAD one */
 	uint64_t since_ms;    /* in this kind of time */
@@ -81,6 +92,7 @@ struct http_conn {
 	bool is_input_unread; /* close only after lingering */
 	bool is_at_end;	      /* the peer will send no more */
 	bool is_request_open; /* between on_request and http_reply() */
+	uint8_t framing;      /* of a reply in pieces: enum stream_framing */
 };
 
 struct http_server {
@@ -148,6 +160,7 @@ enum body_answer {
 	BODY_MORE,	/* go on reading */
 	BODY_BAD,	/* answer 400 */
 	BODY_TOO_LARGE, /* answer 413 */
+	BODY_REFUSED,	/* answer exchange->refusal */
 };
 
 /* The head is there and accepted: prepare for its body. A body_answer or a fault. */

@@ -13,6 +13,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 
@@ -144,26 +145,37 @@ static bool reply_has_content(int status)
 	return status >= 200 && status != 204 && status != 304;
 }
 
-/* The status line and the lines that are ours. */
-static void reply_put_head(
-	struct http_conn *conn, const struct http_reply *reply, bool is_http_10, struct buf *out)
+static void reply_put_status(struct http_conn *conn, int status, struct buf *out)
 {
 	buf_put(out, S("HTTP/1.1 "));
-	buf_put_u64(out, (uint64_t)reply->status);
+	buf_put_u64(out, (uint64_t)status);
 	buf_put_char(out, ' ');
-	buf_put(out, str_of(http_reason(reply->status)));
+	buf_put(out, str_of(http_reason(status)));
 	buf_put(out, S("\r\nDate: "));
 	buf_put(out, server_date(conn->server));
-	if (reply_has_content(reply->status)) {
-		buf_put(out, S("\r\nContent-Length: "));
-		buf_put_u64(out, reply->file_fd > 0 ? reply->file_len : reply->body.len);
-	}
+}
+
+/* Of what follows the reply on this connection, and the end of our lines. */
+static void reply_put_connection(struct http_conn *conn, bool is_http_10, struct buf *out)
+{
 	if (conn->is_closing)
 		buf_put(out, S("\r\nConnection: close"));
 	else if (is_http_10)
 		buf_put(out, S("\r\nConnection: keep-alive"));
 	buf_put(out, S("\r\n"));
 	assert(!out->err);
+}
+
+/* The status line and the lines that are ours. */
+static void reply_put_head(
+	struct http_conn *conn, const struct http_reply *reply, bool is_http_10, struct buf *out)
+{
+	reply_put_status(conn, reply->status, out);
+	if (reply_has_content(reply->status)) {
+		buf_put(out, S("\r\nContent-Length: "));
+		buf_put_u64(out, reply->file_fd > 0 ? reply->file_len : reply->body.len);
+	}
+	reply_put_connection(conn, is_http_10, out);
 }
 
 /* Send it, or keep it for later. 0 or a fault. */
@@ -210,6 +222,15 @@ static void reply_after(struct http_conn *conn, bool is_held)
 	conn_on_sent(conn);
 }
 
+/* Does the connection close after it? */
+static bool reply_is_last(const struct http_conn *conn, const struct http_reply *reply)
+{
+	bool has_more = conn->in.len > conn->start + body_end(conn);
+
+	return reply->close || conn->server->is_draining ||
+		!conn->exchange->request.head.keep_alive || (conn->is_at_end && !has_more);
+}
+
 void http_reply(struct http_conn *conn, const struct http_reply *reply)
 {
 	struct http_server *server = conn->server;
@@ -225,8 +246,7 @@ void http_reply(struct http_conn *conn, const struct http_reply *reply)
 	assert(conn->state == CONN_OPEN);
 	size_t used = body_end(conn);
 	bool has_more = conn->in.len > conn->start + used;
-	conn->is_closing = reply->close || server->is_draining ||
-		!conn->exchange->request.head.keep_alive || (conn->is_at_end && !has_more);
+	conn->is_closing = reply_is_last(conn, reply);
 	conn->is_input_unread = has_more;
 	bool is_held = reply->hold && has_more && !conn->is_closing && reply->file_fd <= 0;
 	int r = reply_send(conn, reply, is_held);
@@ -258,4 +278,108 @@ void conn_refuse(struct http_conn *conn, int status)
 		conn_fail(conn, r, "send a reply");
 	else
 		reply_after(conn, false);
+}
+
+/* --- in pieces --- */
+
+static enum stream_framing stream_framing_of(const struct http_conn *conn, int status)
+{
+	const struct http_head *head = &conn->exchange->request.head;
+
+	if (!reply_has_content(status) || head->verb == HTTP_HEAD)
+		return STREAM_NOTHING;
+	return head->minor == 0 ? STREAM_UNTIL_CLOSE : STREAM_CHUNKS;
+}
+
+/* Send, behind what waits; in between only as much is in memory as the socket has not taken. */
+static void stream_send(struct http_conn *conn, const struct iovec *pieces, size_t count)
+{
+	int r;
+
+	assert(conn->state == CONN_STREAM);
+	if (conn_has_output(conn)) { /* the watch sends it */
+		buf_drop(&conn->out, conn->out_sent);
+		conn->out_sent = 0;
+		r = err_pass(conn_keep_output(conn, pieces, count, 0));
+	} else {
+		r = conn_send(conn, pieces, count);
+		if (r == 0 && conn_has_output(conn))
+			conn_watch(conn);
+	}
+	if (r < 0)
+		conn_fail(conn, r, "send a reply in pieces");
+}
+
+void http_stream_begin(struct http_conn *conn, const struct http_reply *reply)
+{
+	char text[REPLY_HEAD_MAX];
+	struct buf lines;
+
+	assert(conn->is_request_open && reply->status >= 200 && reply->status < 600);
+	assert(!reply->body.len && reply->file_fd <= 0 && !reply->hold);
+	if (conn->state == CONN_DEAD)
+		return;
+	conn->framing = stream_framing_of(conn, reply->status);
+	conn->is_closing = reply_is_last(conn, reply) || conn->framing == STREAM_UNTIL_CLOSE;
+	buf_init_over(&lines, text, sizeof(text));
+	reply_put_status(conn, reply->status, &lines);
+	if (conn->framing == STREAM_CHUNKS)
+		buf_put(&lines, S("\r\nTransfer-Encoding: chunked"));
+	reply_put_connection(conn, conn->exchange->request.head.minor == 0, &lines);
+	const struct iovec pieces[] = {
+		{ lines.at, lines.len },
+		{ (char *)reply->fields.at, reply->fields.len },
+		{ (char[]){ '\r', '\n' }, 2 },
+	};
+	conn_enter(conn, CONN_STREAM);
+	bool was_waiting = conn_has_output(conn); /* what was held back for this reply */
+	stream_send(conn, pieces, ARRAY_LEN(pieces));
+	if (was_waiting && conn->state == CONN_STREAM)
+		conn_watch(conn);
+}
+
+void http_stream_send(struct http_conn *conn, const str *pieces, size_t count)
+{
+	struct iovec all[HTTP_STREAM_PIECES_MAX + 2];
+	char size[sizeof("ffffffffffffffff\r\n")];
+	size_t len = 0;
+
+	assert(count <= HTTP_STREAM_PIECES_MAX);
+	for (size_t i = 0; i < count; i++) {
+		all[i + 1] = (struct iovec){ (char *)pieces[i].at, pieces[i].len };
+		len += pieces[i].len;
+	}
+	if (len == 0 || conn->state == CONN_DEAD || conn->framing == STREAM_NOTHING)
+		return; /* an empty chunk would be the end */
+	if (conn->framing == STREAM_UNTIL_CLOSE) {
+		stream_send(conn, all + 1, count);
+		return;
+	}
+	all[0] = (struct iovec){ size, (size_t)snprintf(size, sizeof(size), "%zx\r\n", len) };
+	all[count + 1] = (struct iovec){ (char[]){ '\r', '\n' }, 2 };
+	stream_send(conn, all, count + 2);
+}
+
+size_t http_stream_backlog(const struct http_conn *conn)
+{
+	return conn->out.len - conn->out_sent;
+}
+
+void http_stream_end(struct http_conn *conn)
+{
+	static const str last = S_INIT("0\r\n\r\n");
+
+	assert(conn->is_request_open);
+	if (conn->state != CONN_DEAD && conn->framing == STREAM_CHUNKS)
+		stream_send(conn, &(struct iovec){ (char *)last.at, last.len }, 1);
+	conn->is_request_open = false;
+	conn->server->open--;
+	if (conn->state == CONN_DEAD) /* it died in this iteration: on_gone is still to come */
+		return;
+	size_t used = body_end(conn);
+	conn->is_input_unread = conn->in.len > conn->start + used;
+	if (conn->is_at_end && !conn->is_input_unread)
+		conn->is_closing = true;
+	conn_end_exchange(conn, used);
+	reply_after(conn, false);
 }

@@ -28,6 +28,7 @@ static int rig_on_head(void *context, struct http_conn *conn, const struct http_
 	CHECK(http_conn_server(conn) == rig->server);
 	*ret_body_max = rig->body_max;
 	*ret_memory_max = rig->memory_max;
+	rig_stream_on_head(rig, conn, head);
 	if (str_eq(head->path, S("/abort-at-head")))
 		http_conn_abort(conn);
 	return str_eq(head->path, S("/refuse")) ? 403 : 0;
@@ -54,6 +55,21 @@ static void rig_reply_kind(struct http_conn *conn, const struct http_request *re
 	buf_put(&text, request->trailers);
 	CHECK(request->body_fd >= 0 ? request->body.len == 0
 				    : request->body.len == request->body_len);
+	http_reply(conn, &(struct http_reply){ .status = 200, .body = buf_str(&text) });
+	buf_done(&text);
+}
+
+static void rig_reply_upload(
+	struct rig *rig, struct http_conn *conn, const struct http_request *request)
+{
+	struct buf text;
+
+	CHECK(request->body_fd < 0 && request->body.len == 0 && request->body_len == rig->shown);
+	buf_init(&text, 100'000);
+	buf_put(&text, S("shown "));
+	buf_put_u64(&text, rig->shown);
+	buf_put_char(&text, ' ');
+	buf_put(&text, request->trailers);
 	http_reply(conn, &(struct http_reply){ .status = 200, .body = buf_str(&text) });
 	buf_done(&text);
 }
@@ -94,6 +110,7 @@ static void rig_go(struct rig *rig)
 	for (unsigned i = 0; i < rig->waiting_count; i++)
 		http_reply(rig->waiting[i], &(struct http_reply){ .status = 200, .body = S("go") });
 	rig->waiting_count = 0;
+	rig_stream_go(rig);
 }
 
 static void rig_reply_plain(struct http_conn *conn, const struct http_head *head)
@@ -131,7 +148,11 @@ static void rig_on_request(void *context, struct http_conn *conn, struct http_re
 	}
 	if (str_eq(path, S("/go")))
 		rig_go(rig);
-	if (str_eq(path, S("/kind")))
+	if (rig_stream_on_request(rig, conn, &request->head))
+		return;
+	if (str_eq(path, S("/upload")))
+		rig_reply_upload(rig, conn, request);
+	else if (str_eq(path, S("/kind")))
 		rig_reply_kind(conn, request);
 	else if (str_eq(path, S("/count")))
 		rig_reply_count(conn);
@@ -154,6 +175,7 @@ static void rig_on_gone(void *context, struct http_conn *conn, bool request_open
 
 	rig->gone++;
 	rig->gone_open += request_open;
+	rig_stream_on_gone(rig, conn);
 	for (unsigned i = 0; i < rig->waiting_count; i++) {
 		if (rig->waiting[i] == conn)
 			rig->waiting[i--] = rig->waiting[--rig->waiting_count];
@@ -170,6 +192,8 @@ static void rig_on_refuse(void *context, int status, struct buf *fields, struct 
 static const struct http_server_ops rig_ops = {
 	.on_head = rig_on_head,
 	.on_request = rig_on_request,
+	.on_body = rig_stream_on_body,
+	.on_drained = rig_stream_on_drained,
 	.on_gone = rig_on_gone,
 	.on_refuse = rig_on_refuse,
 };
@@ -336,6 +360,25 @@ static str rig_field(str head, str name)
 			return str_slice(line, name.len + 2, line.len - 1);
 	}
 	return (str){};
+}
+
+void rig_expect_head(int fd, struct rig_reply *reply)
+{
+	*reply = (struct rig_reply){};
+	rig_read_head(fd, reply);
+	CHECK(str_starts(reply->head, S("HTTP/1.1 200 ")));
+	CHECK(!rig_field(reply->head, S("Content-Length")).at);
+	CHECK(rig_field(reply->head, S("Date")).len == 29);
+}
+
+void rig_expect_bytes(int fd, str bytes)
+{
+	char got[1024];
+	size_t len = 0;
+
+	assert(bytes.len <= sizeof(got));
+	CHECK(fd_read_all(fd, got, bytes.len, &len) == 0);
+	CHECK_STR(((str){ got, len }), bytes);
 }
 
 void rig_read(int fd, bool is_head, struct rig_reply *ret_reply)

@@ -13,6 +13,10 @@
  *	/big?N      N bytes; /file?N the same from a file, /short?N from one that is too short
  *	/status?N   status N with the body "body"
  *	/count      how many requests the connection has had
+ *	/upload     its body is shown as it comes; then as /kind. With ?pause reading stops at its first
+ *	            bytes, with ?refuse and ?abort the connection ends there
+ *	/pieces     a reply in pieces: "one" now, "two" and the end with the next request to /go
+ *	/flood?N    N bytes in pieces, as fast as the peer takes them
  *	others      200, the path as the body; /refuse is refused with 403 at its head
  */
 #include "base/buf.h"
@@ -30,6 +34,10 @@ struct rig {
 	unsigned waiting_count;
 	unsigned requests, gone, gone_open;
 	uint64_t body_max, memory_max;
+	/* in pieces: rig_stream.c */
+	struct http_conn *paused, *pieces;
+	uint64_t shown, flood_left;
+	size_t backlog_max;
 };
 
 struct rig_reply {
@@ -68,3 +76,20 @@ void rig_expect_end(int fd);
 void rig_expect_silence(int fd);
 /* Read exactly so many bytes and drop them. */
 void rig_skip(int fd, size_t len);
+/* Read exactly these bytes. */
+void rig_expect_bytes(int fd, str bytes);
+/* Read up to and with the head of a reply in pieces: its bytes are in `reply`. */
+void rig_expect_head(int fd, struct rig_reply *reply);
+
+/* --- rig_stream.c, for rig.c --- */
+
+/* At a head and at content of /upload. */
+void rig_stream_on_head(struct rig *rig, struct http_conn *conn, const struct http_head *head);
+int rig_stream_on_body(void *rig, struct http_conn *conn, str content);
+/* A request that is answered in pieces: false when it is not. */
+[[nodiscard]] bool rig_stream_on_request(
+	struct rig *rig, struct http_conn *conn, const struct http_head *head);
+void rig_stream_on_drained(void *rig, struct http_conn *conn);
+/* The rest of what waits for /go. */
+void rig_stream_go(struct rig *rig);
+void rig_stream_on_gone(struct rig *rig, const struct http_conn *conn);

@@ -83,6 +83,8 @@ struct http_exchange *server_take_exchange(struct http_server *server)
 	exchange->next_spare = NULL;
 	exchange->head_len = exchange->in_memory = 0;
 	exchange->body_max = exchange->memory_max = exchange->spooled = 0;
+	exchange->refusal = 0;
+	exchange->is_streamed = exchange->is_paused = false;
 	exchange->chunks = (struct http_chunks){};
 	exchange->request.body = exchange->request.trailers = (str){};
 	exchange->request.body_fd = -1;

@@ -49,6 +49,16 @@ struct http_server_ops {
 	/* The request is whole. Answer with http_reply() now or later. */
 	void (*on_request)(void *context, struct http_conn *conn, struct http_request *request);
 	/*
+	 * Content of a body for which on_head called http_stream_body(); the view dies when it returns. Return 0,
+	 * or a status to refuse with, as on_head does.
+	 */
+	int (*on_body)(void *context, struct http_conn *conn, str content);
+	/*
+	 * Optional: what was waiting of a reply in pieces has been sent (http_stream_backlog() is 0
+	 * after it was not).
+	 */
+	void (*on_drained)(void *context, struct http_conn *conn);
+	/*
 	 * The peer closed, or failed, while a request is open (between on_request and http_reply):
 	 * forget the connection, it is freed after this returns; http_reply() must not be called.
 	 * Also called, with no request open, right before any connection is freed, so that what
@@ -110,6 +120,37 @@ unsigned http_server_open_requests(const struct http_server *server);
  * to the loop, but never inside this call.
  */
 void http_reply(struct http_conn *conn, const struct http_reply *reply);
+
+/* --- bodies and replies in pieces --- */
+
+/*
+ * From inside on_head: the body is not gathered, on_body gets it as it arrives. When it is whole on_request
+ * follows, with `body` empty and body_len the length of what on_body has had.
+ */
+void http_stream_body(struct http_conn *conn);
+/*
+ * Read no more of such a body, or go on reading. What has been read already still comes. Nobody
+ * notices then that the peer has gone.
+ */
+void http_stream_pause(struct http_conn *conn, bool is_paused);
+
+/*
+ * Answer the open request in pieces: status, fields and `close` now, the body with http_stream_send() until
+ * http_stream_end(). Chunked, or for a peer of HTTP/1.0 up to the connection's end. http_conn_abort() instead of
+ * the end tells the peer that the body is not whole. Like http_reply(), none of these calls back; on
+ * a connection that has died in between they do nothing, and on_gone follows.
+ */
+void http_stream_begin(struct http_conn *conn, const struct http_reply *reply);
+enum { HTTP_STREAM_PIECES_MAX = 3 };
+/*
+ * Send these bytes (copied as far as the socket does not take them at once) as one chunk. There is no
+ * bound to what waits: stop at a backlog that is large enough, and go on in on_drained.
+ */
+void http_stream_send(struct http_conn *conn, const str *pieces, size_t count);
+/* Bytes that the socket has not taken yet. */
+[[nodiscard]] size_t http_stream_backlog(const struct http_conn *conn);
+/* That was all: the request is answered. */
+void http_stream_end(struct http_conn *conn);
 
 /* A pointer of the user's on a connection. */
 void http_conn_set_user(struct http_conn *conn, void *user);

@@ -276,7 +276,9 @@ static void on_gone(void *context, struct http_conn *conn, bool request_open)
 
 static void test_a_server_that_cannot_be_made_leaves_the_listener(void)
 {
-	static const struct http_server_ops ops = { on_head, on_request, on_gone, NULL };
+	static const struct http_server_ops ops = {
+		.on_head = on_head, .on_request = on_request, .on_gone = on_gone
+	};
 	struct http_server_options options = { .ops = &ops, .conns_max = 1 };
 	struct http_server *server = NULL;
 

@@ -1,6 +1,7 @@
 /*
  * The whole server over a real socket: a peer's bytes get the same replies whether they come at
- * once or in pieces. The first byte says how long the pieces are, and whether the server is eager.
+ * once or in pieces. The first byte says how long the pieces are, and whether the server is eager. A body sent to
+ * /show is shown as it comes, and the reply to it is sent in pieces.
  *
  * Replies are compared without their dates and without "100 Continue", which only a peer that
  * has not sent its body yet gets. When the peer has sent everything it stops sending, so that every
@@ -24,7 +25,7 @@ struct peer {
 	struct loop *loop;
 	struct http_server *server;
 	struct message turn;
-	struct buf replies;
+	struct buf replies, shown;
 	struct sockaddr_un name;
 	socklen_t name_len;
 	unsigned open, gone;
@@ -33,11 +34,34 @@ struct peer {
 static int on_head(void *context, struct http_conn *conn, const struct http_head *head,
 	uint64_t *ret_body_max, uint64_t *ret_memory_max)
 {
-	(void)context;
-	(void)conn;
+	struct peer *peer = context;
+
 	*ret_body_max = FUZZ_BODY_MAX;
 	*ret_memory_max = FUZZ_MEMORY_MAX;
+	if (str_eq(head->path, S("/show"))) {
+		buf_clear(&peer->shown);
+		http_stream_body(conn);
+	}
 	return str_eq(head->path, S("/refuse")) ? 403 : 0;
+}
+
+static int on_body(void *context, struct http_conn *conn, str content)
+{
+	struct peer *peer = context;
+
+	(void)conn;
+	HOLDS(content.len > 0);
+	buf_put(&peer->shown, content);
+	return peer->shown.len > FUZZ_MEMORY_MAX ? 418 : 0;
+}
+
+/* The answer to what was shown, head, body and all. */
+static void reply_shown(struct http_conn *conn, str body)
+{
+	http_stream_begin(conn, &(struct http_reply){ .status = 200 });
+	http_stream_send(conn, &body, 1);
+	HOLDS(http_stream_backlog(conn) == 0 || !http_conn_is_alive(conn));
+	http_stream_end(conn);
 }
 
 /* Tell what was understood. */
@@ -46,8 +70,11 @@ static void on_request(void *context, struct http_conn *conn, struct http_reques
 	char spooled[FUZZ_BODY_MAX];
 	struct buf body;
 	str content = request->body;
+	struct peer *peer = context;
+	bool is_shown = str_eq(request->head.path, S("/show"));
 
-	(void)context;
+	if (is_shown)
+		content = request->body_len ? buf_str(&peer->shown) : (str){};
 	if (request->body_fd >= 0) {
 		ssize_t len = pread(request->body_fd, spooled, sizeof(spooled), 0);
 		HOLDS(len == (ssize_t)request->body_len && len > FUZZ_MEMORY_MAX);
@@ -59,10 +86,13 @@ static void on_request(void *context, struct http_conn *conn, struct http_reques
 	buf_putf(&body, " %zu ", request->head.field_count);
 	buf_put(&body, content);
 	buf_put(&body, request->trailers);
-	http_reply(conn,
-		&(struct http_reply){ .status = 200,
-			.body = buf_str(&body),
-			.hold = str_eq(request->head.path, S("/hold")) });
+	if (is_shown)
+		reply_shown(conn, buf_str(&body));
+	else
+		http_reply(conn,
+			&(struct http_reply){ .status = 200,
+				.body = buf_str(&body),
+				.hold = str_eq(request->head.path, S("/hold")) });
 	buf_done(&body);
 }
 
@@ -99,13 +129,19 @@ static void turn(struct peer *peer, int fd)
 
 static void start(struct peer *peer, bool is_eager)
 {
-	static const struct http_server_ops ops = { on_head, on_request, on_gone, NULL };
+	static const struct http_server_ops ops = {
+		.on_head = on_head,
+		.on_request = on_request,
+		.on_body = on_body,
+		.on_gone = on_gone,
+	};
 	struct http_server_options options = {
 		.ops = &ops, .context = peer, .conns_max = 4, .is_eager_close_detected = is_eager
 	};
 
 	*peer = (struct peer){ .turn = { .run = on_turn }, .name = { .sun_family = AF_UNIX } };
 	buf_init(&peer->replies, SIZE_MAX);
+	buf_init(&peer->shown, SIZE_MAX);
 	options.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	HOLDS(options.listener >= 0 && loop_new(&peer->loop) == 0);
 	/* Bound to nothing: the kernel picks an abstract name. */
