@@ -81,10 +81,37 @@ enum invoke_outcome {
 	INVOKE_FAULT,	   /* ServiceException */
 };
 
+/* What is known of a response when the function begins to stream it. Views die when the callback returns. */
+struct response_start {
+	str version;	  /* that runs */
+	str trace;	  /* the X-Ray header */
+	str content_type; /* as the runtime said; empty: it said none */
+};
+
+/*
+ * Who takes a response as the function writes it. Called from the loop, never inside engine_invoke() nor
+ * invocation_resume().
+ */
+struct response_sink {
+	/*
+	 * The function streams its response: called once, before the first piece. A response that comes
+	 * whole goes to `done` alone.
+	 */
+	void (*begin)(void *context, const struct response_start *start);
+	/*
+	 * More of it, which dies when this returns. False: there is enough for now; the function is made to wait
+	 * until invocation_resume(), although some more may still come.
+	 */
+	bool (*piece)(void *context, str content);
+};
+
 /* Views die when the callback returns. */
 struct invocation_result {
 	enum invoke_outcome outcome;
-	bool is_error; /* the payload is an error object: X-Amz-Function-Error */
+	bool is_error;	/* the payload is an error object: X-Amz-Function-Error */
+	bool has_begun; /* the sink has had what there was; a payload is the error behind it */
+	bool is_stream; /* the function streamed it, to a caller who takes it whole */
+	str own_error;	/* the type of an error that the function did not tell itself */
 	str payload;
 	str content_type; /* of the payload, as the runtime said; empty: JSON */
 	str version;	  /* that ran; empty when none was chosen */
@@ -110,6 +137,7 @@ struct invocation_ask {
 	str trace;	    /* X-Amzn-Trace-Id as received, or empty */
 	bool is_trace_new;  /* `trace` is of trace_new(): nobody has decided about sampling */
 	bool wants_tail;
+	const struct response_sink *sink; /* NULL: the response is wanted whole; with `context` */
 	invocation_done_fn *done; /* exactly once, from the loop, never inside engine_invoke() */
 	void *context;
 };
@@ -127,6 +155,9 @@ struct invocation_ask {
  * dropped.
  */
 void invocation_abandon(struct invocation *invocation);
+
+/* Its sink takes more again. */
+void invocation_resume(struct invocation *invocation);
 
 /* A function of this runtime exists: whatever makes its starts quick may be prepared. */
 void engine_use_runtime(struct engine *engine, str runtime);

@@ -322,6 +322,7 @@ bool environment_assign(struct environment *env, struct invocation *invocation)
 	if (!runtime_api_send(env, invocation))
 		return false;
 	env->spent_us = spent_us;
+	env->is_stream_lost = false;
 	environment_enter(env, ENV_BUSY);
 	memcpy(env->request_id, invocation->request_id, sizeof(env->request_id));
 	if (env->invocations++ == 0 && !env->share) /* what is provisioned is its own spare */

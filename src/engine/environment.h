@@ -63,6 +63,8 @@ struct environment {
 	struct http_conn *next;	     /* the parked GET …/next */
 	bool is_next_last;	     /* its connection closes with the event */
 	struct http_conn *answering; /* sends the answer of the running invocation */
+	bool is_streaming;	     /* and its caller takes it as it comes */
+	bool is_stream_lost;	     /* it broke off: the invocation has ended with that */
 	void *endpoint;
 	struct invocation *invocation;
 	char request_id[UUID_LEN + 1]; /* of the last invocation it was given */

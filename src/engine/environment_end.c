@@ -23,6 +23,7 @@
 #include "engine/invocation.h"
 #include "engine/memory_meter.h"
 #include "engine/pool.h"
+#include "engine/response_stream.h"
 #include "engine/runtime_api.h"
 #include "engine/runtimes.h"
 #include "os/clock.h"
@@ -177,8 +178,17 @@ static void invocation_crash(
 	if (!env->pool->version->log_is_json)
 		environment_log_putf(env, "RequestId: %s Error: %s\n%s\n", invocation->request_id,
 			cause->words, cause->type);
-	invocation_fail(invocation, "error", cause->type, "RequestId: %s Error: %s",
+	invocation_fail(invocation, "error",
+		invocation->has_begun ? RESPONSE_TRUNCATED : cause->type, "RequestId: %s Error: %s",
 		invocation->request_id, cause->words);
+}
+
+/* Its invocation ended when its response broke off; this is why it did. */
+static void stream_crashed(struct environment *env, const struct cause *cause)
+{
+	if (env->is_stream_lost && !env->pool->version->log_is_json)
+		environment_log_putf(env, "RequestId: %s Error: %s\n%s\n", env->request_id,
+			cause->words, cause->type);
 }
 
 /* The invocation that waited for this environment fails as if it had been given to it. */
@@ -213,6 +223,7 @@ static void environment_crashed(struct environment *env, const struct cause *cau
 		environment_log_init(env, "error", cause_type(env, cause));
 	if (env->snapshot)
 		snapshot_crashed(env, cause);
+	stream_crashed(env, cause);
 	if (!victim)
 		return;
 	if (was_starting)

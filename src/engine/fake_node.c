@@ -670,12 +670,40 @@ static void on_invoked(void *context, const struct invocation_result *result)
 	keep_text(call->throttle_message, sizeof(call->throttle_message), result->throttle_message);
 	call->retry_after_s = result->retry_after_s;
 	keep_text(call->trace, sizeof(call->trace), result->trace);
+	keep_text(call->own_error, sizeof(call->own_error), result->own_error);
+	call->has_begun = result->has_begun;
+	call->is_stream = result->is_stream;
 	fault_countdown = countdown;
+}
+
+static void on_begun(void *context, const struct response_start *start)
+{
+	struct fake_call *call = context;
+
+	CHECK(!call->is_done && start->trace.len > 0);
+	call->begun++;
+	keep_text(call->version, sizeof(call->version), start->version);
+	keep_text(call->content_type, sizeof(call->content_type), start->content_type);
+}
+
+static bool on_piece(void *context, str content)
+{
+	struct fake_call *call = context;
+	int countdown = fault_countdown;
+
+	fault_countdown = 0;
+	CHECK(call->begun == 1 && !call->is_done && content.len > 0);
+	buf_put(&call->pieces, content);
+	fault_countdown = countdown;
+	return !call->is_full;
 }
 
 void fake_invoke(struct fake_node *node, const struct fake_ask *ask, struct fake_call *call)
 {
+	static const struct response_sink sink = { on_begun, on_piece };
+
 	*call = (struct fake_call){};
+	buf_init(&call->pieces, 64 * MIB);
 	buf_init(&call->payload, 16 * MIB);
 	buf_init(&call->tail, MIB);
 	random_uuid(call->request_id);
@@ -690,6 +718,7 @@ void fake_invoke(struct fake_node *node, const struct fake_ask *ask, struct fake
 			.trace = str_of(ask->trace),
 			.client_context = str_of(ask->client_context),
 			.wants_tail = ask->wants_tail,
+			.sink = ask->streams ? &sink : NULL,
 			.done = on_invoked,
 			.context = call,
 		},
@@ -720,6 +749,7 @@ void fake_await(struct fake_node *node, struct fake_call *call)
 void fake_call_done(struct fake_call *call)
 {
 	buf_done(&call->payload);
+	buf_done(&call->pieces);
 	buf_done(&call->tail);
 }
 

@@ -129,6 +129,12 @@ struct fake_call {
 	unsigned retry_after_s;
 	char trace[256];
 	struct buf tail;
+	/* with `streams` */
+	unsigned begun;	   /* how often its sink was told of a beginning */
+	bool is_full;	   /* set by the test: the sink has enough */
+	struct buf pieces; /* what it was given */
+	bool has_begun, is_stream;
+	char own_error[64];
 };
 
 struct fake_ask {
@@ -139,6 +145,7 @@ struct fake_ask {
 	const char *trace;
 	const char *client_context;
 	bool wants_tail;
+	bool streams; /* with a sink that takes a response as it comes */
 };
 
 /* Invoke; the call must be done, or abandoned, before it goes out of scope. */

@@ -25,6 +25,7 @@
 #include "engine/function_log.h"
 #include "engine/log_lines.h"
 #include "engine/pool.h"
+#include "engine/response_stream.h"
 #include "engine/runtime_api.h"
 #include "engine/trace.h"
 #include "http/server.h"
@@ -87,6 +88,7 @@ static struct invocation *invocation_new(struct engine *engine, const struct inv
 	texts_copy(invocation, parts);
 	invocation->payload = ask->payload;
 	invocation->wants_tail = ask->wants_tail;
+	invocation->sink = ask->sink;
 	invocation->done = ask->done;
 	invocation->context = ask->context;
 	invocation->received_ms = loop_now_ms(engine->loop);
@@ -185,6 +187,46 @@ void invocation_tail_put(struct invocation *invocation, str line)
 		buf_drop(tail, tail->len - LIMIT_LOG_TAIL_BYTES);
 }
 
+/* --- a response that is streamed --- */
+
+static void set_content_type(struct invocation *invocation, str type)
+{
+	if (str_to_array(type, invocation->content_type, sizeof(invocation->content_type)) < 0)
+		invocation->content_type[0] = '\0';
+}
+
+void invocation_begin(struct invocation *invocation, str content_type)
+{
+	assert(invocation->sink && !invocation->has_begun && !invocation->is_ended);
+	invocation->has_begun = true;
+	set_content_type(invocation, content_type);
+	if (invocation->is_abandoned)
+		return;
+	invocation->sink->begin(invocation->context,
+		&(struct response_start){
+			.version = invocation->pool->version->version,
+			.trace = str_of(invocation->trace),
+			.content_type = str_of(invocation->content_type),
+		});
+}
+
+/*
+ * Lambda: "Streamed responses are not interrupted or stopped when the invoking client connection is
+ * broken." What is for nobody is dropped.
+ */
+bool invocation_piece(struct invocation *invocation, str content)
+{
+	assert(invocation->has_begun && !invocation->is_ended);
+	invocation->streamed += content.len;
+	return invocation->is_abandoned || invocation->sink->piece(invocation->context, content);
+}
+
+void invocation_resume(struct invocation *invocation)
+{
+	if (invocation->env && !invocation->is_ended)
+		response_stream_resume(invocation->env);
+}
+
 /* --- the end --- */
 
 /* The header's "Root=…" and "Parent=…": the trace and the function's segment in it. */
@@ -213,7 +255,7 @@ static void make_report(const struct invocation *invocation, struct log_report *
 		.init_us = env->is_init_reported || env->is_restored ? 0 : env->init_us,
 		.restore_us = env->is_restored && !env->is_init_reported ? env->init_us : 0,
 		.timeout_us = version->timeout_ms * 1000ULL,
-		.produced_bytes = invocation->result.len,
+		.produced_bytes = invocation->streamed + invocation->result.len,
 		.memory_mb = version->memory_mb,
 		.status = invocation->status,
 		.is_json = version->log_is_json,
@@ -299,6 +341,9 @@ static void tell_caller(struct invocation *invocation)
 		&(struct invocation_result){
 			.outcome = invocation->outcome,
 			.is_error = invocation->is_error,
+			.has_begun = invocation->has_begun,
+			.is_stream = invocation->is_stream,
+			.own_error = str_of(invocation->own_error),
 			.payload = invocation->result,
 			.content_type = str_of(invocation->content_type),
 			.version = pool ? pool->version->version : (str){},
@@ -376,9 +421,9 @@ void invocation_respond(
 	invocation->is_error = answer->is_error;
 	invocation->result = answer->body;
 	invocation->response = conn;
-	if (str_to_array(answer->content_type, invocation->content_type,
-		    sizeof(invocation->content_type)) < 0)
-		invocation->content_type[0] = '\0';
+	invocation->is_stream = answer->is_stream;
+	if (!invocation->has_begun)
+		set_content_type(invocation, answer->content_type);
 	if (answer->is_error) {
 		invocation->status = "error";
 		set_error_type(invocation, runtime_api_error_type(answer->error_type));
@@ -442,6 +487,7 @@ void invocation_fail(struct invocation *invocation, const char *status, const ch
 	buf_put_json(&object, str_of(message));
 	buf_put_char(&object, '}');
 	assert(!object.err);
+	invocation->own_error = type;
 	fail_with(invocation, status, buf_str(&object), str_of(type));
 }
 
@@ -460,6 +506,7 @@ void invocation_abandon(struct invocation *invocation)
 	assert(!invocation->is_abandoned);
 	invocation->is_abandoned = true;
 	invocation->payload = (str){};
+	invocation_resume(invocation);
 	if (invocation->is_ended || invocation->env)
 		return;
 	if (invocation->pool)

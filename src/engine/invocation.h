@@ -28,6 +28,9 @@ struct invocation {
 	enum seat seat;
 	struct list waiting; /* in pool->waiters, or in a target's */
 	struct deferred end;
+	const struct response_sink *sink;
+	bool has_begun;	   /* its sink has */
+	uint64_t streamed; /* bytes that it was given */
 	bool is_abandoned;
 	bool is_ended; /* a result was chosen */
 	bool wants_tail;
@@ -48,7 +51,9 @@ struct invocation {
 	/* the result */
 	enum invoke_outcome outcome;
 	bool is_error;
-	const char *status; /* of the REPORT line; NULL: success */
+	bool is_stream;	       /* see struct answer */
+	const char *own_error; /* the type of an error of ours */
+	const char *status;    /* of the REPORT line; NULL: success */
 	char error_type[ERROR_TYPE_MAX];
 	str result; /* the answer: into the runtime's connection, or into `own_result` */
 	struct buf own_result;
@@ -75,7 +80,13 @@ struct answer {
 	bool is_error;
 	str error_type;	  /* with is_error */
 	str content_type; /* empty: JSON */
+	bool is_stream;	  /* it was streamed */
 };
+
+/* The runtime begins to stream the response, to a sink. */
+void invocation_begin(struct invocation *invocation, str content_type);
+/* More of it; false: no more until invocation_resume() calls for it. */
+[[nodiscard]] bool invocation_piece(struct invocation *invocation, str content);
 
 /*
  * The runtime answered: the body stays in `conn`, which is answered too when the caller has its
@@ -86,7 +97,7 @@ void invocation_respond(
 /* That connection is going away before then: keep a copy of the answer. */
 void invocation_keep_response(struct invocation *invocation);
 /*
- * It ended without an answer of the runtime: an error object of this type and message. Takes leave
+ * It ended without an answer of the runtime: an error object of this type (a constant) and message. Takes leave
  * of its environment at once; the caller hears of it at the end of this turn.
  */
 [[gnu::format(printf, 4, 5)]] void invocation_fail(struct invocation *invocation,

@@ -20,6 +20,7 @@
 #include "engine/environment.h"
 #include "engine/invocation.h"
 #include "engine/pool.h"
+#include "engine/response_stream.h"
 #include "http/server.h"
 #include "model/limits.h"
 
@@ -232,6 +233,8 @@ static struct invocation *running(const struct environment *env)
 
 static uint64_t answer_max(const struct environment *env)
 {
+	if (env->is_streaming)
+		return LIMIT_STREAM_BYTES;
 	return env->pool->version->payload_max + LIMIT_PAYLOAD_SLACK_BYTES;
 }
 
@@ -253,27 +256,24 @@ static str describe_too_large(const struct environment *env, char *text, size_t 
 	return (str){ text, (size_t)len };
 }
 
-/* A streaming response ends with its error in trailers, when the function failed midway. */
-static bool trailer_error(const struct http_request *request, str *ret_type)
+/*
+ * What has been streamed is half an answer when its trailers tell an error: an invoker who waits for the
+ * whole gets the error. False when there is none.
+ */
+static bool take_trailer_error(
+	struct invocation *invocation, struct http_conn *conn, const struct http_request *request)
 {
-	str rest = request->trailers, line, name;
+	struct buf object;
+	str type;
 
-	while (str_next(&rest, '\n', &line)) {
-		if (!str_cut(&line, ':', &name) ||
-			!str_eq_fold(str_trim(name), S("Lambda-Runtime-Function-Error-Type")))
-			continue;
-		if (str_ends(line, S("\r")))
-			line.len--;
-		*ret_type = str_trim(line);
-		return true;
+	buf_init(&object, 2 * HTTP_HEAD_MAX);
+	bool has_failed = response_trailer_error(request->trailers, &type, &object);
+	if (has_failed) {
+		invocation_fail_with(invocation, buf_str(&object), runtime_api_error_type(type));
+		runtime_api_accepted(conn);
 	}
-	return false;
-}
-
-static bool is_streaming(const struct http_request *request)
-{
-	return str_eq_fold(http_field(&request->head, S("Lambda-Runtime-Function-Response-Mode")),
-		S("streaming"));
+	buf_done(&object);
+	return has_failed;
 }
 
 static void take_answer(struct invocation *invocation, struct http_conn *conn,
@@ -284,8 +284,8 @@ static void take_answer(struct invocation *invocation, struct http_conn *conn,
 		.is_error = is_error,
 		.content_type = is_error ? S("") : http_field(&request->head, S("Content-Type")),
 		.error_type = http_field(&request->head, S("Lambda-Runtime-Function-Error-Type")),
+		.is_stream = !is_error && response_is_stream(&request->head),
 	};
-	str stream_error;
 
 	if (request->body_len > answer_max(invocation->env)) {
 		char text[96];
@@ -294,18 +294,8 @@ static void take_answer(struct invocation *invocation, struct http_conn *conn,
 		reply_error(conn, 413, too_large_type, message);
 		return;
 	}
-	/*
-	 * What has been streamed is half an answer: its invoker, who waits for the whole, gets the
-	 * error.
-	 */
-	if (!is_error && is_streaming(request) && trailer_error(request, &stream_error)) {
-		invocation_fail(invocation, "error", "Function.StreamError",
-			"RequestId: %s Error: the function failed while it was "
-			"streaming its response",
-			invocation->request_id);
-		runtime_api_accepted(conn);
+	if (answer.is_stream && take_trailer_error(invocation, conn, request))
 		return;
-	}
 	http_conn_set_user(conn, invocation);
 	invocation_respond(invocation, conn, &answer);
 }
@@ -317,9 +307,11 @@ static void on_answer(struct environment *env, struct http_conn *conn,
 
 	if (!env->request_id[0] || !str_eq(id, str_of(env->request_id)))
 		reply_error(conn, 400, S("InvalidRequestID"), S("Invalid request ID"));
-	else if (!invocation)
+	else if (!invocation || env->is_streaming) /* by another connection */
 		reply_wrong_state(
 			env, conn, is_error ? "InvocationErrorResponse" : "InvocationResponse");
+	else if (invocation->has_begun)
+		response_stream_end(invocation, conn, request);
 	else
 		take_answer(invocation, conn, request, is_error);
 }
@@ -351,9 +343,19 @@ static int on_head(void *context, struct http_conn *conn, const struct http_head
 		!str_eq(id, str_of(env->request_id)))
 		return 0;
 	env->answering = conn;
+	if (!is_error && env->invocation->sink && response_is_stream(head)) {
+		*ret_body_max = UINT64_MAX; /* counted as it comes */
+		response_stream_begin(env, conn, head);
+		return 0;
+	}
 	*ret_body_max = LARGE_BODY_FACTOR * answer_max(env);
 	*ret_memory_max = answer_max(env);
 	return 0;
+}
+
+static int on_body(void *context, struct http_conn *conn, str content)
+{
+	return response_stream_on_body(context, conn, content);
 }
 
 /* Too large even to be read: when it was the answer, there will be no other one. */
@@ -406,8 +408,10 @@ static void on_request(void *context, struct http_conn *conn, struct http_reques
 {
 	struct environment *env = context;
 
-	if (env->answering == conn)
+	if (env->answering == conn) {
 		env->answering = NULL;
+		env->is_streaming = false;
+	}
 	if (env->state == ENV_DEAD)
 		http_conn_abort(conn);
 	else
@@ -422,8 +426,13 @@ static void on_gone(void *context, struct http_conn *conn, bool request_open)
 	(void)request_open;
 	if (answered)
 		invocation_keep_response(answered);
-	if (env->answering == conn)
+	if (env->answering == conn) {
+		bool is_lost = env->is_streaming;
 		env->answering = NULL;
+		env->is_streaming = false;
+		if (is_lost)
+			response_stream_on_lost(env);
+	}
 	if (env->parked == conn)
 		env->parked = NULL;
 	if (env->next != conn)
@@ -439,6 +448,7 @@ static void on_gone(void *context, struct http_conn *conn, bool request_open)
 static const struct http_server_ops ops = {
 	.on_head = on_head,
 	.on_request = on_request,
+	.on_body = on_body,
 	.on_gone = on_gone,
 	.on_refuse = on_refuse,
 };

@@ -210,12 +210,13 @@ static void test_an_error_in_a_streams_trailers_fails_the_invocation(void)
 		"POST " API "invocation/%s/response HTTP/1.1\r\nHost: x\r\n"
 		"Lambda-Runtime-Function-Response-Mode: streaming\r\n"
 		"Transfer-Encoding: chunked\r\nTrailer: Lambda-Runtime-Function-Error-Type\r\n\r\n"
-		"3\r\nabc\r\n0\r\nLambda-Runtime-Function-Error-Type: Oops\r\n\r\n",
+		"3\r\nabc\r\n0\r\nLambda-Runtime-Function-Error-Type: Oops\r\n"
+		"Lambda-Runtime-Function-Error-Body: eyJhIjoxfQ==\r\n\r\n",
 		call.request_id);
 	fake_send(&peer, str_of(text));
 	check_reply(202, "{\"status\":\"OK\"}\n");
 	CHECK(call.is_error);
-	CHECK(str_find_str(buf_str(&call.payload), S("Function.StreamError")) >= 0);
+	CHECK_STR(buf_str(&call.payload), S("{\"a\":1}"));
 	fake_call_done(&call);
 	stop();
 }

@@ -12,6 +12,7 @@ enum {
 	LIMIT_ENVIRONMENT_BYTES = 4096,	    /* "4 KB, in aggregate" */
 	LIMIT_PAYLOAD_BYTES = 6'291'456,    /* "6 MB each for request and response (synchronous)" */
 	LIMIT_PAYLOAD_SLACK_BYTES = 100, /* that much more is let through, and printed in errors */
+	LIMIT_STREAM_BYTES = 200 * 1024 * 1024, /* "200 MB" of a response that is streamed */
 	LIMIT_PAYLOAD_ERROR_BYTES = LIMIT_PAYLOAD_BYTES + LIMIT_PAYLOAD_SLACK_BYTES,
 	LIMIT_EVENT_BYTES = 1024 * 1024,  /* asynchronous: 1 MB */
 	LIMIT_REQUEST_BYTES = 70'167'211, /* the largest request that create and update accept */

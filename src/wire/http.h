@@ -88,6 +88,9 @@ typedef int http_sink_fn(void *context, str content);
 [[nodiscard]] int http_chunks_feed(struct http_chunks *chunks, str bytes, uint64_t content_max,
 	http_sink_fn *sink, void *context, struct buf *trailers, size_t *ret_used);
 
+/* The value of the first of these trailer lines that has that name (case folded), or at == NULL. */
+[[nodiscard]] str http_trailer(str trailers, str name);
+
 /* The reason phrase of a status ("OK"), never NULL. */
 const char *http_reason(int status);
 

@@ -186,3 +186,17 @@ int http_chunks_feed(struct http_chunks *chunks, str bytes, uint64_t content_max
 	*ret_used = at;
 	return 0;
 }
+
+str http_trailer(str trailers, str name)
+{
+	str line, line_name;
+
+	while (str_next(&trailers, '\n', &line)) {
+		if (!str_cut(&line, ':', &line_name) || !str_eq_fold(line_name, name))
+			continue;
+		if (str_ends(line, S("\r")))
+			line.len--;
+		return str_trim(line);
+	}
+	return (str){};
+}
