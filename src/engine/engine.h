@@ -5,6 +5,7 @@
  */
 #include "engine/figures.h"
 #include "engine/platform.h"
+#include "engine/response_sink.h"
 
 #include "os/random.h"
 
@@ -81,30 +82,6 @@ enum invoke_outcome {
 	INVOKE_FAULT,	   /* ServiceException */
 };
 
-/* What is known of a response when the function begins to stream it. Views die when the callback returns. */
-struct response_start {
-	str version;	  /* that runs */
-	str trace;	  /* the X-Ray header */
-	str content_type; /* as the runtime said; empty: it said none */
-};
-
-/*
- * Who takes a response as the function writes it. Called from the loop, never inside engine_invoke() nor
- * invocation_resume().
- */
-struct response_sink {
-	/*
-	 * The function streams its response: called once, before the first piece. A response that comes
-	 * whole goes to `done` alone.
-	 */
-	void (*begin)(void *context, const struct response_start *start);
-	/*
-	 * More of it, which dies when this returns. False: there is enough for now; the function is made to wait
-	 * until invocation_resume(), although some more may still come.
-	 */
-	bool (*piece)(void *context, str content);
-};
-
 /* Views die when the callback returns. */
 struct invocation_result {
 	enum invoke_outcome outcome;
@@ -156,9 +133,6 @@ struct invocation_ask {
  */
 void invocation_abandon(struct invocation *invocation);
 
-/* Its sink takes more again. */
-void invocation_resume(struct invocation *invocation);
-
 /* A function of this runtime exists: whatever makes its starts quick may be prepared. */
 void engine_use_runtime(struct engine *engine, str runtime);
 
@@ -192,34 +166,6 @@ void engine_reset(struct engine *engine, void (*done)(void *context), void *cont
  * environments; `done` is called once, when the last one has gone.
  */
 void engine_drain(struct engine *engine, void (*done)(void *context), void *context);
-
-/* --- snapshots: snapshot.c --- */
-
-enum snapshot_kind {
-	SNAPSHOT_SAVED,
-	SNAPSHOT_UNSAFE,  /* initialised, but what is there cannot be saved: `reason` says why */
-	SNAPSHOT_FAILED,  /* the initialisation failed */
-	SNAPSHOT_DROPPED, /* the daemon stops, or the function is gone: ask again, or never */
-};
-
-struct snapshot_result {
-	enum snapshot_kind kind;
-	str reason; /* a sentence; views die when the callback returns */
-	str code;   /* a StateReasonCode */
-};
-
-struct snapshot_ask {
-	struct function_version *version; /* a reference is taken */
-	int image;			  /* an empty file to write to; borrowed until `done` */
-	void (*done)(void *context, const struct snapshot_result *result); /* once, from the loop */
-	void *context;
-};
-
-/*
- * Run the initialisation of a version in an environment of its own and have its process saved. 0, or a
- * fault (then `done` is never called).
- */
-[[nodiscard]] int engine_snapshot(struct engine *engine, const struct snapshot_ask *ask);
 
 /* The warden's events, given on by the router. */
 struct spawned_frame;

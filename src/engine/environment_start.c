@@ -27,6 +27,7 @@
 #include "engine/provision.h"
 #include "engine/runtime_api.h"
 #include "engine/runtimes.h"
+#include "engine/snapshot.h"
 #include "engine/stem.h"
 #include "engine/warden_client.h"
 #include "os/clock.h"

@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "engine/engine.h"
 #include "engine/platform.h"
+#include "engine/snapshot.h"
 #include "os/clock.h"
 #include "os/fd.h"
 #include "os/loop.h"

@@ -8,6 +8,7 @@
 #include "base/test.h"
 #include "engine/engine.h"
 #include "engine/platform.h"
+#include "engine/snapshot.h"
 #include "services/lambda/operations.h"
 #include "services/lambda/settle.h"
 #include "store/blobs.h"
