@@ -33,10 +33,13 @@ enum { IDLE_MS = 350'000, REQUEST_MS = 120'000, DRAIN_TICK_MS = 20, REGION_MAX =
 #define FUNCTIONS_PATH	 S("/2015-03-31/functions")
 #define LAYERS_PATH	 S("/2018-10-31/layers")
 #define INVOCATIONS_PATH S("/invocations")
+#define STREAMING_PATH	 S("/2021-11-15/functions")
+#define STREAMS_PATH	 S("/response-streaming-invocations")
 
 static bool path_is_invocations(str path)
 {
-	return str_ends(path, INVOCATIONS_PATH) && str_starts(path, FUNCTIONS_PATH);
+	return (str_ends(path, INVOCATIONS_PATH) && str_starts(path, FUNCTIONS_PATH)) ||
+		(str_ends(path, STREAMS_PATH) && str_starts(path, STREAMING_PATH));
 }
 
 /* --- what is answered here --- */
@@ -301,6 +304,15 @@ static void on_gone(void *context, struct http_conn *conn, bool request_open)
 		user->gone(user);
 }
 
+static void on_drained(void *context, struct http_conn *conn)
+{
+	struct front_user *user = http_conn_user(conn);
+
+	(void)context;
+	if (user && user->drained)
+		user->drained(user);
+}
+
 static void on_refuse(void *context, int status, struct buf *fields, struct buf *body)
 {
 	char request_id[UUID_LEN + 1];
@@ -324,6 +336,7 @@ static void on_refuse(void *context, int status, struct buf *fields, struct buf 
 static const struct http_server_ops ops = {
 	.on_head = on_head,
 	.on_request = on_request,
+	.on_drained = on_drained,
 	.on_gone = on_gone,
 	.on_refuse = on_refuse,
 };

@@ -27,9 +27,11 @@ struct front_caller {
 /*
  * Who takes a request and does not answer it at once sets an object of its own with http_conn_set_user() that
  * begins with this, and takes it off (NULL) before it answers; `gone` is called when the client leaves first.
+ * Who answers in pieces keeps it on until the end; `drained` (or NULL) is called when none of them waits any more.
  */
 struct front_user {
 	void (*gone)(struct front_user *user);
+	void (*drained)(struct front_user *user);
 };
 
 struct front_options {
@@ -44,8 +46,9 @@ struct front_options {
 	uint64_t payload_max; /* of an Invoke */
 	str version;	      /* of the product, for / and the health answers */
 	/*
-	 * Asked on the loop thread for each POST to /2015-03-31/functions/…/invocations, with its body in memory,
-	 * before anything is copied: true when it took the request and will answer it with http_reply().
+	 * Asked on the loop thread for each POST to /2015-03-31/functions/…/invocations, and to
+	 * /2021-11-15/functions/…/response-streaming-invocations, with its body in memory, before anything is
+	 * copied: true when it took the request and will answer it.
 	 */
 	bool (*fast)(void *context, struct http_conn *conn, struct http_request *request,
 		const struct front_caller *caller);

@@ -1,6 +1,6 @@
 #pragma once
 /*
- * The Invoke operation. Synchronous invocations are taken on the loop thread, straight from the connection to the
+ * The Invoke and InvokeWithResponseStream operations. Synchronous invocations are taken on the loop thread, straight from the connection to the
  * engine; what needs the store first (Event, DryRun, names that lead elsewhere) goes the way of every other call.
  */
 #include "aws/call.h"
@@ -17,5 +17,5 @@ struct platform;
 bool lambda_invoke_fast(void *context, struct http_conn *conn, struct http_request *request,
 	const struct front_caller *caller);
 
-/* The common way: DryRun, Event, and the errors of everything that the fast path does not take. */
+/* The common way, for both: DryRun, Event, and the errors of everything that the fast path does not take. */
 int op_invoke(struct call *call);

@@ -1,5 +1,5 @@
 /*
- * Synchronous Invoke, on the loop thread.
+ * Synchronous Invoke and InvokeWithResponseStream (whose answers are in invoke_stream.c), on the loop thread.
  *
  * The way of a warm invocation: the connection's buffer → engine → the environment's connection, and back the same
  * way. No tree, no copy of the payload, no lock, no disk. Whatever is unusual about a request (a name of another region,
@@ -8,14 +8,13 @@
  */
 #include "services/lambda/invoke.h"
 
-#include "aws/front.h"
 #include "base/err.h"
 #include "base/list.h"
 #include "base/mem.h"
-#include "engine/engine.h"
 #include "http/server.h"
 #include "model/arn.h"
 #include "model/limits.h"
+#include "services/lambda/invoke_parts.h"
 #include "services/lambda/payload.h"
 #include "services/lambda/relaxed.h"
 #include "wire/digest.h"
@@ -24,20 +23,13 @@
 
 enum { NAME_MAX_BYTES = 512, FIELDS_MAX = 16 * 1024, ERROR_MAX = 8 * 1024 };
 
-/* One invocation on its way, for the connection's reply. Freed with the answer, or when the client goes. */
-struct fast_invoke {
-	struct front_user user;
-	struct http_conn *conn;
-	struct invocation *invocation;
-	char request_id[UUID_LEN + 1];
-	char arn[512]; /* for the words of errors */
-};
-
 /* --- answers --- */
 
-static void put_common_fields(struct buf *fields, const char *request_id)
+void invoke_put_common_fields(struct buf *fields, str content_type, const char *request_id)
 {
-	buf_put(fields, S("Content-Type: application/json\r\nx-amzn-RequestId: "));
+	buf_put(fields, S("Content-Type: "));
+	buf_put(fields, content_type);
+	buf_put(fields, S("\r\nx-amzn-RequestId: "));
 	buf_put(fields, str_of(request_id));
 	buf_put(fields, S("\r\n"));
 }
@@ -74,7 +66,7 @@ static void reply_error(
 
 	buf_init(&fields, ERROR_MAX);
 	buf_init(&body, ERROR_MAX);
-	put_common_fields(&fields, request_id);
+	invoke_put_common_fields(&fields, S("application/json"), request_id);
 	buf_putf(&fields, "x-amzn-ErrorType: %s\r\n", error->type);
 	if (error->retry_after)
 		buf_putf(&fields, "Retry-After: %u\r\n", error->retry_after);
@@ -106,7 +98,7 @@ static void reply_large(struct http_conn *conn, const char *request_id, uint64_t
 			.message = str_of(text) });
 }
 
-static void reply_refused(const struct fast_invoke *fast, const struct invocation_result *result)
+void invoke_reply_refused(const struct fast_invoke *fast, const struct invocation_result *result)
 {
 	struct invoke_error error = { .message_member = "Message", .message = result->detail };
 	char text[768];
@@ -161,7 +153,7 @@ static void reply_refused(const struct fast_invoke *fast, const struct invocatio
 }
 
 /* Header values from functions' side: never a CR or LF (names and versions cannot hold one; checked all the same). */
-static void put_field(struct buf *fields, const char *name, str value)
+void invoke_put_field(struct buf *fields, const char *name, str value)
 {
 	if (!value.len || str_find(value, '\r') >= 0 || str_find(value, '\n') >= 0)
 		return;
@@ -178,14 +170,17 @@ static void fast_done(void *context, const struct invocation_result *result)
 
 	http_conn_set_user(fast->conn, NULL);
 	if (result->outcome != INVOKE_DONE) {
-		reply_refused(fast, result);
+		invoke_reply_refused(fast, result);
 		mem_free(fast);
 		return;
 	}
+	bool is_bytes = result->is_stream &&
+		result->payload.len; /* whatever the function says they are */
 	buf_init(&fields, FIELDS_MAX);
-	put_common_fields(&fields, fast->request_id);
-	put_field(&fields, "X-Amz-Executed-Version", result->version);
-	put_field(&fields, "X-Amzn-Trace-Id", result->trace);
+	invoke_put_common_fields(&fields,
+		is_bytes ? S("application/octet-stream") : S("application/json"), fast->request_id);
+	invoke_put_field(&fields, "X-Amz-Executed-Version", result->version);
+	invoke_put_field(&fields, "X-Amzn-Trace-Id", result->trace);
 	buf_put(&fields, S("x-amzn-Remapped-Content-Length: 0\r\n"));
 	if (result->is_error)
 		buf_put(&fields, S("X-Amz-Function-Error: Unhandled\r\n"));
@@ -213,6 +208,7 @@ struct fast_ask {
 	str qualifier;
 	str client_context;
 	bool wants_tail;
+	bool is_stream;	    /* InvokeWithResponseStream */
 	struct buf decoded; /* the name, and the client context, without their encodings */
 };
 
@@ -227,15 +223,27 @@ static bool name_is_plain(str name)
 	return name.len > 0 && name.len <= LIMIT_FUNCTION_NAME;
 }
 
-/* …/functions/{FunctionName}/invocations */
-static bool ask_take_name(struct fast_ask *ask, str path)
+/* The part of a path between these two; at == NULL when there is none. */
+static str path_between(str path, str before, str after)
 {
-	static const str before = S_INIT("/2015-03-31/functions/"), after = S_INIT("/invocations");
-
 	if (!str_starts(path, before) || !str_ends(path, after) ||
 		path.len <= before.len + after.len)
+		return (str){};
+	return str_slice(path, before.len, path.len - after.len);
+}
+
+/* …/functions/{FunctionName}/invocations, or …/response-streaming-invocations */
+static bool ask_take_name(struct fast_ask *ask, str path)
+{
+	str label = path_between(path, S("/2015-03-31/functions/"), S("/invocations"));
+
+	if (!label.at) {
+		label = path_between(
+			path, S("/2021-11-15/functions/"), S("/response-streaming-invocations"));
+		ask->is_stream = true;
+	}
+	if (!label.at)
 		return false;
-	str label = str_slice(path, before.len, path.len - after.len);
 	if (str_find(label, '/') >= 0 || label.len > NAME_MAX_BYTES)
 		return false;
 	if (str_find(label, '%') >= 0) {
@@ -343,6 +351,7 @@ static bool fast_begin(struct platform *platform, struct http_conn *conn,
 		return false;
 
 	fast->user.gone = fast_gone;
+	fast->user.drained = ask->is_stream ? invoke_stream_drained : NULL;
 	fast->conn = conn;
 	snprintf(fast->request_id, sizeof(fast->request_id), STR_FMT, STR_ARG(caller->request_id));
 	snprintf(fast->arn, sizeof(fast->arn),
@@ -360,7 +369,8 @@ static bool fast_begin(struct platform *platform, struct http_conn *conn,
 			.client_context = ask->client_context,
 			.trace = http_field(&request->head, S("X-Amzn-Trace-Id")),
 			.wants_tail = ask->wants_tail,
-			.done = fast_done,
+			.sink = ask->is_stream ? &invoke_stream_sink : NULL,
+			.done = ask->is_stream ? invoke_stream_done : fast_done,
 			.context = fast,
 		},
 		&fast->invocation);

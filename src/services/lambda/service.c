@@ -41,6 +41,7 @@ static const struct call_route lambda_routes[] = {
 	{ "GetProvisionedConcurrencyConfig", lambda_get_provisioned_concurrency_config },
 	{ "GetRuntimeManagementConfig", lambda_get_runtime_management_config },
 	{ "Invoke", op_invoke },
+	{ "InvokeWithResponseStream", op_invoke },
 	{ "ListAliases", lambda_list_aliases },
 	{ "ListFunctionEventInvokeConfigs", lambda_list_function_event_invoke_configs },
 	{ "ListFunctionUrlConfigs", lambda_list_function_url_configs },
