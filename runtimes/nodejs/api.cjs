@@ -217,10 +217,8 @@ function parseTrailers(bytes, at, answer) {
 	}
 }
 
-/* Fields are ASCII, and no line break can leave its field. */
 function errorType(result) {
-	const type = String(result.errorType).replace(/[^\x20-\x7e]/g, '?');
-	return `Lambda-Runtime-Function-Error-Type: ${type}\r\n`;
+	return `Lambda-Runtime-Function-Error-Type: ${errors.fieldText(result.errorType)}\r\n`;
 }
 
 function escapeNonAscii(json) {

@@ -13,6 +13,7 @@ const context = require('./context.cjs');
 const errors = require('./errors.cjs');
 const load = require('./load.cjs');
 const log = require('./log.cjs');
+const stream = require('./stream.cjs');
 
 const MODERN = 24; // the first major version without callbacks
 const EXIT_UNCAUGHT = 129;
@@ -84,6 +85,42 @@ function serveModern(api, handler) {
 			report = api.error(id, error);
 		}
 		take(api, report, begin);
+	};
+	take(api, '', begin);
+}
+
+/*
+ * Call a streaming handler and see its stream through to the end; throws what went wrong. The classic client says
+ * what it finds wrong in a text, the modern one in an error.
+ */
+async function runStreaming(handler, response, event, invocationContext) {
+	const result = handler(event, response.stream, invocationContext);
+	if (!result || typeof result.then !== 'function')
+		throw streamingError('Streaming does not support non-async handlers.');
+	if (await result !== undefined)
+		console.warn('Streaming handlers ignore return values.');
+	await response.done;
+	if (!response.stream.writableFinished)
+		throw streamingError('Response stream is not finished.');
+}
+
+function streamingError(text) {
+	return modern ? new Error(text) : text;
+}
+
+function serveModernStreaming(api, handler) {
+	const begin = async (fields, body) => {
+		const event = JSON.parse(body);
+		const response = stream.open(
+			api.address, fields['lambda-runtime-aws-request-id'], stream.highWaterMark(handler));
+		try {
+			await runStreaming(handler, response, event, context.make(fields, true));
+		} catch (error) {
+			await turn();
+			log.error('Invoke Error', error);
+			await response.fail(error);
+		}
+		take(api, '', begin);
 	};
 	take(api, '', begin);
 }
@@ -187,9 +224,60 @@ class Invocation {
 	}
 }
 
+/* One whose handler streams: it ends when its promise and its stream have. */
+class StreamingInvocation {
+	constructor(api, fields, again) {
+		this.api = api;
+		this.id = fields['lambda-runtime-aws-request-id'];
+		this.fields = fields;
+		this.again = again;
+		this.waitsForEmptyLoop = true;
+		this.isReported = false;
+	}
+
+	async run(handler, body) {
+		const event = JSON.parse(body);
+		const response = stream.open(this.api.address, this.id, stream.highWaterMark(handler));
+		try {
+			await runStreaming(handler, response, event, this.context());
+		} catch (error) {
+			log.error('Invoke Error', error);
+			await response.fail(error);
+		}
+		this.finish();
+	}
+
+	context() {
+		const invocation = this;
+		const result = {
+			get callbackWaitsForEmptyEventLoop() {
+				return invocation.waitsForEmptyLoop;
+			},
+			set callbackWaitsForEmptyEventLoop(value) {
+				invocation.waitsForEmptyLoop = value;
+			},
+		};
+		return Object.defineProperties(result, Object.getOwnPropertyDescriptors(context.make(this.fields, false)));
+	}
+
+	/* The next event comes when the handler has left nothing running, unless it does not want that. */
+	finish() {
+		this.isReported = true;
+		const next = () => {
+			this.whenLoopIsEmpty = undefined;
+			this.again('');
+		};
+		if (this.waitsForEmptyLoop)
+			this.whenLoopIsEmpty = next;
+		else
+			setImmediate(next);
+	}
+}
+
 function serveClassic(api, handler) {
+	const Kind = stream.isStreaming(handler) ? StreamingInvocation : Invocation;
 	const begin = (fields, body) => {
-		current = new Invocation(api, fields, again);
+		current = new Kind(api, fields, again);
 		current.run(handler, body);
 	};
 	const again = (report) => take(api, report, begin);
@@ -237,9 +325,15 @@ async function main() {
 		watchErrors(api);
 	try {
 		const handler = await load(process.env.LAMBDA_TASK_ROOT, process.env._HANDLER, modern);
-		if (modern && handler.length >= 3)
+		const isStreaming = stream.isStreaming(handler);
+		if (modern && handler.length >= 3 && !isStreaming)
 			throw new errors.CallbackHandlerDeprecated(CALLBACKS_ARE_GONE);
-		(modern ? serveModern : serveClassic)(api, handler);
+		if (!modern)
+			serveClassic(api, handler);
+		else if (isStreaming)
+			serveModernStreaming(api, handler);
+		else
+			serveModern(api, handler);
 	} catch (error) {
 		log.error(modern ? 'Init Error' : 'Uncaught Exception', error);
 		dieOf(api, error, modern ? 1 : EXIT_UNCAUGHT);

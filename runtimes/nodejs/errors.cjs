@@ -25,7 +25,8 @@ class HandlerNotFound extends RuntimeError {}
 class MalformedHandlerName extends RuntimeError {}
 class CallbackHandlerDeprecated extends RuntimeError {}
 class JSONStringifyError extends RuntimeError {}
-class ResponseStreamingNotAvailable extends RuntimeError {}
+class InvalidStreamingOperation extends RuntimeError {}
+class MalformedStreamingHandler extends RuntimeError {}
 
 class UnhandledPromiseRejection extends RuntimeError {
 	constructor(reason, promise) {
@@ -65,6 +66,11 @@ function describe(error) {
 			trace: [],
 		};
 	}
+}
+
+/* Header fields are ASCII, and no line break can leave its field. */
+function fieldText(value) {
+	return String(value).replace(/[^\x20-\x7e]/g, '?');
 }
 
 /* What the log shows of an error in the text format: its own properties too. */
@@ -113,11 +119,13 @@ module.exports = {
 	ImportModuleError,
 	JSONStringifyError,
 	MalformedHandlerName,
-	ResponseStreamingNotAvailable,
+	InvalidStreamingOperation,
+	MalformedStreamingHandler,
 	UnhandledPromiseRejection,
 	UserCodeSyntaxError,
 	cause,
 	describe,
+	fieldText,
 	isError,
 	toLogText,
 };

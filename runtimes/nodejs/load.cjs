@@ -9,6 +9,7 @@ const path = require('path');
 const { createRequire } = require('module');
 const { pathToFileURL } = require('url');
 const errors = require('./errors.cjs');
+const stream = require('./stream.cjs');
 
 /* The name that AWS's client has in "Require stack" of error messages. */
 const requireFrom = createRequire('/var/runtime/index.mjs');
@@ -64,20 +65,6 @@ function find(module, names) {
 	return names.split('.').reduce((value, name) => value?.[name], module);
 }
 
-/* Response streaming is a later addition: who declares such a handler is told at once. */
-function declareGlobals() {
-	if (['1', 'true'].includes(process.env.AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA))
-		return;
-	const refuse = (what) => () => {
-		throw new errors.ResponseStreamingNotAvailable(
-			`${what}: response streaming is not available yet. Return the whole response instead.`);
-	};
-	globalThis.awslambda = {
-		streamifyResponse: refuse('awslambda.streamifyResponse'),
-		HttpResponseStream: { from: refuse('awslambda.HttpResponseStream.from') },
-	};
-}
-
 async function loadUserModule(root, folder, name, modern) {
 	try {
 		return await loadModule(root, folder, name, modern);
@@ -101,7 +88,7 @@ module.exports = async function load(root, handler, modern) {
 	if (!names)
 		throw new errors.MalformedHandlerName('Bad handler');
 
-	declareGlobals();
+	stream.declareGlobals();
 	const module = await loadUserModule(root, folder, names[1], modern);
 	const result = find(module, names[2]) || (modern && find(module?.default, names[2]));
 	if (!result)

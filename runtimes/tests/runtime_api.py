@@ -6,6 +6,7 @@ the environment reports comes out of `reports`. The answer to a report is held b
 the next request has already arrived behind it (a pipelining client) and goes out together
 with the next event; for a client that waits for the answer it is sent at once.
 """
+import base64
 import json
 import queue
 import socket
@@ -24,6 +25,7 @@ class Request:
     fields: dict  # names in lower case
     body: bytes
     is_pipelined: bool  # the next request came in the same segment
+    trailers: dict = field(default_factory=dict)  # of a chunked body, names in lower case
 
 
 @dataclass
@@ -35,6 +37,7 @@ class Report:
     fields: dict
     body: bytes
     is_pipelined: bool
+    trailers: dict = field(default_factory=dict)
 
     @property
     def json(self):
@@ -43,6 +46,12 @@ class Report:
     @property
     def error_type(self):
         return self.fields.get("lambda-runtime-function-error-type")
+
+    @property
+    def trailer_error(self):
+        """(type, object) of an error in the middle of a streamed response."""
+        body = base64.b64decode(self.trailers["lambda-runtime-function-error-body"])
+        return self.trailers["lambda-runtime-function-error-type"], json.loads(body)
 
     @property
     def cause(self):
@@ -213,28 +222,38 @@ class Reader:
         for line in lines:
             name, colon, value = line.partition(":")
             assert colon and name and name == name.strip(), line
-            assert name.lower() not in fields, "twice: " + name
-            fields[name.lower()] = value.strip()
+            assert name.lower() not in fields or name == "Trailer", "twice: " + name
+            before = fields[name.lower()] + ", " if name.lower() in fields else ""
+            fields[name.lower()] = before + value.strip()
         assert "host" in fields
-        body = self.body(fields)
-        return Request(method, target, fields, body, is_pipelined=bool(self.data))
+        is_chunked = fields.get("transfer-encoding") == "chunked"
+        body = self.chunks() if is_chunked else self.body(fields)
+        trailers = self.trailers() if is_chunked else {}
+        return Request(method, target, fields, body, bool(self.data), trailers)
 
     def body(self, fields):
-        if fields.get("transfer-encoding") == "chunked":
-            return b"".join(iter(self.chunk, b""))
         size = int(fields.get("content-length", "0"))
         while len(self.data) < size:
             assert self.more(), "half a body"
         body, self.data = self.data[:size], self.data[size:]
         return body
 
-    def chunk(self):
-        size = int(self.line(), 16)
-        while len(self.data) < size:
-            assert self.more(), "half a chunk"
-        content, self.data = self.data[:size], self.data[size:]
-        self.line()
+    def chunks(self):
+        content = b""
+        while size := int(self.line(), 16):
+            while len(self.data) < size:
+                assert self.more(), "half a chunk"
+            content, self.data = content + self.data[:size], self.data[size:]
+            self.line()
         return content
+
+    def trailers(self):
+        trailers = {}
+        while line := self.line().decode("ascii"):
+            name, colon, value = line.partition(":")
+            assert colon and name and name == name.strip(), line
+            trailers[name.lower()] = value.strip()
+        return trailers
 
     def line(self):
         while b"\r\n" not in self.data:
@@ -249,7 +268,7 @@ def report_of(request):
     if parts[3:] == ["init", "error"]:
         return Report("init", "", request.fields, request.body, request.is_pipelined)
     assert parts[3] == "invocation" and parts[5] in ("response", "error"), request.target
-    return Report(parts[5], parts[4], request.fields, request.body, request.is_pipelined)
+    return Report(parts[5], parts[4], request.fields, request.body, request.is_pipelined, request.trailers)
 
 
 def answer_report(refusal):

@@ -206,18 +206,6 @@ def test_an_error_after_loading_has_begun(node):
     assert "Uncaught Exception" in env.log
 
 
-@pytest.mark.parametrize("statement", [
-    "awslambda.streamifyResponse(async (event, stream) => stream.end())",
-    "awslambda.HttpResponseStream.from({}, {})",
-])
-def test_streaming_is_refused_where_it_is_declared(node, statement):
-    env = node("exports.handler = %s;\n" % statement)
-    report = env.api.report()
-    assert (report.kind, report.error_type) == ("init", "Runtime.ResponseStreamingNotAvailable")
-    name = statement.partition("(")[0]
-    assert report.json["errorMessage"].startswith(name + ": response streaming is not available yet.")
-
-
 def test_the_awslambda_global_can_be_switched_off(node):
     env = node("exports.handler = async () => typeof awslambda;\n", env={"AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA": "1"})
     assert env.call().json == "undefined"

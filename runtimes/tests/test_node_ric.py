@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 import warnings
 from pathlib import Path
 
@@ -264,3 +265,57 @@ def test_logs(both, env):
     # The modern client forgets the tenant in its JSON lines; ours has it, as AWS documents.
     fields = {} if both.is_modern else {"Lambda-Runtime-Aws-Tenant-Id": "blue"}
     compare_calls(both(LOGS, env=env), [1, 2], fields=fields)
+
+
+STREAMS = [
+    "stream.write('a'); stream.write(new Uint8Array([1, 2])); stream.write([1, { b: 2 }]); stream.end();",
+    "stream.end('only');", "stream.end();", "stream.end(); return 'ignored';",
+    "stream.setContentType('text/x'); stream.write('a'); stream.end();",
+    "stream.write('a'); stream.setContentType('text/x'); stream.end();",
+    "awslambda.HttpResponseStream.from(stream, { statusCode: 201, cookies: ['a=b'] }).write('x'); stream.end();",
+    "awslambda.HttpResponseStream.from(stream, { statusCode: 204 }); stream.end();",
+    "stream.write('x'); awslambda.HttpResponseStream.from(stream, {});",
+    "stream.write('begun'); throw new RangeError('middle');", "throw new TypeError('br\u00f6ken');", "throw 'plain';",
+    "stream.write('a'); await new Promise((resolve) => setTimeout(resolve, 20)); throw Object.assign(new Error('x'), { name: 'My' });",
+    "stream.end('done'); throw new Error('after the end');",
+    "setTimeout(() => { stream.write('late'); stream.end(); }, 20);",
+    "stream.on('finish', () => console.log('finished')); stream.end('x');",
+    "stream.end(JSON.stringify(['cork', 'pipe', 'write', 'setHeader', 'setContentType', 'addTrailers', 'flushHeaders', 'emit']"
+    ".map((name) => typeof stream[name])));",
+    "stream.write('x'); stream.end(JSON.stringify([stream.destroyed, stream.writableEnded, stream.writableFinished, stream.writable,"
+    " stream.writableObjectMode, stream.writableCorked]));",
+    "const names = Object.keys(context).sort(); stream.end(JSON.stringify(names));",
+]
+
+
+def comparable_stream(environment, report):
+    fields = ("content-type", "transfer-encoding", "trailer", "lambda-runtime-function-response-mode")
+    result = {"kind": report.kind, "body": report.body, **{name: report.fields.get(name) for name in fields}}
+    if report.trailers:
+        result["type"], error = report.trailer_error
+        # Whose method the handler is depends on the client.
+        lines = [re.sub(r"at (async )?\S+ \((.*)\)$", r"at \2", same(environment, line)) for line in error["trace"]]
+        error["trace"] = lines[:1] + [line for line in lines[1:] if is_of_function(line)]
+        result["error"] = list(error.items())
+    return result
+
+
+@pytest.mark.parametrize("source", STREAMS, ids=lambda value: value[:50])
+def test_streaming_handlers(both, source):
+    pair = both("exports.handler = awslambda.streamifyResponse(async (event, stream, context) => {\n%s\n});\n" % source)
+    for number in range(2):
+        request_id = "00000000-0000-4000-8000-%012d" % number
+        ours, theirs = (comparable_stream(e, e.call({}, request_id=request_id)) for e in pair)
+        assert ours == theirs
+    deadline = time.monotonic() + 10  # what is logged behind the end comes a moment after the report
+    while logged(pair[0]) != logged(pair[1]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert logged(pair[0]) == logged(pair[1])
+
+
+def test_a_streaming_handler_must_be_async(both):
+    pair = both("exports.handler = awslambda.streamifyResponse((event, stream) => { stream.write('a'); });\n")
+    ours, theirs = (comparable_stream(e, e.call({})) for e in pair)
+    for report in (ours, theirs):
+        report["error"] = [item for item in report["error"] if item[0] != "trace"]
+    assert ours == theirs
