@@ -12,6 +12,8 @@ import json
 import re
 import xml.etree.ElementTree as ElementTree
 
+from botocore.eventstream import EventStreamBuffer
+
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 
 # Errors that the services answer although their models do not name them.
@@ -113,11 +115,35 @@ class Walk:
             self._structure(shape, tree, "", in_body)
 
     def _payload_member(self, member):
+        if member.serialization.get("eventstream"):
+            if self.status == 200:
+                self._content_type("vnd.amazon.eventstream")
+                self._events(member)
+            return
         if member.type_name in ("structure", "list", "map"):
             self._content_type("json")
             tree = self._json()
             if tree is not None:
                 self._value(member, tree, "")
+
+    def _events(self, member):
+        """Whole streams only: a client that takes them as they come hands no body over."""
+        events = EventStreamBuffer()
+        events.add_data(self.body)
+        for event in events:
+            name = event.headers.get(":event-type")
+            if event.headers.get(":message-type") != "event" or name not in member.members:
+                self._say("event", f"of no kind that the model knows: {event.headers}")
+                continue
+            shape = member.members[name]
+            if any(one.serialization.get("eventpayload") for one in shape.members.values()):
+                continue
+            try:
+                tree = json.loads(event.payload, object_pairs_hook=self._no_doubles)
+            except ValueError as error:
+                self._say(name, f"not JSON ({error})")
+                continue
+            self._structure(shape, tree, name)
 
     def _header_member(self, shape, name, member, location):
         if location == "statusCode":
@@ -387,7 +413,8 @@ class Watch:
 
     def _on_response(self, operation_model, response_dict, **_):
         body = response_dict["body"]
-        streaming = operation_model.has_streaming_output and response_dict["status_code"] < 300
+        streams = operation_model.has_streaming_output or operation_model.has_event_stream_output
+        streaming = streams and response_dict["status_code"] < 300
         self.see(
             operation_model,
             response_dict["status_code"],

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import {
 	AddPermissionCommand, CreateAliasCommand, CreateFunctionCommand, DeleteFunctionCommand, GetFunctionCommand,
-	GetPolicyCommand, InvokeCommand, LambdaClient, ListTagsCommand, PublishVersionCommand, PutFunctionConcurrencyCommand,
+	GetPolicyCommand, InvokeCommand, InvokeWithResponseStreamCommand, LambdaClient, ListTagsCommand, PublishVersionCommand, PutFunctionConcurrencyCommand,
 	ResourceConflictException, ResourceNotFoundException, TagResourceCommand, TooManyRequestsException,
 	UpdateFunctionCodeCommand, paginateListVersionsByFunction, waitUntilFunctionActiveV2, waitUntilFunctionUpdatedV2,
 } from '@aws-sdk/client-lambda';
@@ -48,6 +48,20 @@ assert.match(Buffer.from(invoked.LogResult, 'base64').toString(), /\tINFO\tsayin
 const failed = await lambda.send(new InvokeCommand({ FunctionName: name, Payload: '{"fail": true}' }));
 assert.equal(failed.FunctionError, 'Unhandled');
 assert.equal(JSON.parse(text(failed.Payload)).errorType, 'RangeError');
+
+const streamed = await lambda.send(new InvokeWithResponseStreamCommand({
+	FunctionName: name, Payload: JSON.stringify({ who: 'stream' }), LogType: 'Tail',
+}));
+const pieces = [];
+let complete;
+for await (const item of streamed.EventStream) {
+	if (item.PayloadChunk)
+		pieces.push(text(item.PayloadChunk.Payload));
+	complete = item.InvokeComplete ?? complete;
+}
+assert.deepEqual(JSON.parse(pieces.join('')), { said: 'hello stream' });
+assert.equal(complete.ErrorCode, undefined);
+assert.match(Buffer.from(complete.LogResult, 'base64').toString(), /\tINFO\tsaying hello stream\n/);
 
 const event = await lambda.send(new InvokeCommand({ FunctionName: name, InvocationType: 'Event', Payload: '{"who":"later"}' }));
 assert.equal(event.StatusCode, 202);
