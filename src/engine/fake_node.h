@@ -120,21 +120,16 @@ struct fake_call {
 	bool is_done;
 	unsigned order; /* of the calls of this program that are done, from 1 */
 	enum invoke_outcome outcome;
-	bool is_error;
-	struct buf payload;
+	bool is_error, has_begun, is_stream;
+	bool is_full; /* set by the test: its sink has enough */
+	struct buf payload, pieces;
 	char version[32];
 	char content_type[96];
-	char detail[256];
+	char detail[256], own_error[64];
 	char throttle_message[160];
-	unsigned retry_after_s;
+	unsigned retry_after_s, begun; /* how often its sink was told of a beginning */
 	char trace[256];
 	struct buf tail;
-	/* with `streams` */
-	unsigned begun;	   /* how often its sink was told of a beginning */
-	bool is_full;	   /* set by the test: the sink has enough */
-	struct buf pieces; /* what it was given */
-	bool has_begun, is_stream;
-	char own_error[64];
 };
 
 struct fake_ask {
@@ -144,8 +139,7 @@ struct fake_ask {
 	const char *payload; /* "{}" */
 	const char *trace;
 	const char *client_context;
-	bool wants_tail;
-	bool streams; /* with a sink that takes a response as it comes */
+	bool wants_tail, streams; /* with a sink that takes a response as it comes */
 };
 
 /* Invoke; the call must be done, or abandoned, before it goes out of scope. */

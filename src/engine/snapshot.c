@@ -4,6 +4,7 @@
  * function's hooks, has the process saved (src/snapshot) and says how that went: then it is ended.
  * Nobody waits for it, and it serves nothing. What says "next" instead cannot save itself.
  */
+#include "engine/snapshot.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "engine/core.h"
@@ -11,7 +12,6 @@
 #include "engine/environment.h"
 #include "engine/pool.h"
 #include "engine/runtimes.h"
-#include "engine/snapshot.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -22,8 +22,11 @@ void invoke_put_common_fields(struct buf *fields, str content_type, const char *
 /* A header field, when it has a value that may be one. */
 void invoke_put_field(struct buf *fields, const char *name, str value);
 
-/* --- invoke_stream.c: with a fast_invoke as the context, and as the front's user --- */
+/* --- invoke_stream.c --- */
 
+/* What the function streams, on its way; the context is a fast_invoke. */
 extern const struct response_sink invoke_stream_sink;
+/* The end of it, or all of an answer that came whole; frees the fast_invoke. */
 void invoke_stream_done(void *fast, const struct invocation_result *result);
+/* The client's connection takes more: a fast_invoke's user. */
 void invoke_stream_drained(struct front_user *user);
