@@ -120,8 +120,7 @@ struct fake_call {
 	bool is_done;
 	unsigned order; /* of the calls of this program that are done, from 1 */
 	enum invoke_outcome outcome;
-	bool is_error, has_begun, is_stream;
-	bool is_full; /* set by the test: its sink has enough */
+	bool is_error, has_begun, is_stream, is_full; /* is_full is the test's to set */
 	struct buf payload, pieces;
 	char version[32];
 	char content_type[96];

@@ -97,27 +97,28 @@ static int body_spool(struct http_conn *conn)
 	return 0;
 }
 
-/* Once the user has refused, or aborted, the rest of what was read is for nobody. */
+/*
+ * All content of a read at once, however small the chunks are that it came in. Once the user has refused, or
+ * aborted, the rest is for nobody.
+ */
 static void body_show(struct http_conn *conn, str content)
 {
 	const struct http_server_options *options = &conn->server->options;
 	struct http_exchange *exchange = conn->exchange;
 
+	if (content.len == 0)
+		return;
 	exchange->spooled += content.len;
 	if (exchange->refusal == 0 && conn->state != CONN_DEAD)
 		exchange->refusal = options->ops->on_body(options->context, conn, content);
 }
 
-/* Content that was decoded: to its place, to disk, or to the user. Raw bytes lie behind it. */
+/* Content that was decoded: to its place, or to disk. Raw bytes lie behind it. */
 static int body_keep(void *context, str content)
 {
 	struct http_conn *conn = context;
 	struct http_exchange *exchange = conn->exchange;
 
-	if (exchange->is_streamed) {
-		body_show(conn, content);
-		return 0;
-	}
 	if (exchange->request.body_fd >= 0) {
 		exchange->spooled += content.len;
 		return err_pass(fd_write_all(exchange->request.body_fd, content));
@@ -137,6 +138,11 @@ static int body_take_chunks(struct http_conn *conn)
 
 	int r = http_chunks_feed(&exchange->chunks, str_from(buf_str(&conn->in), from),
 		exchange->body_max, body_keep, conn, &exchange->trailers, &used);
+	if (exchange->is_streamed) {
+		size_t start = conn->start + exchange->head_len;
+		body_show(conn, str_slice(buf_str(&conn->in), start, body_raw(conn)));
+		exchange->in_memory = 0;
+	}
 	if (r != 0)
 		return r == HTTP_TOO_LARGE ? BODY_TOO_LARGE : r < 0 ? err_pass(r) : BODY_BAD;
 	size_t to = body_raw(conn), rest = conn->in.len - (from + used);
@@ -158,7 +164,10 @@ static int body_take_window(struct http_conn *conn)
 	uint64_t left = exchange->request.head.length - exchange->spooled;
 	size_t len = (size_t)MIN(left, (uint64_t)(conn->in.len - from));
 
-	int r = len ? body_keep(conn, str_slice(buf_str(&conn->in), from, from + len)) : 0;
+	str content = str_slice(buf_str(&conn->in), from, from + len);
+	if (exchange->is_streamed)
+		body_show(conn, content);
+	int r = exchange->is_streamed ? 0 : body_keep(conn, content);
 	if (r < 0)
 		return err_pass(r);
 	memmove(conn->in.at + from, conn->in.at + from + len, conn->in.len - from - len);

@@ -305,8 +305,7 @@ def test_a_client_that_does_not_read_stops_the_function(daemon, functions, logs,
     functions.call(name, {"steps": [{"write": "1"}]})
     before, most = router_rss(daemon), 0
     with Raw(daemon, name, {"steps": [{"write": "begun"}, {"bytes": 100 * MB}, {"log": "all written"}]}) as raw:
-        raw.head()
-        assert raw.event() == ("PayloadChunk", b"begun")
+        assert "200 OK" in raw.head()
 
         def is_over():
             nonlocal most
