@@ -13,59 +13,10 @@ from harness.daemon import descendants
 from harness.errors import error
 from harness.functions import NODE, PROVIDED
 from harness.rawhttp import Peer, request, scope
+from harness.streams import STEPS
 
 EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "provided-python"
 MB = 1024 * 1024
-
-# One function does it all: `steps` say what is written, and what happens in between.
-STEPS = """
-const http = require('http');
-const crash = () => process.kill(process.pid, 'SIGKILL');
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-/* Wait until this function has the tag: the sign of a client, over the endpoint that functions have. */
-async function tagged(context, key) {
-	const path = `/2017-03-31/tags/${encodeURIComponent(context.invokedFunctionArn)}`;
-	const headers = { Authorization: 'AWS4-HMAC-SHA256 Credential=test/20240101/us-east-1/lambda/aws4_request, ' +
-		'SignedHeaders=host, Signature=' + '0'.repeat(64) };
-	for (;;) {
-		const text = await new Promise((resolve, reject) => {
-			http.get({ host: '127.0.0.1', port: 4566, path, headers }, (answer) => {
-				let body = '';
-				answer.on('data', (data) => { body += data; }).on('end', () => resolve(body));
-			}).on('error', reject);
-		});
-		if (key in (JSON.parse(text).Tags ?? {}))
-			return;
-		await sleep(20);
-	}
-}
-
-async function write(stream, bytes) {
-	const block = Buffer.alloc(65536, 'x');
-	for (let left = bytes; left > 0; left -= block.length)
-		if (!stream.write(block.subarray(0, Math.min(left, block.length))))
-			await new Promise((resolve) => stream.once('drain', resolve));
-}
-
-exports.handler = awslambda.streamifyResponse(async (event, stream, context) => {
-	if (event.type)
-		stream.setContentType(event.type);
-	if (event.prelude)
-		stream = awslambda.HttpResponseStream.from(stream, event.prelude);
-	for (const step of event.steps) {
-		if (step.write !== undefined) stream.write(step.write);
-		if (step.bytes) await write(stream, step.bytes);
-		if (step.wait) await tagged(context, step.wait);
-		if (step.sleep) await sleep(step.sleep);
-		if (step.log) console.log(step.log);
-		if (step.fail) throw new RangeError(step.fail);
-		if (step.crash) { crash(); await sleep(60000); }
-	}
-	stream.end();
-});
-"""
-
 
 @pytest.fixture(scope="module")
 def steps(functions):
