@@ -113,11 +113,18 @@ static size_t send_what_goes(int fd, size_t most)
 	return sent;
 }
 
+static unsigned allow_full_bodies(struct rig *rig)
+{
+	rig->body_max = FULL + 1;
+	return 0;
+}
+
 static void pause_reading(struct rig *rig)
 {
 	int fd = rig_connect(rig);
 	char head[200];
 
+	(void)rig_ask(rig, allow_full_bodies);
 	snprintf(head, sizeof(head),
 		"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\nP", FULL + 1);
 	rig_send(fd, str_of(head));
