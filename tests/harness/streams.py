@@ -38,7 +38,7 @@ exports.handler = awslambda.streamifyResponse(async (given, stream, context) => 
 	if (event.prelude)
 		stream = awslambda.HttpResponseStream.from(stream, event.prelude);
 	for (const step of event.steps) {
-		if (step.write !== undefined) stream.write(step.write);
+		if (step.write !== undefined) await new Promise((resolve) => stream.write(step.write, resolve));
 		if (step.bytes) await write(stream, step.bytes);
 		if (step.wait) await tagged(context, step.wait);
 		if (step.sleep) await sleep(step.sleep);
