@@ -278,6 +278,27 @@ int url_answer_read(str payload, struct url_answer *ret_answer)
 	return answer->fields.err ? URL_ANSWER_BAD : URL_ANSWER_GOOD;
 }
 
+int url_answer_read_prelude(str prelude, struct url_answer *ret_answer)
+{
+	struct url_answer *answer = ret_answer;
+	str value = json_read_trim(prelude);
+	size_t offset;
+
+	*answer = (struct url_answer){ .status = 200 };
+	buf_init(&answer->fields, FIELDS_MAX);
+	if (!json_check(value, &offset) || json_read_kind(value) != JSON_KIND_OBJECT)
+		return URL_ANSWER_BAD;
+	struct members members = members_read(value);
+	bool is_good = (!members.status.at || status_read(members.status, &answer->status)) &&
+		put_headers(&answer->fields, members.headers) &&
+		put_cookies(&answer->fields, members.cookies);
+	if (!url_fields_have(buf_str(&answer->fields), S("content-type")))
+		buf_put(&answer->fields, S("Content-Type: application/octet-stream\r\n"));
+	if (answer->fields.err == -ENOMEM)
+		return err_raise(-ENOMEM);
+	return is_good && !answer->fields.err ? URL_ANSWER_GOOD : URL_ANSWER_BAD;
+}
+
 void url_answer_done(struct url_answer *answer)
 {
 	buf_done(&answer->fields);

@@ -19,6 +19,8 @@ enum url_answer_verdict {
  * in any case.
  */
 [[nodiscard]] int url_answer_read(str payload, struct url_answer *ret_answer);
+/* The same of a prelude: what comes in front of a body that is streamed. `body` stays empty. */
+[[nodiscard]] int url_answer_read_prelude(str prelude, struct url_answer *ret_answer);
 void url_answer_done(struct url_answer *answer);
 
 /* Is there a header line of this name among such lines? */

@@ -24,6 +24,7 @@
 #include "services/lambda/url_answer.h"
 #include "services/lambda/url_book.h"
 #include "services/lambda/url_event.h"
+#include "services/lambda/url_parts.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -34,27 +35,12 @@ enum { FIELDS_MAX = 256 * 1024, ERROR_MAX = 8 * 1024, EVENT_ROOM = 4 * 1024 };
 	"Forbidden. For troubleshooting Function URL authorization issues, see: " \
 	"https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"
 
-/* One request on its way: for the connection's reply. Freed with the answer, or when the client goes. */
-struct url_request {
-	struct front_user user;
-	struct url_waiter waiter;
-	struct platform *platform;
-	struct http_conn *conn;
-	struct http_request *request; /* the connection's, until the reply */
-	const struct front_listener *listener;
-	struct function_url *url; /* a reference, once it is known */
-	struct invocation *invocation;
-	struct buf event; /* what the engine borrows */
-	str path;
-	char id[URL_ID_LEN + 1];
-	char request_id[UUID_LEN + 1];
-	char trace[TRACE_SIZE]; /* empty: the caller has sent one */
-};
-
-static void request_free(struct url_request *self)
+void url_request_free(struct url_request *self)
 {
 	function_url_unref(self->url);
 	buf_done(&self->event);
+	buf_done(&self->fields);
+	buf_done(&self->prelude);
 	mem_free(self);
 }
 
@@ -65,7 +51,15 @@ static void request_gone(struct front_user *user)
 	url_book_forget(&self->waiter);
 	if (self->invocation)
 		invocation_abandon(self->invocation);
-	request_free(self);
+	url_request_free(self);
+}
+
+static void request_drained(struct front_user *user)
+{
+	struct url_request *self = list_entry(user, struct url_request, user);
+
+	if (self->invocation)
+		invocation_resume(self->invocation);
 }
 
 /* --- answers --- */
@@ -93,7 +87,7 @@ static void answer(struct url_request *self, int status, struct buf *fields, str
 			&(struct http_reply){
 				.status = status, .fields = buf_str(fields), .body = body });
 	buf_done(fields);
-	request_free(self);
+	url_request_free(self);
 }
 
 /* An error, as JSON with one message (at == NULL: null). */
@@ -159,7 +153,7 @@ static void answer_fault(struct url_request *self, int fault, const char *what)
 }
 
 /* The function failed, or returned what no response can be made of. */
-static void answer_bad_gateway(struct url_request *self)
+void url_answer_bad_gateway(struct url_request *self)
 {
 	struct buf fields;
 
@@ -198,7 +192,7 @@ static void answer_preflight(struct url_request *self)
 /* --- what became of the invocation --- */
 
 /* It did not run. */
-static void answer_refused(struct url_request *self, const struct invocation_result *result)
+void url_answer_refused(struct url_request *self, const struct invocation_result *result)
 {
 	char text[256];
 
@@ -241,7 +235,17 @@ static void answer_refused(struct url_request *self, const struct invocation_res
 	case INVOKE_DONE:
 		break;
 	}
-	answer_bad_gateway(self);
+	url_answer_bad_gateway(self);
+}
+
+void url_put_fields(struct buf *fields, const struct url_request *self, str trace)
+{
+	put_id(fields, self);
+	buf_put(fields, S("X-Amzn-Trace-Id: "));
+	buf_put(fields, trace);
+	buf_put(fields, S("\r\n"));
+	if (self->url->has_cors)
+		url_cors_put(fields, &self->url->cors, request_head(self));
 }
 
 static void answer_function(struct url_request *self, const struct url_answer *made, str trace)
@@ -249,12 +253,7 @@ static void answer_function(struct url_request *self, const struct url_answer *m
 	struct buf fields;
 
 	buf_init(&fields, FIELDS_MAX);
-	put_id(&fields, self);
-	buf_put(&fields, S("X-Amzn-Trace-Id: "));
-	buf_put(&fields, trace);
-	buf_put(&fields, S("\r\n"));
-	if (self->url->has_cors)
-		url_cors_put(&fields, &self->url->cors, request_head(self));
+	url_put_fields(&fields, self, trace);
 	buf_put(&fields, buf_str(&made->fields));
 	answer(self, made->status, &fields, made->body, 0);
 }
@@ -266,14 +265,18 @@ static void on_done(void *context, const struct invocation_result *result)
 
 	self->invocation = NULL;
 	if (result->outcome != INVOKE_DONE || result->is_error) {
-		answer_refused(self, result);
+		url_answer_refused(self, result);
+		return;
+	}
+	if (result->is_stream) {
+		url_stream_whole(self, result);
 		return;
 	}
 	int r = url_answer_read(result->payload, &made);
 	if (r == URL_ANSWER_GOOD)
 		answer_function(self, &made, result->trace);
 	else if (r == URL_ANSWER_BAD)
-		answer_bad_gateway(self);
+		url_answer_bad_gateway(self);
 	else
 		answer_fault(self, r, "read what a function returned");
 	url_answer_done(&made);
@@ -377,22 +380,13 @@ static void invoke(struct url_request *self)
 			.payload = buf_str(&self->event),
 			.trace = self->trace[0] ? str_of(self->trace) : received,
 			.is_trace_new = self->trace[0] != '\0',
-			.done = on_done,
+			.sink = url->is_streaming ? &url_stream_sink : NULL,
+			.done = url->is_streaming ? url_stream_done : on_done,
 			.context = self,
 		},
 		&self->invocation);
 	if (r < 0)
 		answer_fault(self, r, "begin an invocation");
-}
-
-/* The one place that knows of InvokeMode RESPONSE_STREAM. */
-static void answer_streaming(struct url_request *self)
-{
-	answer_error(self,
-		&(struct url_error){ .status = 501,
-			.type = "NotImplementedException",
-			.message = S(
-				"The invoke mode RESPONSE_STREAM of function URLs is not available in mayfly yet.") });
 }
 
 /* The URL is known. */
@@ -409,10 +403,6 @@ static void go(struct url_request *self)
 		return;
 	if (!is_signed && !self->url->is_open) {
 		answer_forbidden(self);
-		return;
-	}
-	if (self->url->is_streaming) {
-		answer_streaming(self);
 		return;
 	}
 	if (!http_field(request_head(self), S("X-Amzn-Trace-Id")).len)
@@ -498,6 +488,7 @@ void lambda_url_serve(void *context, struct http_conn *conn, struct http_request
 		return;
 	}
 	self->user.gone = request_gone;
+	self->user.drained = request_drained;
 	self->waiter.found = on_found;
 	list_init(&self->waiter.link);
 	self->platform = platform;
