@@ -586,12 +586,6 @@ def test_too_many_at_a_time_are_throttled(lambda_, functions):
     assert ask(url).status == 200
 
 
-def test_response_streaming_says_that_it_is_not_there(lambda_, functions):
-    url = make_url(lambda_, functions.make(SHOW), InvokeMode="RESPONSE_STREAM")
-    answer = ask(url)
-    assert answer.status == 501 and "RESPONSE_STREAM" in json.loads(answer.body)["Message"]
-
-
 # --- life ---
 
 

@@ -45,5 +45,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_fields(buf_str(&answer.fields));
 	}
 	url_answer_done(&answer);
+
+	r = url_answer_read_prelude(payload, &answer);
+	HOLDS(r == URL_ANSWER_GOOD || r == URL_ANSWER_BAD);
+	if (r == URL_ANSWER_GOOD) {
+		HOLDS(answer.status >= 200 && answer.status <= 599 && !answer.body.len);
+		check_fields(buf_str(&answer.fields));
+	}
+	url_answer_done(&answer);
 	return 0;
 }

@@ -123,6 +123,30 @@ static void test_headers_have_a_bound(void)
 	buf_done(&payload);
 }
 
+static void test_a_prelude_is_a_head(void)
+{
+	static const char *const bad[] = { "", "1", "[]", "{", "\"a\"", "{\"statusCode\":99}",
+		"{\"statusCode\":\"x\"}", "{\"headers\":[]}", "{\"headers\":{\"a b\":\"c\"}}",
+		"{\"headers\":{\"a\":\"b\\r\\nc: d\"}}", "{\"cookies\":\"a\"}" };
+	struct url_answer answer;
+
+	CHECK(url_answer_read_prelude(
+		      S("{\"statusCode\":206,\"headers\":{\"content-type\":\"text/x\","
+			"\"content-length\":3},\"cookies\":[\"a=b\"],\"body\":\"not of it\"}"),
+		      &answer) == URL_ANSWER_GOOD);
+	CHECK(answer.status == 206 && answer.body.len == 0);
+	CHECK_STR(buf_str(&answer.fields), S("content-type: text/x\r\nSet-Cookie: a=b\r\n"));
+	url_answer_done(&answer);
+	CHECK(url_answer_read_prelude(S(" {} "), &answer) == URL_ANSWER_GOOD);
+	CHECK(answer.status == 200);
+	CHECK_STR(buf_str(&answer.fields), S("Content-Type: application/octet-stream\r\n"));
+	url_answer_done(&answer);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		CHECK(url_answer_read_prelude(str_of(bad[i]), &answer) == URL_ANSWER_BAD);
+		url_answer_done(&answer);
+	}
+}
+
 static void test_survives_every_failed_allocation(void)
 {
 	const str payload = S("{\"statusCode\":200,\"headers\":{\"a\":\"b\"},\"cookies\":[\"c=d\"],"
@@ -143,4 +167,5 @@ static void test_survives_every_failed_allocation(void)
 }
 
 TESTS(TEST(test_every_shape_becomes_a_response), TEST(test_what_is_malformed_is_no_response),
-	TEST(test_headers_have_a_bound), TEST(test_survives_every_failed_allocation))
+	TEST(test_headers_have_a_bound), TEST(test_a_prelude_is_a_head),
+	TEST(test_survives_every_failed_allocation))
