@@ -70,7 +70,6 @@ def test_a_statement_for_a_service_and_its_policy(lambda_, functions):
                 "Action": "lambda:InvokeFunctionUrl",
                 "SourceArn": BUCKET,
                 "SourceAccount": "123456789012",
-                "PrincipalOrgID": "o-1234567890",
                 "FunctionUrlAuthType": "NONE",
             },
             "*",
@@ -78,7 +77,6 @@ def test_a_statement_for_a_service_and_its_policy(lambda_, functions):
                 "ArnLike": {"AWS:SourceArn": BUCKET},
                 "StringEquals": {
                     "AWS:SourceAccount": "123456789012",
-                    "aws:PrincipalOrgID": "o-1234567890",
                     "lambda:FunctionUrlAuthType": "NONE",
                 },
             },
@@ -96,6 +94,11 @@ def test_principals_and_conditions(lambda_, functions, echo_with_policy, given, 
 @pytest.fixture(scope="module")
 def echo_with_policy(functions):
     return functions.make()
+
+
+def test_organizations_are_refused_by_name(lambda_, echo_with_policy):
+    with invalid("PrincipalOrgID (AWS Organizations) is not available in mayfly yet."):
+        add(lambda_, echo_with_policy, unique("sid"), Principal="*", PrincipalOrgID="o-1234567890")
 
 
 def test_statements_come_and_go(lambda_, functions):

@@ -213,11 +213,17 @@ int lambda_commit(struct batch *batch, str name)
 	return 0;
 }
 
-int lambda_check_revision(struct call *call, str current)
+int lambda_check_revision_by(struct call *call, str current, const char *getter)
 {
 	if (!call_has(call, "RevisionId") || str_eq(call_str(call, "RevisionId"), current))
 		return 0;
 	return lambda_refuse(call, PRECONDITION,
-		"The Revision Id provided does not match the latest Revision Id. Call the "
-		"GetFunction/GetAlias API to retrieve the latest Revision Id");
+		"The Revision Id provided does not match the latest Revision Id. Call the %s API to "
+		"retrieve the latest Revision Id",
+		getter);
+}
+
+int lambda_check_revision(struct call *call, str current)
+{
+	return lambda_check_revision_by(call, current, "GetFunction/GetAlias");
 }

@@ -92,3 +92,5 @@ typedef int lambda_once_fn(struct call *call, const struct lambda_ref *ref, void
 
 /* The RevisionId parameter, when given, must be this one: 0 or CALL_ERROR. */
 [[nodiscard]] int lambda_check_revision(struct call *call, str current);
+/* The same of what another operation than GetFunction or GetAlias answers: `getter` is named in the refusal. */
+[[nodiscard]] int lambda_check_revision_by(struct call *call, str current, const char *getter);
