@@ -146,6 +146,27 @@ int function_name_parse(str text, struct function_name *ret_name)
 	return 0;
 }
 
+int layer_name_parse(str arn, struct layer_name *ret_name)
+{
+	struct layer_name name = {};
+	str rest = arn, prefix, partition, service, kind;
+
+	if (!str_cut(&rest, ':', &prefix) || !str_cut(&rest, ':', &partition) ||
+		!str_cut(&rest, ':', &service) || !str_cut(&rest, ':', &name.region) ||
+		!str_cut(&rest, ':', &name.account) || !str_cut(&rest, ':', &kind))
+		return -EINVAL;
+	if (!str_eq(prefix, S("arn")) || !str_eq(service, S("lambda")) || !str_eq(kind, S("layer")))
+		return -EINVAL;
+	if (str_cut(&rest, ':', &name.name))
+		name.version = rest;
+	else
+		name.name = rest;
+	if (name.name.len == 0 || name.account.len == 0 || name.region.len == 0)
+		return -EINVAL;
+	*ret_name = name;
+	return 0;
+}
+
 enum qualifier_kind qualifier_kind(str qualifier)
 {
 	if (qualifier.len == 0 || str_eq(qualifier, S("$LATEST")))

@@ -19,6 +19,15 @@ struct function_name {
  */
 [[nodiscard]] int function_name_parse(str text, struct function_name *ret_name);
 
+/* arn:aws:lambda:REGION:ACCOUNT:layer:NAME[:VERSION], taken apart: views into the text. */
+struct layer_name {
+	str region, account, name;
+	str version; /* empty when none */
+};
+
+/* 0, or -EINVAL when it is none (arn:aws:lambda:::awslayer:NAME is not). */
+[[nodiscard]] int layer_name_parse(str arn, struct layer_name *ret_name);
+
 enum qualifier_kind { QUALIFIER_LATEST, QUALIFIER_VERSION, QUALIFIER_ALIAS, QUALIFIER_BAD };
 /* "$LATEST" (or empty), digits, an alias name ([a-zA-Z0-9$_-]+, not all digits), or none of them. */
 [[nodiscard]] enum qualifier_kind qualifier_kind(str qualifier);

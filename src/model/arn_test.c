@@ -113,8 +113,28 @@ static void test_partitions_follow_the_region(void)
 	CHECK_STR(arn_partition(S("us-gov-west-1")), S("aws-us-gov"));
 }
 
+#define LAYER "arn:aws:lambda:us-east-1:123456789012:layer:"
+
+static void test_names_of_layers(void)
+{
+	struct layer_name name;
+
+	CHECK(layer_name_parse(S(LAYER "lib:7"), &name) == 0);
+	CHECK_STR(name.region, S("us-east-1"));
+	CHECK_STR(name.account, S("123456789012"));
+	CHECK_STR(name.name, S("lib"));
+	CHECK_STR(name.version, S("7"));
+	CHECK(layer_name_parse(S(LAYER "lib"), &name) == 0 && name.version.len == 0);
+	CHECK(layer_name_parse(S(LAYER), &name) < 0);
+	CHECK(layer_name_parse(S("lib"), &name) < 0);
+	CHECK(layer_name_parse(S(""), &name) < 0);
+	CHECK(layer_name_parse(S("arn:aws:lambda:::awslayer:x"), &name) < 0);
+	CHECK(layer_name_parse(S("arn:aws:lambda:us-east-1:123456789012:function:x"), &name) < 0);
+}
+
 TESTS(TEST(test_every_form_of_a_name_is_taken_apart),
 	TEST(test_groups_that_would_leave_no_name_are_the_name),
 	TEST(test_what_is_no_name_is_refused),
 	TEST(test_every_prefix_of_an_arn_is_answered_without_reading_beyond_it),
-	TEST(test_qualifiers_are_told_apart), TEST(test_partitions_follow_the_region))
+	TEST(test_qualifiers_are_told_apart), TEST(test_partitions_follow_the_region),
+	TEST(test_names_of_layers))

@@ -9,7 +9,7 @@ import pytest
 from fetching import need
 
 from harness.errors import error, not_found
-from harness.functions import unique, zip_source
+from harness.functions import unique, zip_files, zip_source
 from harness.rawhttp import Peer, request
 
 HERE = pathlib.Path(__file__).parent
@@ -20,6 +20,11 @@ MIRRORS = [
     "/usr/local/share/terraform/plugins",
     os.path.expanduser("~/.terraform.d/plugins"),
 ]
+
+
+def handler(word):
+    """A function that has its answer from the layer."""
+    return f"import words\ndef handler(event, context):\n    return words.{word}\n"
 
 
 @pytest.fixture
@@ -42,6 +47,7 @@ def terraform(tmp_path, recorder):
         TF_VAR_endpoint=recorder.endpoint,
         TF_VAR_name=unique("terraform"),
         TF_VAR_zip=str(tmp_path / "function.zip"),
+        TF_VAR_layer_zip=str(tmp_path / "layer.zip"),
         AWS_EC2_METADATA_DISABLED="true",
         AWS_CONFIG_FILE="/dev/null",
         AWS_SHARED_CREDENTIALS_FILE="/dev/null",
@@ -61,7 +67,8 @@ def terraform(tmp_path, recorder):
 
     run.name = environment["TF_VAR_name"]
     run.zip = tmp_path / "function.zip"
-    run.zip.write_bytes(zip_source("def handler(event, context):\n    return 'first'\n"))
+    run.zip.write_bytes(zip_source(handler("FIRST")))
+    (tmp_path / "layer.zip").write_bytes(zip_files({"python/words.py": "FIRST = 'first'\nSECOND = 'second'\n"}))
     return run
 
 
@@ -81,7 +88,7 @@ def test_apply_no_drift_change_destroy(terraform, functions, lambda_, aws, daemo
     assert answer.body == b"first" and answer.headers["access-control-allow-origin"] == "https://a.example"
     terraform("plan", "-detailed-exitcode", "-input=false")
 
-    terraform.zip.write_bytes(zip_source("def handler(event, context):\n    return 'second'\n"))
+    terraform.zip.write_bytes(zip_source(handler("SECOND")))
     terraform("plan", "-detailed-exitcode", "-input=false", status=2)
     terraform("apply", "-auto-approve", "-input=false")
     assert terraform("output", "-raw", "version").strip() == "2"

@@ -515,3 +515,45 @@ def test_node_and_provided_functions_have_the_same_shape(functions):
         created = functions.create(source, runtime=runtime)
         assert created["Runtime"] == runtime
         assert functions.wait(created["FunctionName"])["State"] == "Active"
+
+
+def test_a_vpc_is_kept_and_shown(functions):
+    vpc = {"SubnetIds": ["subnet-0a"], "SecurityGroupIds": ["sg-0a"]}
+    created = functions.create(VpcConfig=vpc)
+    shown = {**vpc, "VpcId": "", "Ipv6AllowedForDualStack": False}
+    assert created["VpcConfig"] == shown
+    assert functions.wait(created["FunctionName"])["VpcConfig"] == shown
+    assert functions.call(created["FunctionName"], {"a": 1}) == {"a": 1}
+    updated = functions.update(created["FunctionName"], VpcConfig={"SubnetIds": [], "SecurityGroupIds": []})
+    assert updated["VpcConfig"]["SubnetIds"] == []
+    with invalid("SecurityGroupIds and SubnetIds must coexist or be both empty list."):
+        functions.create(VpcConfig={"SubnetIds": ["subnet-0a"]})
+
+
+def test_runtimes_are_updated_automatically_and_in_no_other_way(lambda_, functions):
+    name = functions.make()
+    answer = lambda_.put_runtime_management_config(FunctionName=name, UpdateRuntimeOn="Auto")
+    assert (answer["UpdateRuntimeOn"], answer["FunctionArn"]) == ("Auto", functions.arn(name, "$LATEST"))
+    assert lambda_.get_runtime_management_config(FunctionName=name)["UpdateRuntimeOn"] == "Auto"
+    for when in ("Manual", "FunctionUpdate"):
+        with invalid(
+            f"UpdateRuntimeOn {when} is not available in mayfly: functions run on what is installed on the node."
+        ):
+            lambda_.put_runtime_management_config(FunctionName=name, UpdateRuntimeOn=when)
+
+
+LEFT_OUT = [
+    ("create_capacity_provider", {"CapacityProviderName": "x", "VpcConfig": {}, "PermissionsConfig": {}}),
+    ("list_capacity_providers", {}),
+    ("get_function_scaling_config", {"FunctionName": "x", "Qualifier": "1"}),
+    ("list_durable_executions_by_function", {"FunctionName": "x"}),
+    ("stop_durable_execution", {"DurableExecutionArn": "x"}),
+]
+
+
+@pytest.mark.parametrize("operation, parameters", LEFT_OUT, ids=[row[0] for row in LEFT_OUT])
+def test_operations_that_are_left_out_are_named(lambda_, operation, parameters):
+    name = "".join(word.capitalize() for word in operation.split("_"))
+    with error("NotImplementedException", status=501) as caught:
+        getattr(lambda_, operation)(**parameters)
+    assert f"The operation {name} of" in caught.message and "not available" in caught.message

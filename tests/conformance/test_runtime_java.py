@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 
-from harness.functions import JAVA, zip_files
+from harness.functions import JAVA, unique, zip_files
 
 pytestmark = [pytest.mark.network, pytest.mark.seconds(300)]
 
@@ -232,3 +232,12 @@ def test_without_the_client_an_invoke_says_how_to_install_it(another_daemon, aws
     with pytest.raises(functions.client.exceptions.ClientError) as refused:
         functions.invoke(name, {})
     assert "Run 'mayfly runtime install java' as root" in refused.value.response["Error"]["Message"]
+
+
+@pytest.mark.parametrize("variables", [{}, {"JAVA_TOOL_OPTIONS": "-Dfrom.options=1"}], ids=["stem", "executed"])
+def test_a_jar_of_a_layer_is_found(java, world, classes, variables):
+    layer = zip_files({"java/lib/handler.jar": classes})
+    arn = world.client("lambda").publish_layer_version(LayerName=unique("layer"), Content={"ZipFile": layer})["LayerVersionArn"]
+    settings = {"runtime": JAVA, "Timeout": 20, "MemorySize": 512, "Environment": {"Variables": variables}}
+    name = java.make(files={"data": "x"}, Layers=[arn], **settings)
+    assert java.call(name, {"a": 1})["event"] == {"a": 1}

@@ -1,9 +1,23 @@
-/* Names of functions in every form: the parts lie in the text, and put together they are its parts again. */
+/* Names of functions in every form, and of layers: the parts lie in the text, and put together they are its parts again. */
 #include "fuzz.h"
 
 #include "model/arn.h"
 
 #include <errno.h>
+
+static void fuzz_layer(str text)
+{
+	struct layer_name name;
+
+	int r = layer_name_parse(text, &name);
+	HOLDS(r == 0 || r == -EINVAL);
+	if (r != 0)
+		return;
+	HOLDS(fuzz_is_inside(name.account, text) && fuzz_is_inside(name.region, text));
+	HOLDS(fuzz_is_inside(name.name, text) && fuzz_is_inside(name.version, text));
+	HOLDS(name.account.len && name.region.len && name.name.len);
+	HOLDS(str_find(name.name, ':') < 0);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -12,6 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct buf whole;
 
 	(void)qualifier_kind(text);
+	fuzz_layer(text);
 	int r = function_name_parse(text, &name);
 	HOLDS(r == 0 || r == -EINVAL);
 	if (r != 0)

@@ -1,5 +1,5 @@
 /*
- * What Lambda has beside functions and what does not exist here yet: code signing, event invoke
+ * What Lambda has beside functions and what does not exist here yet: event invoke
  * configurations, pinned runtimes. Nothing of it can be put (those operations have no row in the
  * table, so they say that they are not available), hence "there is none" is the truth. Clients like Terraform read these
  * after every change.
@@ -44,21 +44,9 @@ static int absent_put_list(struct call *call, const char *name)
 	return err_pass(out.err);
 }
 
-/* --- code signing: a function without it answers with nothing at all --- */
-
-int lambda_get_function_code_signing_config(struct call *call)
-{
-	return absent_check_function(call);
-}
-
-int lambda_delete_function_code_signing_config(struct call *call)
-{
-	return absent_check_function(call);
-}
-
 /* --- runtime updates: what is installed on the node runs, so they are automatic --- */
 
-int lambda_get_runtime_management_config(struct call *call)
+static int runtime_management(struct call *call)
 {
 	scoped_found found = {};
 	struct tree out = { .at = call->out };
@@ -73,6 +61,29 @@ int lambda_get_runtime_management_config(struct call *call)
 	tree_put_text(&out, "UpdateRuntimeOn", "Auto");
 	tree_put_str(&out, "FunctionArn", lambda_arn(&ref.scope, ref.name, qualifier));
 	return err_pass(out.err);
+}
+
+int lambda_get_runtime_management_config(struct call *call)
+{
+	return err_pass(runtime_management(call));
+}
+
+int lambda_put_runtime_management_config(struct call *call)
+{
+	str when = call_str(call, "UpdateRuntimeOn");
+
+	int r = runtime_management(call);
+	if (r)
+		return err_pass(r);
+	if (!str_eq(when, S("Auto")))
+		return lambda_refuse(call, INVALID,
+			"UpdateRuntimeOn " STR_FMT
+			" is not available in mayfly: functions run on what is installed on the node.",
+			STR_ARG(when));
+	if (call_has(call, "RuntimeVersionArn"))
+		return lambda_refuse(call, INVALID,
+			"RuntimeVersionArn is for UpdateRuntimeOn Manual, which is not available in mayfly.");
+	return 0;
 }
 
 /* --- recursive loops: nothing looks for them, which AWS calls Allow --- */

@@ -11,20 +11,6 @@ static struct answer ask(struct world *world, call_fn *run, const char *operatio
 		world, run, operation, "{s:s,s:s*}", "FunctionName", name, "Qualifier", qualifier);
 }
 
-static void test_a_function_without_code_signing_answers_nothing(void)
-{
-	struct world *world = world_new();
-
-	world_create(world, "fn");
-	struct answer got = ask(world, lambda_get_function_code_signing_config,
-		"GetFunctionCodeSigningConfig", "fn", NULL);
-	CHECK(got.result == 0 && json_object_size(got.out) == 0);
-	got = ask(world, lambda_get_function_code_signing_config, "GetFunctionCodeSigningConfig",
-		"none", NULL);
-	CHECK_ERROR(got, 404, "ResourceNotFoundException", "Function not found: " ARN "none");
-	world_free(world);
-}
-
 static void test_runtimes_are_updated_automatically(void)
 {
 	struct world *world = world_new();
@@ -34,6 +20,22 @@ static void test_runtimes_are_updated_automatically(void)
 		"GetRuntimeManagementConfig", "fn", NULL);
 	CHECK_STR(answer_text(&got, "UpdateRuntimeOn"), S("Auto"));
 	CHECK_STR(answer_text(&got, "FunctionArn"), S(ARN "fn:$LATEST"));
+	got = world_call(world, lambda_put_runtime_management_config, "PutRuntimeManagementConfig",
+		"{s:s,s:s}", "FunctionName", "fn", "UpdateRuntimeOn", "Auto");
+	CHECK_STR(answer_text(&got, "UpdateRuntimeOn"), S("Auto"));
+	CHECK_STR(answer_text(&got, "FunctionArn"), S(ARN "fn:$LATEST"));
+	got = world_call(world, lambda_put_runtime_management_config, "PutRuntimeManagementConfig",
+		"{s:s,s:s}", "FunctionName", "fn", "UpdateRuntimeOn", "FunctionUpdate");
+	CHECK_ERROR(got, 400, "InvalidParameterValueException",
+		"UpdateRuntimeOn FunctionUpdate is not available in mayfly: functions run on what is "
+		"installed on the node.");
+	got = world_call(world, lambda_put_runtime_management_config, "PutRuntimeManagementConfig",
+		"{s:s,s:s,s:s}", "FunctionName", "fn", "UpdateRuntimeOn", "Auto",
+		"RuntimeVersionArn", "arn:aws:lambda:us-east-1::runtime:x");
+	CHECK(got.result == CALL_ERROR && got.status == 400);
+	got = world_call(world, lambda_put_runtime_management_config, "PutRuntimeManagementConfig",
+		"{s:s,s:s}", "FunctionName", "none", "UpdateRuntimeOn", "Auto");
+	CHECK(got.status == 404);
 	world_free(world);
 }
 
@@ -76,6 +78,5 @@ static void test_there_is_no_event_invoke_config(void)
 	world_free(world);
 }
 
-TESTS(TEST(test_a_function_without_code_signing_answers_nothing),
-	TEST(test_runtimes_are_updated_automatically), TEST(test_recursive_loops_are_allowed),
+TESTS(TEST(test_runtimes_are_updated_automatically), TEST(test_recursive_loops_are_allowed),
 	TEST(test_there_is_no_event_invoke_config))

@@ -2,8 +2,8 @@
  * Taking in: the ZIP's digest is its name. It is unpacked first, by the jailed process, and kept when that went
  * well, so what is no ZIP leaves nothing.
  *
- * Who uses a ZIP is told by documents of the kind lambda.code, one per version, written and deleted with the
- * version. When a version leaves, the ZIP becomes garbage *if* nobody else has it; that is looked at later, when the time
+ * Who uses a ZIP is told by documents of the kind lambda.code, one per version of a function or layer and one per layer that a
+ * version of a function has, written and deleted with them: a layer that was deleted lives on in the functions that use it. When a version leaves, the ZIP becomes garbage *if* nobody else has it; that is looked at later, when the time
  * has passed in which an environment of the version could still be running (AWS's 15 minutes, twice).
  *
  * One race is left: a call takes in a ZIP that is there already while another call drops it as garbage. Documents
@@ -40,6 +40,9 @@ enum {
 	CODE_ARENA_MAX = 256 * 1024
 };
 
+/* A ZIP is left in two writes. */
+static_assert(LAMBDA_CODE_WRITES == 2 * (1 + LIMIT_LAYERS));
+
 static pthread_rwlock_t code_gate = PTHREAD_RWLOCK_INITIALIZER;
 
 /* --- taking in --- */
@@ -47,7 +50,8 @@ static pthread_rwlock_t code_gate = PTHREAD_RWLOCK_INITIALIZER;
 static int code_refuse_unavailable(struct call *call, const json_t *code)
 {
 	if (json_object_get(code, "S3Bucket") || json_object_get(code, "S3Key") ||
-		json_object_get(code, "S3ObjectVersion"))
+		json_object_get(code, "S3ObjectVersion") ||
+		json_object_get(code, "S3ObjectStorageMode"))
 		return lambda_refuse(call, INVALID,
 			"Code from S3 (S3Bucket, S3Key) is not available in mayfly yet. Send the ZIP itself "
 			"as ZipFile.");
@@ -104,12 +108,12 @@ static int code_check_size(struct call *call, int zip)
 	return 0;
 }
 
-static int code_unpack(struct call *call, int zip, const uint8_t digest[static 32])
+static int code_unpack(struct call *call, int zip, struct lambda_code *code)
 {
 	uint32_t answer;
-	uint64_t bytes;
 
-	int r = platform_unpack(call->platform, digest, zip, LIMIT_UNZIPPED_BYTES, &answer, &bytes);
+	int r = platform_unpack(
+		call->platform, code->digest, zip, LIMIT_UNZIPPED_BYTES, &answer, &code->unpacked);
 	if (r < 0)
 		return err_pass(r);
 	switch (answer) {
@@ -143,12 +147,12 @@ static int code_keep(struct call *call, int zip, struct lambda_code *code)
 	int r = blobs_draft(call->platform->blobs, zip, &draft);
 	if (r < 0)
 		return err_pass(r);
-	r = code_unpack(call, draft.fd, draft.digest);
+	memcpy(code->digest, draft.digest, sizeof(code->digest));
+	code->size = draft.size;
+	r = code_unpack(call, draft.fd, code);
 	if (r == 0)
 		r = blobs_keep(&draft);
 	if (r == 0) {
-		memcpy(code->digest, draft.digest, sizeof(code->digest));
-		code->size = draft.size;
 		code->sha256 = code_base64(call->arena, code->digest);
 		r = code->sha256.at ? 0 : err_raise(-ENOMEM);
 	}
@@ -225,24 +229,52 @@ void lambda_code_put(struct tree *config, const struct lambda_code *code)
 {
 	tree_put_str(config, "CodeSha256", code->sha256);
 	tree_put_int(config, "CodeSize", (int64_t)code->size);
+	tree_put_int(config, "Unpacked", (int64_t)code->unpacked);
+}
+
+void lambda_code_use_by(struct batch *batch, const json_t *zip, str user)
+{
+	json_auto_t *mark = json_pack("{s:i}", "Schema", RECORD_SCHEMA);
+
+	batch_put(batch, KIND_CODE, record_code_key(batch->scope, zip, user), mark, DOCS_ANY);
+}
+
+void lambda_code_leave_by(struct batch *batch, const json_t *zip, str user)
+{
+	str key = record_code_key(batch->scope, zip, user);
+
+	batch_delete(batch, KIND_CODE, key, DOCS_ANY);
+	code_put_garbage(batch, str_slice(key, 0, 64));
+}
+
+/* Its code and its layers, by one of the two above. */
+static void code_each(struct batch *batch, const struct function_record *function,
+	const json_t *config, str version, void (*each)(struct batch *, const json_t *, str))
+{
+	str user = record_child_key(function, version);
+	str layers_user = arena_strf(batch->scope->arena, STR_FMT "/layers", STR_ARG(user));
+	size_t i;
+	json_t *layer;
+
+	if (!user.at || !layers_user.at) {
+		batch->err = err_raise(-ENOMEM);
+		return;
+	}
+	each(batch, config, user);
+	json_array_foreach(json_object_get(config, "LayerCode"), i, layer)
+		each(batch, layer, layers_user);
 }
 
 void lambda_code_use(struct batch *batch, const struct function_record *function,
 	const json_t *config, str version)
 {
-	json_auto_t *mark = json_pack("{s:i}", "Schema", RECORD_SCHEMA);
-	str key = record_code_key(function, config, version);
-
-	batch_put(batch, KIND_CODE, key, mark, DOCS_ANY);
+	code_each(batch, function, config, version, lambda_code_use_by);
 }
 
 void lambda_code_leave(struct batch *batch, const struct function_record *function,
 	const json_t *config, str version)
 {
-	str key = record_code_key(function, config, version);
-
-	batch_delete(batch, KIND_CODE, key, DOCS_ANY);
-	code_put_garbage(batch, str_slice(key, 0, 64));
+	code_each(batch, function, config, version, lambda_code_leave_by);
 }
 
 /* --- dropping --- */

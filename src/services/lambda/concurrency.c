@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "engine/platform.h"
 #include "model/limits.h"
+#include "services/lambda/layers.h"
 #include "services/lambda/names.h"
 #include "services/lambda/operations.h"
 #include "services/lambda/reserved.h"
@@ -315,6 +316,16 @@ static int usage_version(void *context, str key, str value, uint64_t revision)
 	return 0;
 }
 
+static int usage_layer(void *context, str key, str value, uint64_t revision)
+{
+	struct account_usage *usage = context;
+
+	(void)key;
+	(void)revision;
+	usage->code_bytes += usage_size(value, "Layer");
+	return 0;
+}
+
 int lambda_get_account_settings(struct call *call)
 {
 	struct lambda_scope scope = lambda_scope_of(call);
@@ -330,6 +341,9 @@ int lambda_get_account_settings(struct call *call)
 	if (r == 0)
 		r = docs_list(call->platform->docs, KIND_VERSION, prefix, S(""), 0, usage_version,
 			&usage);
+	if (r == 0)
+		r = docs_list(call->platform->docs, KIND_LAYER_VERSION, prefix, S(""), 0,
+			usage_layer, &usage);
 	if (r < 0)
 		return err_pass(r);
 

@@ -12,6 +12,7 @@
 #include "model/limits.h"
 #include "os/clock.h"
 #include "services/lambda/environment.h"
+#include "services/lambda/layers.h"
 #include "services/lambda/relaxed.h"
 #include "services/lambda/runtime.h"
 #include "services/lambda/tree.h"
@@ -42,13 +43,6 @@ static bool is_never(const json_t *value)
 	return false;
 }
 
-static bool is_vpc_none(const json_t *value)
-{
-	return is_empty_list(json_object_get(value, "SubnetIds")) &&
-		is_empty_list(json_object_get(value, "SecurityGroupIds")) &&
-		!json_is_true(json_object_get(value, "Ipv6AllowedForDualStack"));
-}
-
 static bool is_target_none(const json_t *value)
 {
 	return json_get_str(value, "TargetArn").len == 0;
@@ -59,10 +53,8 @@ static const struct {
 	bool (*is_none)(const json_t *value); /* asks for nothing: accepted */
 	const char *what;
 } config_unavailable[] = {
-	{ "VpcConfig", is_vpc_none, "VpcConfig with subnets or security groups" },
 	{ "FileSystemConfigs", is_empty_list, "FileSystemConfigs" },
 	{ "KMSKeyArn", is_empty_text, "KMSKeyArn" },
-	{ "CodeSigningConfigArn", is_empty_text, "CodeSigningConfigArn" },
 	{ "DeadLetterConfig", is_target_none, "DeadLetterConfig with a TargetArn" },
 	{ "ImageConfig", is_empty_object, "ImageConfig" },
 	{ "CapacityProviderConfig", is_never, "CapacityProviderConfig" },
@@ -110,35 +102,6 @@ static int config_check_quotas(struct call *call, const struct lambda_limits *li
 		r = config_check_quota(
 			call, json_integer_value(tmp), "ephemeralStorage.size", limits->tmp_mb);
 	return r;
-}
-
-/* --- layers --- */
-
-/* ARN:layer:NAME:VERSION. There is no store of layers: none exists. */
-static int config_check_layers(struct call *call)
-{
-	const json_t *layers = call_get(call, "Layers");
-	size_t i;
-	const json_t *layer;
-
-	if (json_array_size(layers) > LIMIT_LAYERS)
-		return lambda_refuse(
-			call, INVALID, "Cannot reference more than %d layers.", LIMIT_LAYERS);
-	json_array_foreach(layers, i, layer)
-	{
-		str arn = json_view(layer), rest = arn, region = {};
-		for (int part = 0; part < 4; part++)
-			if (!str_cut(&rest, ':', &region))
-				break;
-		if (region.len && !str_eq(region, call->region))
-			return lambda_refuse(call, INVALID,
-				"Layers are not in the same region as the function. Layers are expected "
-				"to be in region " STR_FMT ".",
-				STR_ARG(call->region));
-		return lambda_refuse(
-			call, INVALID, "Layer version " STR_FMT " does not exist.", STR_ARG(arn));
-	}
-	return 0;
 }
 
 /* --- logging --- */
@@ -224,16 +187,35 @@ static const char *const config_plain[] = {
 	"EphemeralStorage",
 };
 
-/* Asked for nothing and told so: AWS shows an empty VpcConfig once one was given. */
-static void config_set_vpc(struct tree *config)
+static void config_put_list(struct tree *to, const char *name, const json_t *list)
 {
-	struct tree vpc = tree_object(config, "VpcConfig");
+	tree_put(to, name, json_array());
+	tree_copy(to, name, list);
+}
 
-	tree_put(&vpc, "SubnetIds", json_array());
-	tree_put(&vpc, "SecurityGroupIds", json_array());
+/*
+ * Kept and shown, with empty lists too once they were given, as AWS does. There are no VPCs: the network of a function is that of
+ * the node's setting whatever it says here, and VpcId is empty.
+ */
+static int config_set_vpc(struct call *call, struct tree *config)
+{
+	const json_t *given = call_get(call, "VpcConfig");
+	const json_t *subnets = json_object_get(given, "SubnetIds");
+	const json_t *groups = json_object_get(given, "SecurityGroupIds");
+
+	if (!given)
+		return 0;
+	if (is_empty_list(subnets) != is_empty_list(groups))
+		return lambda_refuse(call, INVALID,
+			"SecurityGroupIds and SubnetIds must coexist or be both empty list.");
+	struct tree vpc = tree_object(config, "VpcConfig");
+	config_put_list(&vpc, "SubnetIds", subnets);
+	config_put_list(&vpc, "SecurityGroupIds", groups);
 	tree_put_text(&vpc, "VpcId", "");
-	tree_put_bool(&vpc, "Ipv6AllowedForDualStack", false);
+	tree_put_bool(&vpc, "Ipv6AllowedForDualStack",
+		json_is_true(json_object_get(given, "Ipv6AllowedForDualStack")));
 	tree_join(config, &vpc);
+	return err_pass(config->err);
 }
 
 static int config_apply(struct call *call, struct tree *config, const json_t *tags)
@@ -246,7 +228,7 @@ static int config_apply(struct call *call, struct tree *config, const json_t *ta
 	if (r == 0)
 		r = lambda_runtime_set(call, config);
 	if (r == 0)
-		r = config_check_layers(call);
+		r = lambda_layers_set(call, config);
 	if (r == 0)
 		r = lambda_environment_set(call, config);
 	if (r == 0)
@@ -259,9 +241,8 @@ static int config_apply(struct call *call, struct tree *config, const json_t *ta
 	const json_t *tracing = call_get(call, "TracingConfig");
 	if (json_object_get(tracing, "Mode"))
 		tree_copy(config, "TracingConfig", tracing);
-	if (call_get(call, "VpcConfig"))
-		config_set_vpc(config);
-	return err_pass(config_set_snap_start(call, config));
+	r = config_set_vpc(call, config);
+	return r ? err_pass(r) : err_pass(config_set_snap_start(call, config));
 }
 
 /* "{Name: {Member: value}}", as defaults have it. */
@@ -324,7 +305,8 @@ int lambda_config_update(struct call *call, json_t *config, const json_t *tags)
 {
 	struct tree tree = { .at = config };
 
-	return err_pass(config_apply(call, &tree, tags));
+	int r = config_apply(call, &tree, tags);
+	return r ? err_pass(r) : err_pass(lambda_layers_check_size(call, config));
 }
 
 /* --- states and views --- */
@@ -388,7 +370,9 @@ int lambda_config_show(json_t *out, const json_t *config, str name, str arn, enu
 	if (!copy || !arn.at || json_object_update(out, copy) < 0)
 		return err_raise(-ENOMEM);
 	tree_drop(&tree, "Build");
+	tree_drop(&tree, "LayerCode");
 	tree_drop(&tree, "Snapshot");
+	tree_drop(&tree, "Unpacked");
 	tree_put_str(&tree, "FunctionName", name);
 	tree_put_str(&tree, "FunctionArn", arn);
 	for (size_t i = 0; view == CONFIG_LISTED && i < ARRAY_LEN(config_unlisted); i++)

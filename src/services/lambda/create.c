@@ -6,18 +6,14 @@
 #include "model/limits.h"
 #include "services/lambda/code.h"
 #include "services/lambda/config.h"
+#include "services/lambda/layers.h"
 #include "services/lambda/operations.h"
 #include "services/lambda/publish.h"
 #include "services/lambda/settle.h"
+#include "services/lambda/signing.h"
 #include "services/lambda/tags.h"
 
 #include <errno.h>
-
-static int create_refuse_existing(struct call *call, const struct lambda_ref *ref)
-{
-	return lambda_refuse(
-		call, CONFLICT, "Function already exist: " STR_FMT, STR_ARG(ref->name));
-}
 
 static int create_check_name(struct call *call, const struct lambda_ref *ref)
 {
@@ -31,7 +27,8 @@ static int create_check_name(struct call *call, const struct lambda_ref *ref)
 			STR_ARG(ref->name), LIMIT_FUNCTION_NAME);
 	int r = function_record_get(&ref->scope, ref->name, &existing);
 	if (r == RECORD_FOUND)
-		return create_refuse_existing(call, ref);
+		return lambda_refuse(
+			call, CONFLICT, "Function already exist: " STR_FMT, STR_ARG(ref->name));
 	return r == RECORD_ABSENT ? 0 : err_pass(r);
 }
 
@@ -51,25 +48,34 @@ static int create_fill(struct call *call, struct function_record *function, stru
 		if (r < 0)
 			return err_pass(r);
 	}
+	if (call_has(call, "CodeSigningConfigArn")) {
+		int r = lambda_signing_put(
+			call, function, batch, call_str(call, "CodeSigningConfigArn"));
+		if (r)
+			return err_pass(r);
+	}
 	lambda_code_use(batch, function, function->latest, S("$LATEST"));
 	lambda_unsettle(function, batch, number);
 	batch_put_function(batch, function);
 	return 0;
 }
 
-static int create_write(struct call *call, const struct lambda_ref *ref, json_t *config)
+static int create_once(struct call *call, const struct lambda_ref *ref, void *context)
 {
 	scoped_function function = {};
 	json_auto_t *published = NULL;
 	struct batch batch = { .scope = &ref->scope };
+	json_t *config = context;
 
 	int r = function_record_new(&ref->scope, ref->name, json_incref(config), &function);
 	if (r == 0)
 		r = create_fill(call, &function, &batch, &published);
 	if (r == 0)
 		r = lambda_commit(&batch, ref->name);
-	if (r == LAMBDA_AGAIN)
-		return create_refuse_existing(call, ref);
+	if (r == LAMBDA_AGAIN) { /* the name is taken by now, or something else has changed */
+		r = create_check_name(call, ref);
+		return r ? err_pass(r) : LAMBDA_AGAIN;
+	}
 	if (r)
 		return err_pass(r);
 	lambda_settle_later(&ref->scope, ref->name);
@@ -93,6 +99,8 @@ int lambda_create_function(struct call *call)
 	if (r == 0)
 		r = lambda_check_tags(call, NULL, call_get(call, "Tags"));
 	if (r == 0)
+		r = lambda_signing_check(call, ref.name, call_str(call, "CodeSigningConfigArn"));
+	if (r == 0)
 		r = lambda_code_take(call, call_get(call, "Code"), &code);
 	if (r)
 		return err_pass(r);
@@ -100,7 +108,9 @@ int lambda_create_function(struct call *call)
 	struct tree tree = { .at = config };
 	lambda_code_put(&tree, &code);
 	lambda_config_set_created(&tree);
-	r = tree.err ? err_pass(tree.err) : create_write(call, &ref, config);
+	r = tree.err ? err_pass(tree.err) : lambda_layers_check_size(call, config);
+	if (r == 0)
+		r = lambda_retry(call, &ref, create_once, config);
 	code.is_used = r == 0;
 	lambda_code_done(&code);
 	lambda_code_sweep_sometimes(call->platform);

@@ -142,13 +142,11 @@ static void test_what_cannot_act_is_refused_by_name(void)
 		const char *member, *value, *message;
 	} rows[] = {
 		{ "VpcConfig", "{\"SubnetIds\":[\"subnet-1\"]}",
-			"VpcConfig with subnets or security groups is not available in mayfly yet." },
+			"SecurityGroupIds and SubnetIds must coexist or be both empty list." },
 		{ "FileSystemConfigs", "[{\"Arn\":\"a\"}]",
 			"FileSystemConfigs is not available in mayfly yet." },
 		{ "KMSKeyArn", "\"arn:aws:kms:::key/x\"",
 			"KMSKeyArn is not available in mayfly yet." },
-		{ "CodeSigningConfigArn", "\"arn\"",
-			"CodeSigningConfigArn is not available in mayfly yet." },
 		{ "DeadLetterConfig", "{\"TargetArn\":\"arn:aws:sqs:us-east-1:1:q\"}",
 			"DeadLetterConfig with a TargetArn is not available in mayfly yet." },
 		{ "ImageConfig", "{\"Command\":[\"x\"]}",
@@ -202,6 +200,13 @@ static void test_what_asks_for_nothing_is_accepted(void)
 	CHECK_OK(got);
 	CHECK_STR(answer_text(&got, "VpcConfig.VpcId"), S(""));
 	CHECK(json_is_array(answer_at(&got, "VpcConfig.SubnetIds")));
+	got = create_with(world, "inside", "VpcConfig",
+		json_pack("{s:[s],s:[s],s:b}", "SubnetIds", "subnet-1", "SecurityGroupIds", "sg-1",
+			"Ipv6AllowedForDualStack", 1));
+	CHECK_OK(got);
+	CHECK_STR(answer_text(&got, "VpcConfig.SubnetIds.0"), S("subnet-1"));
+	CHECK_STR(answer_text(&got, "VpcConfig.SecurityGroupIds.0"), S("sg-1"));
+	CHECK(json_is_true(answer_at(&got, "VpcConfig.Ipv6AllowedForDualStack")));
 	world_free(world);
 }
 

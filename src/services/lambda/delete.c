@@ -13,10 +13,14 @@
 #include "services/lambda/operations.h"
 #include "services/lambda/provisioned.h"
 #include "services/lambda/reserved.h"
+#include "services/lambda/signing.h"
 
+#include <assert.h>
 #include <errno.h>
 
-enum { DELETE_PAGE = 16, DELETE_ARENA_MAX = 1024 * 1024 };
+enum { DELETE_PAGE = 4, DELETE_ARENA_MAX = 1024 * 1024 };
+
+static_assert(DELETE_PAGE * (1 + LAMBDA_CODE_WRITES) <= DOCS_BATCH_MAX);
 
 /* --- the rest --- */
 
@@ -37,7 +41,7 @@ static int delete_keys_each(void *context, str key, str value, uint64_t revision
 	return keys->count == DELETE_PAGE;
 }
 
-/* What a document has elsewhere goes with it: a version leaves its code, a URL its address. */
+/* What a document has elsewhere goes with it: a version leaves its code and layers, a URL its address. */
 static int delete_with(
 	struct batch *batch, const struct function_record *function, str kind, str key)
 {
@@ -149,6 +153,7 @@ static int delete_function_once(struct call *call, const struct lambda_ref *ref,
 	batch_delete(&batch, KIND_FUNCTION, key, function.revision);
 	batch_delete(&batch, KIND_UNSETTLED, key, DOCS_ANY);
 	lambda_code_leave(&batch, &function, function.latest, S("$LATEST"));
+	lambda_signing_forget(&batch, &function);
 	batch_put(&batch, KIND_DELETED, record_child_key(&function, S("")), mark, DOCS_NEW);
 	r = lambda_commit(&batch, ref->name);
 	if (r == 0 && had_seats)

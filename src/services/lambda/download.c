@@ -8,6 +8,7 @@
 #include "os/clock.h"
 #include "os/random.h"
 #include "services/lambda/code.h"
+#include "services/lambda/layers.h"
 #include "services/lambda/tree.h"
 #include "store/blobs.h"
 #include "wire/digest.h"
@@ -104,8 +105,8 @@ int lambda_code_address(
 		"%s://" STR_FMT STR_FMT STR_FMT "/" STR_FMT "/" STR_FMT "/" STR_FMT
 		"?expires=%" PRIu64 "&token=" STR_FMT,
 		call->is_secure ? "https" : "http", STR_ARG(call->host), STR_ARG(path),
-		STR_ARG(call->account), STR_ARG(call->region), STR_ARG(ref->name), STR_ARG(version),
-		expires, STR_ARG(token));
+		STR_ARG(ref->scope.account), STR_ARG(ref->scope.region), STR_ARG(ref->name),
+		STR_ARG(version), expires, STR_ARG(token));
 	if (!address.at)
 		return err_raise(-ENOMEM);
 	*ret_address = address;
@@ -159,20 +160,43 @@ static int download_check(
 	return now_ms / 1000 > expires ? CODE_EXPIRED : CODE_GIVEN;
 }
 
-static int download_open(
-	const struct lambda_scope *scope, str name, str version, int *ret_fd, uint64_t *ret_size)
+/* The digest of a function's version: 0, RECORD_ABSENT or a fault. */
+static int download_function(
+	const struct lambda_scope *scope, str name, str version, uint8_t digest[static 32])
 {
 	scoped_function function = {};
 	json_auto_t *version_doc = NULL;
 	json_t *config;
-	uint8_t digest[32];
 
 	int r = function_record_get(scope, name, &function);
 	if (r == RECORD_FOUND)
 		r = lambda_version_read(&function, version, &version_doc, &config);
-	if (r)
-		return r == RECORD_ABSENT ? CODE_ABSENT : err_pass(r);
-	r = record_digest(config, digest);
+	return r ? err_pass(r) : err_pass(record_digest(config, digest));
+}
+
+/* The same of a layer's. */
+static int download_layer(
+	const struct lambda_scope *scope, str name, str version, uint8_t digest[static 32])
+{
+	json_auto_t *doc = NULL;
+	uint64_t number;
+
+	if (str_to_u64(version, RECORD_VERSION_MAX, &number) < 0)
+		return RECORD_ABSENT;
+	int r = lambda_layer_get(scope, name, number, &doc, NULL);
+	return r ? err_pass(r) : err_pass(record_digest(json_object_get(doc, "Layer"), digest));
+}
+
+static int download_open(
+	const struct lambda_scope *scope, str name, str version, int *ret_fd, uint64_t *ret_size)
+{
+	uint8_t digest[32];
+
+	int r = str_starts(name, CODE_LAYER)
+		? download_layer(scope, str_from(name, CODE_LAYER.len), version, digest)
+		: download_function(scope, name, version, digest);
+	if (r == RECORD_ABSENT)
+		return CODE_ABSENT;
 	if (r == 0)
 		r = blobs_get(scope->platform->blobs, digest, ret_fd, ret_size);
 	return r == BLOBS_ABSENT ? CODE_ABSENT : err_pass(r);

@@ -59,6 +59,24 @@ static int load_environment(
 	return 0;
 }
 
+/* The ZIPs of the layers, in their order. */
+static int load_layers(const json_t *config, struct function_version *version)
+{
+	size_t i;
+	json_t *layer;
+
+	json_array_foreach(json_object_get(config, "LayerCode"), i, layer)
+	{
+		if (i >= ARRAY_LEN(version->layers))
+			return err_raise(-EBADMSG);
+		int r = record_digest(layer, version->layers[i]);
+		if (r < 0)
+			return err_pass(r);
+		version->layer_count = (uint32_t)i + 1;
+	}
+	return 0;
+}
+
 static uint32_t load_number(const json_t *object, const char *name, int64_t max)
 {
 	json_int_t number = json_integer_value(json_object_get(object, name));
@@ -114,6 +132,8 @@ static int load_version(const struct function_record *function, const json_t *co
 	if (!version.arn.at || !version.revision.at)
 		return err_raise(-ENOMEM);
 	int r = record_digest(config, version.code);
+	if (r == 0)
+		r = load_layers(config, &version);
 	if (r == 0)
 		r = load_environment(function->scope, config, &version);
 	if (r < 0)

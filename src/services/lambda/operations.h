@@ -28,6 +28,28 @@ int lambda_add_permission(struct call *call);
 int lambda_remove_permission(struct call *call);
 int lambda_get_policy(struct call *call);
 
+/* layer_versions.c, layer_lists.c, layer_policy.c */
+int lambda_publish_layer_version(struct call *call);
+int lambda_get_layer_version(struct call *call);
+int lambda_get_layer_version_by_arn(struct call *call);
+int lambda_delete_layer_version(struct call *call);
+int lambda_list_layers(struct call *call);
+int lambda_list_layer_versions(struct call *call);
+int lambda_add_layer_version_permission(struct call *call);
+int lambda_remove_layer_version_permission(struct call *call);
+int lambda_get_layer_version_policy(struct call *call);
+
+/* signing.c */
+int lambda_create_code_signing_config(struct call *call);
+int lambda_get_code_signing_config(struct call *call);
+int lambda_update_code_signing_config(struct call *call);
+int lambda_delete_code_signing_config(struct call *call);
+int lambda_list_code_signing_configs(struct call *call);
+int lambda_list_functions_by_code_signing_config(struct call *call);
+int lambda_put_function_code_signing_config(struct call *call);
+int lambda_get_function_code_signing_config(struct call *call);
+int lambda_delete_function_code_signing_config(struct call *call);
+
 /* tags.c */
 int lambda_tag_resource(struct call *call);
 int lambda_untag_resource(struct call *call);
@@ -53,9 +75,8 @@ int lambda_delete_function_url_config(struct call *call);
 int lambda_list_function_url_configs(struct call *call);
 
 /* absent.c: what a function has none of, told truthfully */
-int lambda_get_function_code_signing_config(struct call *call);
-int lambda_delete_function_code_signing_config(struct call *call);
 int lambda_get_runtime_management_config(struct call *call);
+int lambda_put_runtime_management_config(struct call *call);
 int lambda_get_function_recursion_config(struct call *call);
 int lambda_put_function_recursion_config(struct call *call);
 int lambda_get_function_event_invoke_config(struct call *call);

@@ -92,7 +92,7 @@ int record_digest(const json_t *config, uint8_t to[static 32])
 	return err_pass(r);
 }
 
-str record_code_key(const struct function_record *function, const json_t *config, str version)
+str record_code_key(const struct lambda_scope *scope, const json_t *config, str user)
 {
 	uint8_t digest[32];
 	struct buf key;
@@ -101,11 +101,9 @@ str record_code_key(const struct function_record *function, const json_t *config
 		return (str){};
 	buf_init(&key, DOCS_KEY_MAX);
 	hex_put(&key, (str){ (const char *)digest, sizeof(digest) });
-	str child = record_child_key(function, version);
 	buf_put_char(&key, '/');
-	buf_put(&key, child);
-	str made = child.at && !key.err ? arena_str(function->scope->arena, buf_str(&key))
-					: (str){};
+	buf_put(&key, user);
+	str made = user.at && !key.err ? arena_str(scope->arena, buf_str(&key)) : (str){};
 	buf_done(&key);
 	return made;
 }
@@ -300,6 +298,7 @@ static const char *const record_volatile[] = {
 	"State",
 	"StateReason",
 	"StateReasonCode",
+	"Unpacked",
 	"Version",
 };
 

@@ -12,7 +12,7 @@
  *	lambda.snapshot   account/region/name/id/0000000007       an image of the version is kept, or being made
  *	lambda.deleted    account/region/name/id                  what was below it is still to be removed
  *	lambda.reserved   account/region                          reserved and provisioned concurrency of all functions
- *	lambda.code       DIGEST/account/region/name/id/version   who uses a ZIP
+ *	lambda.code       DIGEST/account/region/name/id/version   who uses a ZIP, see record_code_key()
  *	lambda.garbage    DIGEST                                  a ZIP that lost a user, and when
  *	lambda.secret     code                                    the key that signs download addresses
  *
@@ -80,7 +80,6 @@ void function_record_done(struct function_record *function);
 str record_account_key(const struct lambda_scope *scope, str name);
 str record_child_key(const struct function_record *function, str child);
 str record_version_key(const struct function_record *function, uint64_t number);
-str record_code_key(const struct function_record *function, const json_t *config, str version);
 
 /* A published version's document: {"Schema", "Config": {...}, "Source": fingerprint of the $LATEST it was made of}. */
 [[nodiscard]] int version_record_get(const struct function_record *function, uint64_t number,
@@ -103,8 +102,13 @@ str record_url_key(const struct function_record *function, str qualifier);
 [[nodiscard]] int record_list_prefix(const struct lambda_scope *scope, str kind, str prefix,
 	str after, size_t limit, json_t *ret_array);
 
-/* The digest of a configuration's code, as raw bytes: 0 or a fault. */
+/* The digest of what a configuration (or whatever else has a CodeSha256) names, as raw bytes: 0 or a fault. */
 [[nodiscard]] int record_digest(const json_t *config, uint8_t to[static 32]);
+/*
+ * DIGEST/USER: that somebody uses the ZIP of this CodeSha256. A version of a function is account/region/name/id/version, and
+ * with "/layers" behind it for the ZIPs of its layers; a layer's version is account/region/layer:name/version.
+ */
+str record_code_key(const struct lambda_scope *scope, const json_t *config, str user);
 
 /* Documents that are written together or not at all. */
 struct batch {

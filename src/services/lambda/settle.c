@@ -65,16 +65,16 @@ static void settle_config(json_t *config, bool is_unpacked, struct tree *tree)
 		tree, is_new ? "StateReasonCode" : "LastUpdateStatusReasonCode", "InternalError");
 }
 
-/* Is the code of a version unpacked, or can it be? 0 and *ret_is_unpacked, or a fault. */
-static int settle_unpack(
-	const struct lambda_scope *scope, const json_t *config, bool *ret_is_unpacked)
+/* Is a ZIP unpacked, or can it be? 0 and *ret_is_unpacked, or a fault. */
+static int settle_unpack_one(
+	const struct lambda_scope *scope, const json_t *zip_of, bool *ret_is_unpacked)
 {
 	uint8_t digest[DIGEST_LEN];
 	scoped_fd zip = -1;
 	uint64_t size, bytes;
 	uint32_t answer = UNPACK_FAULT;
 
-	int r = record_digest(config, digest);
+	int r = record_digest(zip_of, digest);
 	if (r == 0)
 		r = blobs_get(scope->platform->blobs, digest, &zip, &size);
 	if (r == BLOBS_DONE)
@@ -84,6 +84,18 @@ static int settle_unpack(
 		return err_pass(r);
 	*ret_is_unpacked = r == BLOBS_DONE && answer == UNPACK_DONE;
 	return 0;
+}
+
+/* The code of a version, and its layers: as above. */
+static int settle_unpack(
+	const struct lambda_scope *scope, const json_t *config, bool *ret_is_unpacked)
+{
+	const json_t *layers = json_object_get(config, "LayerCode");
+
+	int r = settle_unpack_one(scope, config, ret_is_unpacked);
+	for (size_t i = 0; r == 0 && *ret_is_unpacked && i < json_array_size(layers); i++)
+		r = settle_unpack_one(scope, json_array_get(layers, i), ret_is_unpacked);
+	return err_pass(r);
 }
 
 /* --- a function --- */

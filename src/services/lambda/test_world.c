@@ -40,7 +40,7 @@ int platform_unpack(struct platform *platform, const uint8_t digest[static 32], 
 	CHECK(bytes_max == 262144000);
 	the_world->unpacks++;
 	ssize_t len = pread(zip_fd, head, sizeof(head) - 1, 0);
-	*ret_bytes = 0;
+	*ret_bytes = strstr(head, "BIG") ? WORLD_BIG : 0;
 	if (!the_world->is_unpacking || len < 4 || memcmp(head, "PK", 2) != 0)
 		*ret_answer = UNPACK_NOT_A_ZIP;
 	else

@@ -53,7 +53,11 @@ void world_create(struct world *world, const char *name);
 /* Finish what is pending of a function. */
 void world_settle(struct world *world, const char *name);
 
-/* Bytes that the stand-in takes for a ZIP, different for each text. A new JSON string of them. */
+/*
+ * Bytes that the stand-in takes for a ZIP, different for each text. A new JSON string of them. One whose text begins with BIG is
+ * WORLD_BIG bytes when it is unpacked; one with LARGE is too large.
+ */
+enum { WORLD_BIG = 90'000'000 };
 json_t *world_zip(const char *text);
 
 /* A member of a tree by a path ("Configuration.State"), or NULL. */

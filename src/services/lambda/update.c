@@ -5,10 +5,12 @@
 #include "base/err.h"
 #include "services/lambda/code.h"
 #include "services/lambda/config.h"
+#include "services/lambda/layers.h"
 #include "services/lambda/operations.h"
 #include "services/lambda/publish.h"
 #include "services/lambda/runtime.h"
 #include "services/lambda/settle.h"
+#include "services/lambda/signing.h"
 
 #include <errno.h>
 
@@ -27,13 +29,18 @@ static int update_read(
 static int update_configuration_once(struct call *call, const struct lambda_ref *ref, void *context)
 {
 	scoped_function function = {};
+	json_auto_t *before = NULL;
 	struct batch batch = { .scope = &ref->scope };
 
 	(void)context;
 	int r = update_read(call, ref, &function);
+	if (r == 0 && !(before = json_copy(function.latest)))
+		r = err_raise(-ENOMEM);
 	if (r == 0)
 		r = lambda_config_update(
 			call, function.latest, json_object_get(function.doc, "Tags"));
+	if (r == 0 && json_array_size(call_get(call, "Layers")))
+		r = lambda_signing_check_function(call, &function);
 	if (r == 0)
 		r = lambda_refuse_busy(call, &function);
 	if (r)
@@ -42,6 +49,10 @@ static int update_configuration_once(struct call *call, const struct lambda_ref 
 	lambda_config_set_updated(&latest);
 	if (latest.err)
 		return err_pass(latest.err);
+	if (call_has(call, "Layers")) {
+		lambda_code_leave(&batch, &function, before, S("$LATEST"));
+		lambda_code_use(&batch, &function, function.latest, S("$LATEST"));
+	}
 	lambda_unsettle(&function, &batch, 0);
 	batch_put_function(&batch, &function);
 	r = lambda_commit(&batch, ref->name);
@@ -83,6 +94,8 @@ static int update_code_check(struct call *call, const struct lambda_ref *ref)
 	r = lambda_architecture_set(call, &latest);
 	if (r == 0)
 		r = latest.err;
+	if (r == 0)
+		r = lambda_signing_check_function(call, &function);
 	return r ? err_pass(r) : lambda_refuse_busy(call, &function);
 }
 
@@ -152,8 +165,9 @@ static int update_code_once(struct call *call, const struct lambda_ref *ref, voi
 	if (r)
 		return err_pass(r);
 	update_code_put(&function, &batch, code);
-	if (batch.err)
-		return err_pass(batch.err);
+	r = batch.err ? err_pass(batch.err) : lambda_layers_check_size(call, function.latest);
+	if (r)
+		return err_pass(r);
 	if (call_bool(call, "DryRun", false)) {
 		str arn = lambda_arn(&ref->scope, ref->name, S(""));
 		return err_pass(lambda_config_show(

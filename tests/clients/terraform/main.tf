@@ -8,6 +8,7 @@ terraform {
 
 variable "name" {}
 variable "zip" {}
+variable "layer_zip" {}
 variable "endpoint" {}
 
 provider "aws" {
@@ -62,6 +63,35 @@ resource "aws_cloudwatch_log_group" "function" {
   retention_in_days = 7
 }
 
+resource "aws_lambda_layer_version" "words" {
+  layer_name               = "${var.name}-words"
+  filename                 = var.layer_zip
+  source_code_hash         = filebase64sha256(var.layer_zip)
+  compatible_runtimes      = ["python3.12"]
+  compatible_architectures = ["x86_64"]
+  license_info             = "MIT"
+}
+
+resource "aws_lambda_layer_version_permission" "words" {
+  layer_name     = aws_lambda_layer_version.words.layer_name
+  version_number = aws_lambda_layer_version.words.version
+  statement_id   = "another"
+  action         = "lambda:GetLayerVersion"
+  principal      = "111111111111"
+}
+
+resource "aws_lambda_code_signing_config" "any" {
+  description = "made by a test"
+
+  allowed_publishers {
+    signing_profile_version_arns = ["arn:aws:signer:us-east-1:000000000000:/signing-profiles/test/abcdefghij"]
+  }
+
+  policies {
+    untrusted_artifact_on_deployment = "Warn"
+  }
+}
+
 resource "aws_lambda_function" "function" {
   function_name    = var.name
   role             = aws_iam_role.function.arn
@@ -73,6 +103,9 @@ resource "aws_lambda_function" "function" {
   memory_size      = 256
   timeout          = 7
   description      = "made by a test"
+  layers           = [aws_lambda_layer_version.words.arn]
+
+  code_signing_config_arn = aws_lambda_code_signing_config.any.arn
 
   environment {
     variables = { GREETING = "hello" }
