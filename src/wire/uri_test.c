@@ -116,8 +116,28 @@ static void test_a_query_is_walked_pair_by_pair(void)
 	CHECK(!uri_query_next(&rest, &name, &value));
 }
 
+static void test_a_host_is_told_without_its_port(void)
+{
+	static const struct {
+		str host, name;
+	} rows[] = {
+		{ S_INIT("a.localhost:4566"), S_INIT("a.localhost") },
+		{ S_INIT("a.localhost"), S_INIT("a.localhost") },
+		{ S_INIT("a1"), S_INIT("a1") },
+		{ S_INIT("127.0.0.1:80"), S_INIT("127.0.0.1") },
+		{ S_INIT("[::1]:80"), S_INIT("[::1]") },
+		{ S_INIT("[::1]"), S_INIT("[::1]") },
+		{ S_INIT("4566"), S_INIT("4566") },
+		{ S_INIT(":80"), S_INIT("") },
+		{ S_INIT(""), S_INIT("") },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		CHECK_STR(http_host_name(rows[i].host), rows[i].name);
+}
+
 TESTS(TEST(test_escapes_are_decoded), TEST(test_bad_escapes_are_refused_and_leave_nothing),
 	TEST(test_decoding_reports_a_full_buffer),
 	TEST(test_all_but_unreserved_characters_are_encoded),
 	TEST(test_every_byte_survives_encoding_and_decoding),
-	TEST(test_a_query_is_walked_pair_by_pair))
+	TEST(test_a_query_is_walked_pair_by_pair), TEST(test_a_host_is_told_without_its_port))
