@@ -20,6 +20,7 @@
 
 #include <jansson.h>
 
+struct session;	 /* see wire/session.h */
 struct platform; /* the stores and the engine, see engine/platform.h */
 
 enum {
@@ -35,7 +36,9 @@ struct call {
 	str account;
 	str region;
 	str access_key;
-	str host; /* the Host header, for URLs that are given out; never empty */
+	const struct session
+		*session; /* of the temporary credentials that it is signed with, or NULL */
+	str host;	  /* the Host header, for URLs that are given out; never empty */
 	str source_ip;
 	str request_id; /* the UUID of this call */
 	str http_path;	/* percent-encoded, as sent */

@@ -35,6 +35,7 @@ enum { IDLE_MS = 350'000, REQUEST_MS = 120'000, DRAIN_TICK_MS = 20, REGION_MAX =
 #define INVOCATIONS_PATH S("/invocations")
 #define STREAMING_PATH	 S("/2021-11-15/functions")
 #define STREAMS_PATH	 S("/response-streaming-invocations")
+#define CODE_PATH	 S("/_mayfly/code/")
 
 static bool path_is_invocations(str path)
 {
@@ -96,29 +97,6 @@ static void reply_not_found(struct http_conn *conn)
 	buf_done(&body);
 }
 
-/* Paths of no AWS API: true when answered. */
-static bool answer_local(struct front *front, struct http_conn *conn, struct http_request *request)
-{
-	bool is_look = request->head.verb == HTTP_GET || request->head.verb == HTTP_HEAD;
-	str path = request->head.path;
-
-	/* A signed look at the root is a call of S3's, not a person's or a load balancer's. */
-	if (is_look && str_eq(path, S("/")) && !request->head.query.len &&
-		!http_field(&request->head, S("Authorization")).at) {
-		reply_root(front, conn);
-		return true;
-	}
-	if (is_look && str_eq(path, S("/_localstack/health"))) {
-		reply_health(front, conn);
-		return true;
-	}
-	if (!str_starts(path, S("/_")) && !str_starts(path, S("/moto-api/")))
-		return false;
-	if (!front->options.extra || !front->options.extra(front->options.context, conn, request))
-		reply_not_found(conn);
-	return true;
-}
-
 static void reply_error(struct http_conn *conn, const struct identity *identity, str request_id,
 	int status, str code, str message)
 {
@@ -147,10 +125,13 @@ static void reply_error(struct http_conn *conn, const struct identity *identity,
 
 /* --- requests --- */
 
-str front_account(const struct front_listener *listener, str access_key)
+str front_account(const struct front_listener *listener, const struct identity *identity)
 {
+	str access_key = identity->claim.access_key;
 	uint64_t number;
 
+	if (identity->has_session)
+		return str_of(identity->session.account);
 	return access_key.len == 12 && str_to_u64(access_key, UINT64_MAX, &number) == 0
 		? access_key
 		: str_of(listener->account);
@@ -194,8 +175,8 @@ static int on_head(void *context, struct http_conn *conn, const struct http_head
 	return 0;
 }
 
-/* An invocation that must be signed is checked here: its way does not lead over a worker. */
-static bool fast_is_signed(struct front_listener *listener, struct http_conn *conn,
+/* What is answered on the loop thread is checked there, where that must be: false when it was refused. */
+static bool is_signed(struct front_listener *listener, struct http_conn *conn,
 	const struct http_request *request, const struct identity *identity, str request_id)
 {
 	const struct front *front = listener->front;
@@ -214,6 +195,54 @@ static bool fast_is_signed(struct front_listener *listener, struct http_conn *co
 			S("The signature could not be checked."));
 	}
 	return r == SIGNATURE_VALID;
+}
+
+/*
+ * What is below /_… is the operator's: no function sees it, and where requests must be signed these must be, too. Not so the
+ * addresses that were given out to download code from: they are signed in a way of their own.
+ */
+static bool refuse_extra(
+	struct front_listener *listener, struct http_conn *conn, const struct http_request *request)
+{
+	char request_id[UUID_LEN + 1];
+	struct identity identity;
+
+	if (str_starts(request->head.path, CODE_PATH))
+		return false;
+	if (listener->is_inner) {
+		reply_not_found(conn);
+		return true;
+	}
+	request_id_next(request_id);
+	identify(&listener->front->options, &request->head, request->body, &identity);
+	return !is_signed(listener, conn, request, &identity, str_of(request_id));
+}
+
+/* Paths of no AWS API: true when answered. */
+static bool answer_local(
+	struct front_listener *listener, struct http_conn *conn, struct http_request *request)
+{
+	struct front *front = listener->front;
+	bool is_look = request->head.verb == HTTP_GET || request->head.verb == HTTP_HEAD;
+	str path = request->head.path;
+
+	/* A signed look at the root is a call of S3's, not a person's or a load balancer's. */
+	if (is_look && str_eq(path, S("/")) && !request->head.query.len &&
+		!http_field(&request->head, S("Authorization")).at) {
+		reply_root(front, conn);
+		return true;
+	}
+	if (is_look && str_eq(path, S("/_localstack/health"))) {
+		reply_health(front, conn);
+		return true;
+	}
+	if (!str_starts(path, S("/_")) && !str_starts(path, S("/moto-api/")))
+		return false;
+	if (refuse_extra(listener, conn, request))
+		return true;
+	if (!front->options.extra || !front->options.extra(front->options.context, conn, request))
+		reply_not_found(conn);
+	return true;
 }
 
 static bool is_invocation(const struct http_request *request, const struct identity *identity)
@@ -271,13 +300,13 @@ static void on_request(void *context, struct http_conn *conn, struct http_reques
 		on_web(listener, conn, request);
 		return;
 	}
-	if (answer_local(front, conn, request))
+	if (answer_local(listener, conn, request))
 		return;
 	request_id_next(request_id);
 	identify(&front->options, &request->head, request->body, &identity);
 	struct front_caller caller = {
 		.service = identity.service ? identity.service->model : NULL,
-		.account = front_account(listener, identity.claim.access_key),
+		.account = front_account(listener, &identity),
 		.region = region_is_plain(identity.claim.region) ? identity.claim.region
 								 : str_of(listener->region),
 		.access_key = identity.claim.access_key,
@@ -285,7 +314,7 @@ static void on_request(void *context, struct http_conn *conn, struct http_reques
 		.listener = listener,
 	};
 	if (front->options.fast && is_invocation(request, &identity)) {
-		if (!fast_is_signed(listener, conn, request, &identity, caller.request_id) ||
+		if (!is_signed(listener, conn, request, &identity, caller.request_id) ||
 			front->options.fast(front->options.context, conn, request, &caller))
 			return;
 	}

@@ -42,6 +42,7 @@ struct front_options {
 	str account; /* the default one */
 	const struct front_key *keys;
 	size_t key_count;
+	const uint8_t *session_key; /* of temporary credentials; NULL: there are none */
 	unsigned conns_max;
 	uint64_t payload_max; /* of an Invoke */
 	str version;	      /* of the product, for / and the health answers */

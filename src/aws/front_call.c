@@ -122,6 +122,7 @@ static void call_fill(
 		.account = str_of(self->account),
 		.region = str_of(self->region),
 		.access_key = self->identity.claim.access_key,
+		.session = self->identity.has_session ? &self->identity.session : NULL,
 		.host = http_field(&self->head, S("Host")),
 		.source_ip = S("127.0.0.1"),
 		.request_id = str_of(self->request_id),

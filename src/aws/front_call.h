@@ -54,5 +54,5 @@ struct front_call {
 bool front_call_start(struct front_listener *listener, struct http_conn *conn,
 	const struct http_request *request, const struct front_caller *caller);
 
-/* The account whose requests these are: a key of twelve digits names it. */
-str front_account(const struct front_listener *listener, str access_key);
+/* The account whose requests these are: temporary credentials are of one, a key of twelve digits names it. */
+str front_account(const struct front_listener *listener, const struct identity *identity);

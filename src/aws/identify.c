@@ -182,6 +182,24 @@ static void find(const struct front_options *options, const struct http_head *he
 	(void)find_by_host(options, head, identity);
 }
 
+/* A presigned URL has its token percent-encoded. */
+static void take_session(const uint8_t *key, struct identity *identity)
+{
+	const struct sigv4_claim *claim = &identity->claim;
+	char text[2 * SESSION_TOKEN_MAX];
+	struct buf plain;
+
+	if (!key || !claim->present || !claim->token.len)
+		return;
+	buf_init_over(&plain, text, sizeof(text));
+	if (claim->presigned && uri_decode(claim->token, &plain) != 0)
+		return;
+	str token = claim->presigned ? buf_str(&plain) : claim->token;
+	identity->has_session = !plain.err &&
+		session_open(key, token, &identity->session, &identity->credentials) &&
+		str_eq(str_of(identity->credentials.access_key), claim->access_key);
+}
+
 void identify(const struct front_options *options, const struct http_head *head, str body,
 	struct identity *ret_identity)
 {
@@ -189,6 +207,7 @@ void identify(const struct front_options *options, const struct http_head *head,
 
 	*identity = (struct identity){ .protocol = AWS_REST_JSON };
 	identity->is_claim_malformed = sigv4_claim(head, &identity->claim) != 0;
+	take_session(options->session_key, identity);
 	find(options, head, body, identity);
 	/* SQS and CloudWatch were query services: older clients still talk, and listen, like that. */
 	if (identity->row && identity->protocol == AWS_JSON &&

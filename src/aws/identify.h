@@ -1,6 +1,7 @@
 #pragma once
 /* Which service a request is for, and who sends it. */
 #include "aws/front.h"
+#include "wire/session.h"
 #include "wire/sigv4.h"
 
 /* What a request says of itself; views into the request and into tables. */
@@ -10,6 +11,10 @@ struct identity {
 	uint8_t protocol; /* to answer errors in: of the service, or the likeliest */
 	struct sigv4_claim claim;
 	bool is_claim_malformed;
+	/* Its credentials are temporary ones of ours: whose, and the secret to check against. It says so, no more. */
+	bool has_session;
+	struct session session;
+	struct session_credentials credentials;
 };
 
 /*

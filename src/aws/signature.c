@@ -14,6 +14,7 @@ enum verdict {
 	VERDICT_UNKNOWN_KEY,
 	VERDICT_MISMATCH,
 	VERDICT_EXPIRED,
+	VERDICT_SESSION_OVER,
 	VERDICTS
 };
 enum vocabulary { WORDS_JSON, WORDS_QUERY, WORDS_S3, VOCABULARIES };
@@ -22,8 +23,9 @@ enum vocabulary { WORDS_JSON, WORDS_QUERY, WORDS_S3, VOCABULARIES };
 	"The request signature we calculated does not match the signature you provided. Check " \
 	"your AWS Secret Access Key and signing method. Consult the service documentation for " \
 	"details."
-#define UNKNOWN_TEXT "The security token included in the request is invalid."
-#define EXPIRED_TEXT "Signature expired: its time is too far from the time of this server."
+#define UNKNOWN_TEXT	  "The security token included in the request is invalid."
+#define SESSION_OVER_TEXT "The security token included in the request is expired"
+#define EXPIRED_TEXT	  "Signature expired: its time is too far from the time of this server."
 
 static const struct signature_refusal refusals[VOCABULARIES][VERDICTS] = {
 	[WORDS_JSON] = {
@@ -32,6 +34,7 @@ static const struct signature_refusal refusals[VOCABULARIES][VERDICTS] = {
 		[VERDICT_UNKNOWN_KEY] = { 403, S_INIT("UnrecognizedClientException"), S_INIT(UNKNOWN_TEXT) },
 		[VERDICT_MISMATCH] = { 403, S_INIT("InvalidSignatureException"), S_INIT(MISMATCH_TEXT) },
 		[VERDICT_EXPIRED] = { 403, S_INIT("InvalidSignatureException"), S_INIT(EXPIRED_TEXT) },
+		[VERDICT_SESSION_OVER] = { 403, S_INIT("ExpiredTokenException"), S_INIT(SESSION_OVER_TEXT) },
 	},
 	[WORDS_QUERY] = {
 		[VERDICT_MISSING] = { 403, S_INIT("MissingAuthenticationToken"), S_INIT("Request is missing Authentication Token") },
@@ -39,6 +42,7 @@ static const struct signature_refusal refusals[VOCABULARIES][VERDICTS] = {
 		[VERDICT_UNKNOWN_KEY] = { 403, S_INIT("InvalidClientTokenId"), S_INIT(UNKNOWN_TEXT) },
 		[VERDICT_MISMATCH] = { 403, S_INIT("SignatureDoesNotMatch"), S_INIT(MISMATCH_TEXT) },
 		[VERDICT_EXPIRED] = { 403, S_INIT("SignatureDoesNotMatch"), S_INIT(EXPIRED_TEXT) },
+		[VERDICT_SESSION_OVER] = { 403, S_INIT("ExpiredToken"), S_INIT(SESSION_OVER_TEXT) },
 	},
 	[WORDS_S3] = {
 		[VERDICT_MISSING] = { 403, S_INIT("AccessDenied"), S_INIT("Access Denied") },
@@ -46,6 +50,7 @@ static const struct signature_refusal refusals[VOCABULARIES][VERDICTS] = {
 		[VERDICT_UNKNOWN_KEY] = { 403, S_INIT("InvalidAccessKeyId"), S_INIT("The AWS Access Key Id you provided does not exist in our records.") },
 		[VERDICT_MISMATCH] = { 403, S_INIT("SignatureDoesNotMatch"), S_INIT("The request signature we calculated does not match the signature you provided. Check your key and signing method.") },
 		[VERDICT_EXPIRED] = { 403, S_INIT("RequestTimeTooSkewed"), S_INIT("The difference between the request time and the current time is too large.") },
+		[VERDICT_SESSION_OVER] = { 400, S_INIT("ExpiredToken"), S_INIT("The provided token has expired.") },
 	},
 };
 
@@ -85,14 +90,17 @@ static int signature_hash(str body, int body_fd, struct buf *hex)
 	return hex->err ? err_raise(hex->err) : 0;
 }
 
-static const struct front_key *signature_key(
-	const struct front_key *keys, size_t key_count, str access_key)
+/* The secret that it must be signed with; at == NULL when nobody has such a key. */
+static str signature_secret(
+	const struct front_key *keys, size_t key_count, const struct identity *identity)
 {
+	if (identity->has_session)
+		return str_of(identity->credentials.secret);
 	for (size_t i = 0; i < key_count; i++) {
-		if (str_eq(keys[i].access_key, access_key))
-			return &keys[i];
+		if (str_eq(keys[i].access_key, identity->claim.access_key))
+			return keys[i].secret;
 	}
-	return NULL;
+	return (str){};
 }
 
 bool signature_is_known(const struct front_key *keys, size_t key_count, str access_key)
@@ -110,15 +118,17 @@ int signature_check(const struct front_key *keys, size_t key_count, const struct
 		return signature_refuse(identity, VERDICT_INCOMPLETE, ret_refusal);
 	if (!identity->claim.present)
 		return signature_refuse(identity, VERDICT_MISSING, ret_refusal);
-	const struct front_key *key = signature_key(keys, key_count, identity->claim.access_key);
-	if (!key)
+	str secret = signature_secret(keys, key_count, identity);
+	if (!secret.at)
 		return signature_refuse(identity, VERDICT_UNKNOWN_KEY, ret_refusal);
+	uint64_t now_s = clock_real_ms() / 1000;
+	if (identity->has_session && identity->session.expires_s <= now_s)
+		return signature_refuse(identity, VERDICT_SESSION_OVER, ret_refusal);
 
 	buf_init(&hash, 128);
 	int r = signature_hash(body, body_fd, &hash);
 	if (r == 0)
-		r = sigv4_verify(head, &identity->claim, key->secret, buf_str(&hash),
-			clock_real_ms() / 1000);
+		r = sigv4_verify(head, &identity->claim, secret, buf_str(&hash), now_s);
 	buf_done(&hash);
 	switch (r) {
 	case SIGV4_OK:

@@ -19,7 +19,7 @@ enum signature_answer {
 	const struct front_key *keys, size_t key_count, str access_key);
 
 /*
- * Check the signature of a request; `body_fd` > 0 is the body's file, else it is `body`. A
+ * Check the signature of a request, by one of the keys or by temporary credentials of ours; `body_fd` > 0 is the body's file, else it is `body`. A
  * signature_answer or a fault; *ret_refusal on SIGNATURE_REFUSED.
  */
 [[nodiscard]] int signature_check(const struct front_key *keys, size_t key_count,

@@ -155,7 +155,7 @@ static const struct warden_events warden_events = {
 
 /* --- the endpoint inside sandboxes --- */
 
-/* A function's own requests: of its account and region, whatever it signs with. */
+/* A function's own requests: signed with the credentials that it was given, or with any others that are known here. */
 static void *on_endpoint(void *context, int listener, const struct function_version *version)
 {
 	struct router *router = context;
@@ -165,6 +165,7 @@ static void *on_endpoint(void *context, int listener, const struct function_vers
 		&(struct front_listen_options){
 			.fd = listener,
 			.is_inner = true,
+			.must_sign = true,
 			.account = version->account,
 			.region = version->region,
 		},
@@ -241,6 +242,8 @@ static int open_stores(struct platform *platform)
 		r = logs_open("logs.db", &platform->logs);
 	if (r == 0)
 		r = blobs_open("zips", &platform->blobs);
+	if (r == 0)
+		r = router_open_session_key(platform->session_key);
 	return err_pass(r);
 }
 
@@ -284,6 +287,7 @@ static int open_front(struct router *router)
 			.services = services,
 			.service_count = ARRAY_LEN(services),
 			.account = router->platform.account,
+			.session_key = router->platform.session_key,
 			.conns_max = (unsigned)settings_number(settings, SET_CONNECTIONS),
 			.payload_max = lambda_payload_max(&router->platform),
 			.version = S(MAYFLY_VERSION),

@@ -29,5 +29,11 @@ void router_apply_engine(struct router *router);
 /* See warden_events.on_reread. */
 void router_on_reread(void *context, int file);
 
+/*
+ * router_key.c: the key in the working directory, made when there is none. 0 or a fault (-EBADMSG: what is there is no
+ * key). Blocks on the disk.
+ */
+[[nodiscard]] int router_open_session_key(uint8_t key[static SESSION_KEY_LEN]);
+
 /* The paths below /_mayfly/ and the test controls: see front_options.extra. */
 bool router_extra(void *context, struct http_conn *conn, struct http_request *request);

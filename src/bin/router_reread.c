@@ -93,6 +93,8 @@ void router_apply_engine(struct router *router)
 		&(struct engine_tuning){
 			.idle_ms = settings_number(settings, SET_IDLE) * 1000,
 			.log_rate = settings_number(settings, SET_LOG_RATE) * 1024,
+			.lifetime_ms = settings_number(settings, SET_LIFETIME) * 1000,
+			.has_credentials = settings_is(settings, SET_CREDENTIALS, S("true")),
 			.init_ms = settings_number(settings, SET_INIT),
 			.stems_max = (unsigned)settings_number(settings, SET_STEMS),
 			.spares_max = (unsigned)settings_number(settings, SET_SPARES),

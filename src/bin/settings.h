@@ -60,6 +60,8 @@ enum setting_when { SETTING_AT_START, SETTING_LIVE };
 		"how many environments a function in use has initialised more than it needs")      \
 	X(IDLE, "idle", SETTING_NUMBER, "600", 1, 86'400, SETTING_LIVE, "seconds",                 \
 		"an execution environment without work is stopped after it")                       \
+	X(LIFETIME, "lifetime", SETTING_NUMBER, "43200", 1, 604'800, SETTING_LIVE, "seconds",      \
+		"an execution environment is replaced after it, when it is not working")           \
 	X(INIT, "init", SETTING_NUMBER, "10000", 100, 900'000, SETTING_LIVE, "milliseconds",       \
 		"how long initialisation may take; after it, it begins again on the invocation's " \
 		"own time (AWS: 10,000)")                                                          \
@@ -72,6 +74,8 @@ enum setting_when { SETTING_AT_START, SETTING_LIVE };
 		"what an execution environment may log for long; four seconds of it at once")      \
 	X(CPU, "cpu", SETTING_CHOICE, "weight", 0, 0, SETTING_LIVE, "weight|strict",               \
 		"a function's share of CPU by its memory: as a weight, or as a hard ceiling")      \
+	X(CREDENTIALS, "function-credentials", SETTING_SWITCH, "true", 0, 0, SETTING_LIVE, "",     \
+		"give functions temporary credentials of their role, and the endpoint's address")  \
 	X(LIMITS, "limits", SETTING_CHOICE, "strict", 0, 0, SETTING_AT_START, "strict|relaxed",    \
 		"relaxed: functions tagged mayfly:limits = relaxed have the next four limits, "    \
 		"all others AWS's")                                                                \

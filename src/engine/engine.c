@@ -62,6 +62,8 @@ int engine_new(const struct engine_options *options, struct engine **ret_engine)
 void engine_tune(struct engine *engine, const struct engine_tuning *tuning)
 {
 	engine->options.idle_ms = tuning->idle_ms;
+	engine->options.lifetime_ms = tuning->lifetime_ms;
+	engine->options.has_credentials = tuning->has_credentials;
 	engine->options.init_ms = tuning->init_ms;
 	engine->options.log_rate = tuning->log_rate;
 	engine->options.stems_max = tuning->stems_max;

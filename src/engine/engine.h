@@ -27,6 +27,8 @@ struct engine_options {
 	bool is_memory_reserved;   /* counted with MemorySize, not with what they use */
 	uint64_t freeze_ms;	   /* an idle environment is frozen after it; 0: never */
 	uint64_t idle_ms;	   /* an idle environment is stopped after it */
+	uint64_t lifetime_ms;	   /* an environment is replaced after it, when it does not work */
+	bool has_credentials;	   /* functions get temporary ones of their role */
 	unsigned stems_max;	   /* of each pack that can wait, booted ahead */
 	unsigned spares_max;	   /* of each version in use, ready ahead */
 	uint64_t init_ms;	   /* how long a first initialisation may take */
@@ -53,6 +55,8 @@ struct engine_options {
 /* Settings that may change while it runs; they count from the next decision on. */
 struct engine_tuning {
 	uint64_t idle_ms;
+	uint64_t lifetime_ms;
+	bool has_credentials;
 	uint64_t init_ms;
 	uint64_t log_rate;
 	unsigned stems_max, spares_max;

@@ -177,19 +177,28 @@ static void lists_leave(struct environment *env)
 	list_remove(&env->in_pool);
 }
 
-/* What is provisioned may rest for ever. */
+/* What is provisioned may rest for as long as it lives. */
 static bool lasts(const struct environment *env)
 {
 	bool is_resting = env->state == ENV_FROZEN ||
 		(env->state == ENV_IDLE && !is_freezing(&env->engine->options));
 
-	return env->state == ENV_DEAD || (is_resting && env->share);
+	return is_resting && env->share;
+}
+
+bool environment_is_worn(const struct environment *env)
+{
+	return loop_now_ms(env->engine->loop) >= env->worn_ms;
 }
 
 static void deadline_arm(struct environment *env)
 {
-	if (lasts(env))
+	uint64_t now_ms = loop_now_ms(env->engine->loop);
+
+	if (env->state == ENV_DEAD)
 		timer_clear(env->deadline);
+	else if (lasts(env))
+		timer_set(env->deadline, env->worn_ms - MIN(env->worn_ms, now_ms));
 	else
 		timer_set(env->deadline, state_ms_max(env, env->state));
 	if (env->state == ENV_INIT || env->state == ENV_BUSY)
@@ -315,7 +324,7 @@ bool environment_assign(struct environment *env, struct invocation *invocation)
 {
 	assert(!env->invocation && !env->is_gone && env->state != ENV_DEAD);
 
-	if (env->state == ENV_FROZEN && !environment_thaw(env))
+	if (environment_is_worn(env) || (env->state == ENV_FROZEN && !environment_thaw(env)))
 		return false;
 	uint64_t spent_us = environment_spent_us(env, invocation);
 	invocation_prepare(invocation, spent_us);

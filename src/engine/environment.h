@@ -81,6 +81,7 @@ struct environment {
 	struct log_stream *stream;
 	const struct runtime_pack *pack;
 	uint64_t created_ms;	  /* loop time */
+	uint64_t worn_ms;	  /* loop time: it is given nothing to do from then on */
 	uint64_t created_real_ms; /* wall clock: the date in the stream's name */
 	uint64_t spawned_us;	  /* its sandbox is there; before: it was asked for */
 	uint64_t init_us;	  /* how long initialisation took, for the first REPORT */
@@ -106,6 +107,11 @@ void environment_join(struct environment *env);
 void environment_enter(struct environment *env, enum environment_state next);
 /* Is it BOOTING or in INIT? */
 [[nodiscard]] bool environment_is_starting(const struct environment *env);
+/*
+ * Has it lived for its time? "Lambda terminates execution environments every few hours": its credentials, for one, are good
+ * for that long.
+ */
+[[nodiscard]] bool environment_is_worn(const struct environment *env);
 /* It is not provisioned any more (its share has let go of it): it ages like others. */
 void environment_become_ordinary(struct environment *env);
 /* "busy". */
@@ -117,8 +123,8 @@ const char *environment_state_name(enum environment_state state);
 [[nodiscard]] uint64_t environment_spent_us(
 	const struct environment *env, const struct invocation *invocation);
 /*
- * Give it an invocation: → BUSY. False when its runtime can no longer receive one: the invocation
- * is untouched, and the environment should be killed.
+ * Give it an invocation: → BUSY. False when it is worn or its runtime can no longer receive one: the
+ * invocation is untouched, and the environment should be killed.
  */
 [[nodiscard]] bool environment_assign(struct environment *env, struct invocation *invocation);
 /* Its grace is over: IDLE → FROZEN. False when environments are not frozen here, or it failed. */

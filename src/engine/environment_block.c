@@ -5,10 +5,13 @@
  * unreserved variables.
  */
 #include "base/err.h"
+#include "engine/core.h"
 #include "engine/environment.h"
 #include "engine/pool.h"
 #include "engine/runtimes.h"
 #include "engine/stem.h"
+#include "os/random.h"
+#include "wire/session.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -64,6 +67,46 @@ static void put(struct buf *block, const char *name, str value)
 	buf_put_char(block, '\0');
 }
 
+/* "arn:aws:iam::123456789012:role/path/name" → "name". */
+static str role_name(str arn)
+{
+	str rest = arn, part;
+
+	while (str_cut(&rest, '/', &part) || str_cut(&rest, ':', &part))
+		continue;
+	return str_slice(rest, 0, SESSION_NAME_MAX);
+}
+
+/* Good for longer than the environment is given work. */
+static uint64_t credentials_expire_s(const struct environment *env)
+{
+	enum { SPARE_S = 3600 };
+	uint64_t life_ms = env->worn_ms - env->created_ms;
+
+	return (env->created_real_ms + life_ms + 2ULL * env->pool->version->timeout_ms) / 1000 +
+		SPARE_S;
+}
+
+/* Of the function's role, in a session that has the function's name. */
+static void put_credentials(struct buf *block, const struct environment *env)
+{
+	const struct function_version *version = env->pool->version;
+	struct session session = { .expires_s = credentials_expire_s(env) };
+	struct session_credentials credentials;
+	uint8_t nonce[SESSION_NONCE_LEN];
+
+	/* What the API has let through fits; if it did not, there would be no credentials. */
+	if (str_to_array(version->account, session.account, sizeof(session.account)) < 0 ||
+		str_to_array(role_name(version->role), session.role, sizeof(session.role)) < 0 ||
+		str_to_array(version->name, session.name, sizeof(session.name)) < 0)
+		return;
+	random_id_bytes(nonce, sizeof(nonce));
+	session_seal(env->engine->platform->session_key, nonce, &session, &credentials);
+	put(block, "AWS_ACCESS_KEY_ID", str_of(credentials.access_key));
+	put(block, "AWS_SECRET_ACCESS_KEY", str_of(credentials.secret));
+	put(block, "AWS_SESSION_TOKEN", str_of(credentials.token));
+}
+
 static void put_reserved(struct buf *block, const struct environment *env)
 {
 	const struct function_version *version = env->pool->version;
@@ -99,10 +142,8 @@ static void put_reserved(struct buf *block, const struct environment *env)
 		buf_put_char(block, '\0');
 		put(block, "_LAMBDA_TELEMETRY_LOG_FD", S("1"));
 	}
-	/* On this node an access key of twelve digits names its own account. */
-	put(block, "AWS_ACCESS_KEY_ID", version->account);
-	put(block, "AWS_SECRET_ACCESS_KEY", S("mayfly"));
-	put(block, "AWS_SESSION_TOKEN", S("mayfly"));
+	if (env->engine->options.has_credentials)
+		put_credentials(block, env);
 }
 
 int environment_put_block(struct buf *block, const struct environment *env)
@@ -113,7 +154,8 @@ int environment_put_block(struct buf *block, const struct environment *env)
 	put_default(block, env, S("LANG=en_US.UTF-8"));
 	put_default(block, env, S("PATH=/usr/local/bin:/usr/bin:/bin:/opt/bin"));
 	put_default(block, env, S("LD_LIBRARY_PATH=/var/task:/var/task/lib:/opt/lib"));
-	put_default(block, env, S("AWS_ENDPOINT_URL=http://127.0.0.1:4566"));
+	if (env->engine->options.has_credentials)
+		put_default(block, env, S("AWS_ENDPOINT_URL=http://127.0.0.1:4566"));
 	put_pack_defaults(block, env);
 	for (uint32_t i = 0; i < version->env_count; i++)
 		put_assignment(block, version->env[i]);

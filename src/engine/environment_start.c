@@ -56,6 +56,14 @@ static void make_stream_id(char to[static 33])
 	to[hex.len] = '\0';
 }
 
+/* Not all that were started together are to be replaced together. */
+static uint64_t environment_life_ms(struct engine *engine)
+{
+	uint64_t life_ms = engine->options.lifetime_ms;
+
+	return life_ms - engine_random(engine, (uint32_t)(life_ms / 8 + 1));
+}
+
 static int environment_new(struct pool *pool, const struct runtime_pack *pack, uint64_t id,
 	struct environment **ret_env)
 {
@@ -73,6 +81,7 @@ static int environment_new(struct pool *pool, const struct runtime_pack *pack, u
 	env->endpoint_fd = -1;
 	env->created_ms = loop_now_ms(engine->loop);
 	env->created_real_ms = clock_real_ms();
+	env->worn_ms = env->created_ms + environment_life_ms(engine);
 	list_init(&env->in_pool);
 	list_init(&env->in_idle);
 	list_init(&env->in_starts);

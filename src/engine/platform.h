@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "model/function.h"
 #include "wire/frames.h"
+#include "wire/session.h"
 
 struct loop;
 struct docs;
@@ -51,6 +52,7 @@ struct platform {
 	_Atomic bool is_runtimes_strict;
 	struct relaxed_limits relaxed;
 	bool has_test_controls;
+	uint8_t session_key[SESSION_KEY_LEN]; /* of temporary credentials */
 	struct url_book *urls; /* the loop thread's, of services/lambda */
 	/*
 	 * Told on the loop thread of each change of a function beside the engine, and with empty names when all is

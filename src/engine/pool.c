@@ -334,7 +334,7 @@ void pool_on_free(struct environment *env)
 		pool_start_more(pool);
 		return;
 	}
-	if (pool_is_ending(pool)) {
+	if (pool_is_ending(pool) || environment_is_worn(env)) {
 		environment_kill(env);
 		return;
 	}

@@ -19,6 +19,7 @@ struct sigv4_claim {
 	str signed_headers; /* a;b;c */
 	str signature;	    /* 64 hex digits */
 	str timestamp;	    /* X-Amz-Date */
+	str token;	    /* X-Amz-Security-Token, of temporary credentials */
 	uint64_t expires_s; /* presigned only */
 };
 

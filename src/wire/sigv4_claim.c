@@ -77,13 +77,14 @@ static int claim_from_header(const struct http_head *head, str parts, struct sig
 	if (!claim_credential(credential, claim))
 		return SIGV4_MALFORMED;
 	claim->timestamp = http_field(head, S("X-Amz-Date"));
+	claim->token = http_field(head, S("X-Amz-Security-Token"));
 	claim->present = true;
 	return 0;
 }
 
 /* The query parameters of a presigned URL. */
 struct claim_query {
-	str algorithm, credential, date, expires, signed_headers, signature;
+	str algorithm, credential, date, expires, signed_headers, signature, token;
 };
 
 static bool claim_read_query(str query, struct claim_query *ret_found)
@@ -99,6 +100,7 @@ static bool claim_read_query(str query, struct claim_query *ret_found)
 		{ S("X-Amz-Expires"), &found.expires },
 		{ S("X-Amz-SignedHeaders"), &found.signed_headers },
 		{ S("X-Amz-Signature"), &found.signature },
+		{ S("X-Amz-Security-Token"), &found.token },
 	};
 	str name, value;
 
@@ -125,6 +127,7 @@ static int claim_from_query(const struct claim_query *found, struct sigv4_claim 
 	claim->signed_headers = found->signed_headers;
 	claim->signature = found->signature;
 	claim->timestamp = found->date;
+	claim->token = found->token;
 	claim->present = claim->presigned = true;
 	return 0;
 }

@@ -144,6 +144,7 @@ static void test_a_claim_tells_scope_and_parts(void)
 
 	CHECK(parse(good[8].text) && sigv4_claim(&head, &claim) == 0);
 	CHECK(claim.present && claim.presigned && claim.expires_s == 60);
+	CHECK_STR(claim.token, S(""));
 	CHECK_STR(claim.access_key, S("AKIDEXAMPLE"));
 	CHECK_STR(claim.service, S("sts"));
 	CHECK_STR(claim.timestamp, S("20260131T235959Z"));

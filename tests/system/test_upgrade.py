@@ -15,6 +15,7 @@ import time
 import pytest
 
 from harness.daemon import Daemon, binary, cgroup_name, cgroups, descendants, free_port
+from harness.sdk import SIGNED
 
 SLEEPER = """
 import os, time
@@ -23,12 +24,12 @@ def handler(event, context):
     return {"slept": event.get("seconds", 0)}
 """
 
-CALLER = """
-import json, os, time, urllib.request
+CALLER = SIGNED + """
+import json, time
 def handler(event, context):
     time.sleep(event["seconds"])
-    url = os.environ["AWS_ENDPOINT_URL"] + "/2015-03-31/functions/" + event["name"] + "/invocations"
-    with urllib.request.urlopen(urllib.request.Request(url, b'{"from": "inside"}', method="POST")) as answer:
+    path = "/2015-03-31/functions/" + event["name"] + "/invocations"
+    with urllib.request.urlopen(signed("lambda", path, b'{"from": "inside"}')) as answer:
         return json.load(answer)
 """
 

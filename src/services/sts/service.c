@@ -1,6 +1,7 @@
 /*
- * STS as far as the clients of Lambda need it. Credentials that are given out here are accepted wherever any are
- * (a loopback endpoint); an endpoint that checks signatures knows only the keys of its settings, and AssumeRole says so.
+ * STS as far as the clients of Lambda need it. What it gives out is known to every endpoint of this installation (see
+ * wire/session.h), also to those that check signatures, and says there in whose name a request comes. What a role may do
+ * is not decided anywhere: whoever may sign may do everything in its account.
  */
 #include "services/sts/service.h"
 
@@ -10,60 +11,40 @@
 #include "os/clock.h"
 #include "os/random.h"
 #include "store/docs.h"
+#include "wire/digest.h"
+#include "wire/session.h"
 
 #include <errno.h>
 #include <string.h>
 
 extern const struct aws_service aws_service_sts;
 
-enum {
-	SESSION_S_DEFAULT = 3600,
-	SESSION_TOKEN_S_DEFAULT = 43'200,
-	ID_LEN = 16,
-	SECRET_LEN = 40,
-	TOKEN_LEN = 128
-};
+enum { SESSION_S_DEFAULT = 3600, SESSION_TOKEN_S_DEFAULT = 43'200, ROLE_ID_LEN = 21 };
 
-/* Random text of upper-case letters and digits (ids), or of base64's letters (secrets). */
-static str random_text(struct call *call, const char *prefix, size_t len, str letters)
+/* Who asks: its ARN, as AWS writes it. The account's root where no temporary credentials say otherwise. */
+static str caller_arn(struct call *call)
 {
-	unsigned char bytes[TOKEN_LEN];
-	char text[TOKEN_LEN];
+	char arn[SESSION_ARN_MAX];
 
-	random_bytes(bytes, len);
-	for (size_t i = 0; i < len; i++)
-		text[i] = letters.at[bytes[i] % letters.len];
-	return arena_strf(call->arena, "%s%.*s", prefix, (int)len, text);
+	if (!call->session)
+		return arena_strf(
+			call->arena, "arn:aws:iam::" STR_FMT ":root", STR_ARG(call->account));
+	session_put_arn(call->session, arn);
+	return arena_str(call->arena, str_of(arn));
 }
 
-#define ID_LETTERS     S("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")
-#define SECRET_LETTERS S("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
-
-static json_t *credentials(struct call *call, int64_t seconds)
+static json_t *credentials_json(struct call *call, const struct session *holder, int64_t seconds)
 {
-	str key = random_text(call, "ASIA", ID_LEN, ID_LETTERS);
-	str secret = random_text(call, "", SECRET_LEN, SECRET_LETTERS);
-	str token = random_text(call, "FwoGZXIvYXdz", TOKEN_LEN, SECRET_LETTERS);
+	struct session session = *holder;
+	struct session_credentials made;
+	uint8_t nonce[SESSION_NONCE_LEN];
 
-	if (!key.at || !secret.at || !token.at)
-		return NULL;
-	return json_pack("{s:o, s:o, s:o, s:I}", "AccessKeyId", json_from_str(key),
-		"SecretAccessKey", json_from_str(secret), "SessionToken", json_from_str(token),
-		"Expiration", (json_int_t)(clock_real_ms() + (uint64_t)seconds * 1000));
-}
-
-static int sts_get_caller_identity(struct call *call)
-{
-	str arn = arena_strf(call->arena, "arn:aws:iam::" STR_FMT ":root", STR_ARG(call->account));
-
-	if (!arn.at)
-		return err_raise(-ENOMEM);
-	int r = json_put(call->out, "UserId", json_from_str(call->account));
-	if (r == 0)
-		r = json_put(call->out, "Account", json_from_str(call->account));
-	if (r == 0)
-		r = json_put(call->out, "Arn", json_from_str(arn));
-	return err_pass(r);
+	session.expires_s = clock_real_ms() / 1000 + (uint64_t)seconds;
+	random_bytes(nonce, sizeof(nonce));
+	session_seal(call->platform->session_key, nonce, &session, &made);
+	return json_pack("{s:s, s:s, s:s, s:I}", "AccessKeyId", made.access_key, "SecretAccessKey",
+		made.secret, "SessionToken", made.token, "Expiration",
+		(json_int_t)session.expires_s * 1000);
 }
 
 /* arn:aws:iam::ACCOUNT:role/PATH/NAME → ACCOUNT and NAME. */
@@ -83,61 +64,131 @@ static bool role_arn_cut(str arn, str *ret_account, str *ret_name)
 	return ret_name->len > 0;
 }
 
-static int role_exists(struct call *call, str account, str name, bool *ret_exists)
+/* The id of a role that nobody has made: always the same for the same name. */
+static str role_id_derive(struct call *call, str account, str name)
 {
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+	char id[ROLE_ID_LEN + 1] = "AROA";
+	uint8_t digest[32];
+
 	str key = arena_strf(call->arena, STR_FMT "/" STR_FMT, STR_ARG(account), STR_ARG(name));
 	if (!key.at)
-		return err_raise(-ENOMEM);
-
-	int r = docs_get(call->platform->docs, S("iam.role"), key, NULL, NULL);
-	if (r < 0)
-		return err_pass(r);
-	*ret_exists = r == DOCS_DONE;
-	return 0;
+		return key;
+	digest_sha256(key, digest);
+	for (size_t i = 4; i < ROLE_ID_LEN; i++)
+		id[i] = letters[digest[i] % 32];
+	return arena_str(call->arena, (str){ id, ROLE_ID_LEN });
 }
 
-static int assumed_role_user(struct call *call, str account, str name, str session)
+/* A role's id, as IAM keeps it: 0 and *ret_id (at == NULL: there is no such role), or a fault. */
+static int role_id_find(struct call *call, str account, str name, str *ret_id)
 {
-	str id = random_text(call, "AROA", ID_LEN + 1, ID_LETTERS);
-	str arn = arena_strf(call->arena,
-		"arn:aws:sts::" STR_FMT ":assumed-role/" STR_FMT "/" STR_FMT, STR_ARG(account),
-		STR_ARG(name), STR_ARG(session));
-	str role_id = arena_strf(call->arena, STR_FMT ":" STR_FMT, STR_ARG(id), STR_ARG(session));
+	str key = arena_strf(call->arena, STR_FMT "/" STR_FMT, STR_ARG(account), STR_ARG(name));
+	struct buf text;
 
-	if (!id.at || !arn.at || !role_id.at)
+	if (!key.at)
 		return err_raise(-ENOMEM);
+	buf_init(&text, DOCS_VALUE_MAX);
+	int r = docs_get(call->platform->docs, S("iam.role"), key, &text, NULL);
+	json_t *role = r == DOCS_DONE ? json_loadb(text.at, text.len, 0, NULL) : NULL;
+	if (r >= 0)
+		*ret_id = role ? arena_str(call->arena, json_get_str(role, "RoleId")) : (str){};
+	json_decref(role);
+	buf_done(&text);
+	return r < 0 ? err_pass(r) : 0;
+}
+
+/* "AROA…:session", or the account. */
+static int caller_id(struct call *call, str *ret_id)
+{
+	const struct session *session = call->session;
+	str id;
+
+	*ret_id = call->account;
+	if (!session || !session->role[0])
+		return 0;
+	int r = role_id_find(call, call->account, str_of(session->role), &id);
+	if (r < 0)
+		return err_pass(r);
+	if (!id.at)
+		id = role_id_derive(call, call->account, str_of(session->role));
+	*ret_id = arena_strf(call->arena, STR_FMT ":%s", STR_ARG(id), session->name);
+	return id.at && ret_id->at ? 0 : err_raise(-ENOMEM);
+}
+
+static int sts_get_caller_identity(struct call *call)
+{
+	str arn = caller_arn(call), id;
+
+	int r = arn.at ? caller_id(call, &id) : err_raise(-ENOMEM);
+	if (r == 0)
+		r = json_put(call->out, "UserId", json_from_str(id));
+	if (r == 0)
+		r = json_put(call->out, "Account", json_from_str(call->account));
+	if (r == 0)
+		r = json_put(call->out, "Arn", json_from_str(arn));
+	return err_pass(r);
+}
+
+static int assumed_role_user(struct call *call, const struct session *session, str id)
+{
+	char arn[SESSION_ARN_MAX];
+	str role_id = arena_strf(call->arena, STR_FMT ":%s", STR_ARG(id), session->name);
+
+	if (!role_id.at)
+		return err_raise(-ENOMEM);
+	session_put_arn(session, arn);
 	return err_pass(json_put(call->out, "AssumedRoleUser",
-		json_pack("{s:o, s:o}", "AssumedRoleId", json_from_str(role_id), "Arn",
-			json_from_str(arn))));
+		json_pack("{s:o, s:s}", "AssumedRoleId", json_from_str(role_id), "Arn", arn)));
+}
+
+/* The parts of a session: false when one is longer than AWS allows. */
+static bool session_of(str account, str role, str name, struct session *ret_session)
+{
+	*ret_session = (struct session){};
+	return str_to_array(account, ret_session->account, sizeof(ret_session->account)) == 0 &&
+		str_to_array(role, ret_session->role, sizeof(ret_session->role)) == 0 &&
+		str_to_array(name, ret_session->name, sizeof(ret_session->name)) == 0;
 }
 
 static int sts_assume_role(struct call *call)
 {
-	str arn = call_str(call, "RoleArn"), session = call_str(call, "RoleSessionName"), account,
-	    name;
-	bool exists;
+	str arn = call_str(call, "RoleArn"), account, name, id;
+	struct session session;
 
-	if (!role_arn_cut(arn, &account, &name))
+	if (!role_arn_cut(arn, &account, &name) ||
+		!session_of(account, name, call_str(call, "RoleSessionName"), &session))
 		return call_error(call, "ValidationError", STR_FMT " is invalid", STR_ARG(arn));
-	int r = role_exists(call, account, name, &exists);
+	int r = role_id_find(call, account, name, &id);
 	if (r < 0)
 		return err_pass(r);
-	if (!exists)
+	str caller = caller_arn(call);
+	if (!id.at)
 		return call_error(call, "AccessDenied",
-			"User: arn:aws:iam::" STR_FMT
-			":root is not authorized to perform: sts:AssumeRole on resource: " STR_FMT,
-			STR_ARG(call->account), STR_ARG(arn));
+			"User: " STR_FMT
+			" is not authorized to perform: sts:AssumeRole on resource: " STR_FMT,
+			STR_ARG(caller), STR_ARG(arn));
 	r = json_put(call->out, "Credentials",
-		credentials(call, call_int(call, "DurationSeconds", SESSION_S_DEFAULT)));
+		credentials_json(
+			call, &session, call_int(call, "DurationSeconds", SESSION_S_DEFAULT)));
 	if (r == 0)
-		r = assumed_role_user(call, account, name, session);
+		r = assumed_role_user(call, &session, id);
 	return err_pass(r);
 }
 
+/* "You cannot call any STS API except AssumeRole or GetCallerIdentity" with what this gives out. */
 static int sts_get_session_token(struct call *call)
 {
+	struct session session;
+
+	if (call->session)
+		return call_error(call, "AccessDenied",
+			"Cannot call GetSessionToken with session credentials");
+	if (!session_of(call->account, S(""), S(""), &session))
+		return err_raise(-EINVAL);
 	return err_pass(json_put(call->out, "Credentials",
-		credentials(call, call_int(call, "DurationSeconds", SESSION_TOKEN_S_DEFAULT))));
+		credentials_json(call, &session,
+			call_int(call, "DurationSeconds", SESSION_TOKEN_S_DEFAULT))));
 }
 
 static const struct call_route routes[] = {
