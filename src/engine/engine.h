@@ -116,7 +116,6 @@ struct invocation_ask {
 	str payload;	    /* borrowed until `done` or invocation_abandon() */
 	str client_context; /* JSON, or empty: as sent to the runtime */
 	str trace;	    /* X-Amzn-Trace-Id as received, or empty */
-	bool is_trace_new;  /* `trace` is of trace_new(): nobody has decided about sampling */
 	bool wants_tail;
 	const struct response_sink *sink; /* NULL: the response is wanted whole; with `context` */
 	invocation_done_fn *done; /* exactly once, from the loop, never inside engine_invoke() */

@@ -152,6 +152,7 @@ int environment_put_block(struct buf *block, const struct environment *env)
 
 	put_default(block, env, S("TZ=:UTC"));
 	put_default(block, env, S("LANG=en_US.UTF-8"));
+	put_default(block, env, S("AWS_XRAY_CONTEXT_MISSING=LOG_ERROR"));
 	put_default(block, env, S("PATH=/usr/local/bin:/usr/bin:/bin:/opt/bin"));
 	put_default(block, env, S("LD_LIBRARY_PATH=/var/task:/var/task/lib:/opt/lib"));
 	if (env->engine->options.has_credentials)

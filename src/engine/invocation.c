@@ -44,18 +44,6 @@ enum {
 
 /* --- begin --- */
 
-/* X-Ray's header: the caller's when it sends one, else a new root, not sampled for now. */
-static void trace_make(struct invocation *invocation, const struct invocation_ask *ask)
-{
-	static_assert(sizeof(invocation->trace) >= TRACE_SIZE);
-	invocation->is_trace_own = ask->is_trace_new;
-	if (ask->trace.len &&
-		str_to_array(ask->trace, invocation->trace, sizeof(invocation->trace)) == 0)
-		return;
-	invocation->is_trace_own = true;
-	trace_new(invocation->trace);
-}
-
 /* The short views lie behind the struct: account, region, name, client context. */
 static void texts_copy(struct invocation *invocation, const str parts[4])
 {
@@ -120,7 +108,7 @@ int engine_invoke(
 		invocation_free(invocation);
 		return err_raise(r);
 	}
-	trace_make(invocation, ask);
+	trace_make(ask->trace, invocation->trace);
 	engine->counters.started++;
 	engine->counters.in_flight++;
 	if (engine->on_drained)
@@ -133,19 +121,12 @@ int engine_invoke(
 
 /* --- run --- */
 
-/* Active tracing samples what arrives without a decision of the caller's. */
-static void trace_sample(struct invocation *invocation)
-{
-	if (invocation->pool->version->is_traced && invocation->is_trace_own)
-		invocation->trace[strlen(invocation->trace) - 1] = '1';
-}
-
 void invocation_prepare(struct invocation *invocation, uint64_t spent_us)
 {
 	invocation->started_us = engine_now_us() - spent_us;
 	invocation->deadline_ms = clock_real_ms() + invocation->pool->version->timeout_ms -
 		spent_us / 1000;
-	trace_sample(invocation);
+	trace_sample(invocation->pool->version->is_traced, invocation->trace);
 }
 
 void invocation_start(struct invocation *invocation, struct environment *env)
@@ -164,7 +145,10 @@ void invocation_start(struct invocation *invocation, struct environment *env)
 	if (!log_lines_want(version, LOG_WEIGHT_INFO))
 		return;
 	buf_init_over(&line, text, sizeof(text));
-	log_put_start(&line, version, invocation->request_id, clock_real_ms());
+	log_put_start(&line, version,
+		&(struct log_start){
+			.request_id = invocation->request_id, .trace = str_of(invocation->trace) },
+		clock_real_ms());
 	environment_log_put(env, buf_str(&line));
 }
 
@@ -229,22 +213,6 @@ void invocation_resume(struct invocation *invocation)
 
 /* --- the end --- */
 
-/* The header's "Root=…" and "Parent=…": the trace and the function's segment in it. */
-static void report_trace(struct log_report *report, str trace)
-{
-	str item;
-
-	if (str_find_str(trace, S("Sampled=1")) < 0)
-		return;
-	while (str_next(&trace, ';', &item)) {
-		if (str_starts(item, S("Root=")))
-			(void)str_to_array(str_from(item, 5), report->trace, sizeof(report->trace));
-		if (str_starts(item, S("Parent=")))
-			(void)str_to_array(
-				str_from(item, 7), report->segment, sizeof(report->segment));
-	}
-}
-
 static void make_report(const struct invocation *invocation, struct log_report *report)
 {
 	const struct environment *env = invocation->env;
@@ -266,7 +234,8 @@ static void make_report(const struct invocation *invocation, struct log_report *
 	if (env->is_gone && env->exit_frame.kind == EXIT_OOM)
 		(void)str_to_array(
 			S("Runtime.OutOfMemory"), report->error_type, sizeof(report->error_type));
-	report_trace(report, str_of(invocation->trace));
+	if (!trace_is_sampled(str_of(invocation->trace), report->trace, report->segment))
+		report->trace[0] = report->segment[0] = '\0';
 }
 
 /* END, or in JSON the runtime's part of the end. */

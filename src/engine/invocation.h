@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "engine/engine.h"
 #include "engine/runtime_api.h"
+#include "model/trace.h"
 #include "os/loop.h"
 
 struct environment;
@@ -10,7 +11,7 @@ struct function_entry;
 struct http_conn;
 struct pool;
 
-enum { TRACE_MAX = 256, QUALIFIER_MAX = 129 };
+enum { QUALIFIER_MAX = 129 };
 
 /* What an invocation holds from its admission to its end. */
 enum seat {
@@ -34,7 +35,6 @@ struct invocation {
 	bool is_abandoned;
 	bool is_ended; /* a result was chosen */
 	bool wants_tail;
-	bool is_trace_own; /* the caller sent none */
 	char request_id[UUID_LEN + 1];
 	char qualifier[QUALIFIER_MAX];
 	char trace[TRACE_MAX];

@@ -202,18 +202,33 @@ void log_put_dropped(struct buf *out, const struct function_version *version, ui
 
 /* --- invocations --- */
 
-void log_put_start(struct buf *out, const struct function_version *version, const char *request_id,
-	uint64_t now_ms)
+/* The trace context of the Telemetry API: of what is sampled. */
+static void put_tracing(struct buf *out, const char *root, const char *segment)
 {
+	if (!root[0])
+		return;
+	buf_putf(out,
+		",\"tracing\":{\"spanId\":\"%s\",\"type\":\"X-Amzn-Trace-Id\","
+		"\"value\":\"Root=%s;Parent=%s;Sampled=1\"}",
+		segment, root, segment);
+}
+
+void log_put_start(struct buf *out, const struct function_version *version,
+	const struct log_start *start, uint64_t now_ms)
+{
+	char root[TRACE_ROOT_MAX], segment[TRACE_SEGMENT_MAX];
+
 	if (!version->log_is_json) {
-		buf_putf(out, "START RequestId: %s Version: ", request_id);
+		buf_putf(out, "START RequestId: %s Version: ", start->request_id);
 		buf_put(out, version->version);
 		buf_put_char(out, '\n');
 		return;
 	}
 	open_event(out, "start", now_ms);
-	buf_putf(out, "\"requestId\":\"%s\",\"version\":", request_id);
+	buf_putf(out, "\"requestId\":\"%s\",\"version\":", start->request_id);
 	buf_put_json(out, version->version);
+	if (trace_is_sampled(start->trace, root, segment))
+		put_tracing(out, root, segment);
 	buf_put(out, S("}}\n"));
 }
 
@@ -231,6 +246,7 @@ void log_put_runtime_done(struct buf *out, const struct log_report *report, uint
 	open_event(out, "runtimeDone", now_ms);
 	buf_putf(out, "\"requestId\":\"%s\"", report->request_id);
 	put_status(out, report);
+	put_tracing(out, report->trace, report->segment);
 	buf_put(out, S(",\"metrics\":{\"durationMs\":"));
 	put_ms(out, report->duration_us);
 	buf_putf(out, ",\"producedBytes\":%" PRIu64 "}}}\n", report->produced_bytes);
@@ -265,6 +281,7 @@ static void put_report_json(
 	}
 	buf_put_char(out, '}');
 	put_status(out, report);
+	put_tracing(out, report->trace, report->segment);
 	buf_put(out, S("}}\n"));
 }
 

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "engine/platform.h"
 #include "engine/runtime_api.h"
+#include "model/trace.h"
 #include "os/random.h"
 
 struct runtime_pack;
@@ -49,8 +50,12 @@ void log_put_restore_report(struct buf *out, const struct function_version *vers
 	uint64_t duration_us, uint64_t now_ms);
 
 /* START, with the version that runs. */
-void log_put_start(struct buf *out, const struct function_version *version, const char *request_id,
-	uint64_t now_ms);
+struct log_start {
+	const char *request_id;
+	str trace; /* X-Ray's header */
+};
+void log_put_start(struct buf *out, const struct function_version *version,
+	const struct log_start *start, uint64_t now_ms);
 
 /* The numbers of an invocation that has ended. */
 struct log_report {
@@ -63,8 +68,8 @@ struct log_report {
 	uint32_t memory_mb;
 	const char *status;		 /* NULL (success), "timeout" or "error" */
 	char error_type[ERROR_TYPE_MAX]; /* with "error" */
-	char trace[36];			 /* X-Ray's root id when sampled, else empty */
-	char segment[17];		 /* with `trace`: the segment's id, or empty */
+	char trace[TRACE_ROOT_MAX];	 /* X-Ray's root id when sampled, else empty */
+	char segment[TRACE_SEGMENT_MAX]; /* with `trace`: the segment's id */
 	bool is_json;
 };
 

@@ -1,18 +1,21 @@
-/* "Tracing header": a root is the version 1, eight hex digits of the time in seconds, and 96 random bits. */
+/* Ids of traces are no secrets: they come from the generator of identifiers. */
 #include "engine/trace.h"
 
 #include "os/clock.h"
 #include "os/random.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
-void trace_new(char to[static TRACE_SIZE])
+void trace_make(str received, char to[static TRACE_MAX])
 {
-	uint64_t random[3];
+	struct trace_seed seed = { .now_s = clock_real_ms() / 1000 };
 
-	random_id_bytes(random, sizeof(random));
-	(void)snprintf(to, TRACE_SIZE,
-		"Root=1-%08x-%08x%016" PRIx64 ";Parent=%016" PRIx64 ";Sampled=0",
-		(unsigned)(clock_real_ms() / 1000), (unsigned)random[0], random[1], random[2]);
+	random_id_bytes(seed.random, sizeof(seed.random));
+	trace_begin(received, &seed, to);
+}
+
+void trace_sample(bool is_active, char trace[static TRACE_MAX])
+{
+	uint64_t segment;
+
+	random_id_bytes(&segment, sizeof(segment));
+	trace_decide(is_active, segment, trace);
 }

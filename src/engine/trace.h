@@ -1,7 +1,8 @@
 #pragma once
-/* The trace header of X-Ray. */
+/* Traces of X-Ray that begin here: model/trace.h, with the time and randomness that it asks for. */
+#include "model/trace.h"
 
-enum { TRACE_SIZE = 96 };
-
-/* A new one, for what nobody has traced so far: "Root=…;Parent=…;Sampled=0", NUL-terminated. */
-void trace_new(char to[static TRACE_SIZE]);
+/* The trace that a request belongs to: the one that it names, or a new one (of which nobody has decided yet). */
+void trace_make(str received, char to[static TRACE_MAX]);
+/* The function's own, see trace_decide(). */
+void trace_sample(bool is_active, char trace[static TRACE_MAX]);

@@ -24,7 +24,7 @@ struct url_request {
 	str path;
 	char id[URL_ID_LEN + 1];
 	char request_id[UUID_LEN + 1];
-	char trace[TRACE_SIZE]; /* empty: the caller has sent one */
+	char trace[TRACE_MAX]; /* empty: the caller has sent one */
 };
 
 /* With all it has; the connection is not its any more. */

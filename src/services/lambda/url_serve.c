@@ -379,7 +379,6 @@ static void invoke(struct url_request *self)
 			.request_id = str_of(self->request_id),
 			.payload = buf_str(&self->event),
 			.trace = self->trace[0] ? str_of(self->trace) : received,
-			.is_trace_new = self->trace[0] != '\0',
 			.sink = url->is_streaming ? &url_stream_sink : NULL,
 			.done = url->is_streaming ? url_stream_done : on_done,
 			.context = self,
@@ -406,7 +405,7 @@ static void go(struct url_request *self)
 		return;
 	}
 	if (!http_field(request_head(self), S("X-Amzn-Trace-Id")).len)
-		trace_new(self->trace);
+		trace_make(S(""), self->trace);
 	const struct url_caller caller = { .access_key = signer.access_key,
 		.account = signer.account };
 	int r = write_event(self, is_signed ? &caller : NULL);
