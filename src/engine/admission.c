@@ -47,6 +47,15 @@ static bool state_refuses(struct invocation *invocation, const struct function_v
 	return true;
 }
 
+static bool tenant_refuses(struct invocation *invocation, const struct function_version *version)
+{
+	if (version->is_per_tenant == (invocation->tenant.len > 0))
+		return false;
+	invocation_refuse(invocation,
+		version->is_per_tenant ? INVOKE_NO_TENANT : INVOKE_TENANT_UNWANTED, S("Tenant"));
+	return true;
+}
+
 static bool payload_refuses(struct invocation *invocation, const struct function_version *version)
 {
 	if (invocation->payload.len <= version->payload_max)
@@ -200,10 +209,11 @@ void invocation_admit(struct invocation *invocation, const struct function_targe
 	struct function_entry *function = invocation->function;
 	struct function_version *version = target_choose(invocation->engine, target);
 
-	if (state_refuses(invocation, version) || payload_refuses(invocation, version) ||
-		runtime_refuses(invocation, version) || rate_refuses(invocation))
+	if (state_refuses(invocation, version) || tenant_refuses(invocation, version) ||
+		payload_refuses(invocation, version) || runtime_refuses(invocation, version) ||
+		rate_refuses(invocation))
 		return;
-	invocation->pool = pool_find(function, version);
+	invocation->pool = pool_find(function, version, invocation->tenant);
 	if (!invocation->pool) {
 		invocation_refuse(invocation, INVOKE_FAULT, S("Out of memory."));
 		return;

@@ -416,7 +416,7 @@ struct pool *directory_pool(struct engine *engine, struct function_version *vers
 	if (!function)
 		return NULL;
 
-	struct pool *pool = pool_find(function, version);
+	struct pool *pool = pool_find(function, version, S(""));
 	if (!pool)
 		function_entry_reap(function);
 	return pool;

@@ -82,8 +82,10 @@ enum invoke_outcome {
 	INVOKE_STATE_FAILED,	 /* ResourceConflictException: creation failed */
 	INVOKE_THROTTLED, /* TooManyRequestsException: `detail` is its Reason, see `throttle` too */
 	INVOKE_TOO_LARGE, /* RequestTooLargeException: see `payload_max` */
-	INVOKE_NO_RUNTIME, /* InvalidRuntimeException, `detail` says what to do */
-	INVOKE_FAULT,	   /* ServiceException */
+	INVOKE_NO_TENANT, /* InvalidParameterValueException: it wants to know for whom */
+	INVOKE_TENANT_UNWANTED, /* InvalidParameterValueException: it has no tenants */
+	INVOKE_NO_RUNTIME,	/* InvalidRuntimeException, `detail` says what to do */
+	INVOKE_FAULT,		/* ServiceException */
 };
 
 /* Views die when the callback returns. */
@@ -115,6 +117,7 @@ struct invocation_ask {
 	str request_id;	    /* UUID_LEN characters */
 	str payload;	    /* borrowed until `done` or invocation_abandon() */
 	str client_context; /* JSON, or empty: as sent to the runtime */
+	str tenant;	    /* X-Amz-Tenant-Id, or empty */
 	str trace;	    /* X-Amzn-Trace-Id as received, or empty */
 	bool wants_tail;
 	const struct response_sink *sink; /* NULL: the response is wanted whole; with `context` */

@@ -188,7 +188,7 @@ static bool lasts(const struct environment *env)
 
 bool environment_is_worn(const struct environment *env)
 {
-	return loop_now_ms(env->engine->loop) >= env->worn_ms;
+	return !environment_is_starting(env) && loop_now_ms(env->engine->loop) >= env->worn_ms;
 }
 
 static void deadline_arm(struct environment *env)

@@ -40,6 +40,7 @@ struct fake_target {
 	bool is_pending;
 	bool is_json;
 	bool is_traced;
+	bool is_per_tenant;
 	const char *level; /* of the system's lines, with is_json */
 	const str *env;
 	uint32_t env_count;
@@ -138,6 +139,7 @@ struct fake_ask {
 	const char *payload; /* "{}" */
 	const char *trace;
 	const char *client_context;
+	const char *tenant;
 	bool wants_tail, streams; /* with a sink that takes a response as it comes */
 };
 

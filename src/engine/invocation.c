@@ -44,11 +44,11 @@ enum {
 
 /* --- begin --- */
 
-/* The short views lie behind the struct: account, region, name, client context. */
-static void texts_copy(struct invocation *invocation, const str parts[4])
+/* The short views lie behind the struct: account, region, name, client context, tenant. */
+static void texts_copy(struct invocation *invocation, const str parts[5])
 {
 	str *const views[] = { &invocation->account, &invocation->region, &invocation->name,
-		&invocation->client_context };
+		&invocation->client_context, &invocation->tenant };
 	char *at = invocation->text;
 
 	for (size_t i = 0; i < ARRAY_LEN(views); i++) {
@@ -61,7 +61,8 @@ static void texts_copy(struct invocation *invocation, const str parts[4])
 
 static struct invocation *invocation_new(struct engine *engine, const struct invocation_ask *ask)
 {
-	const str parts[] = { ask->account, ask->region, ask->name, ask->client_context };
+	const str parts[] = { ask->account, ask->region, ask->name, ask->client_context,
+		ask->tenant };
 	size_t size = sizeof(struct invocation);
 
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
@@ -146,8 +147,9 @@ void invocation_start(struct invocation *invocation, struct environment *env)
 		return;
 	buf_init_over(&line, text, sizeof(text));
 	log_put_start(&line, version,
-		&(struct log_start){
-			.request_id = invocation->request_id, .trace = str_of(invocation->trace) },
+		&(struct log_start){ .request_id = invocation->request_id,
+			.trace = str_of(invocation->trace),
+			.tenant = invocation->tenant },
 		clock_real_ms());
 	environment_log_put(env, buf_str(&line));
 }
@@ -234,6 +236,7 @@ static void make_report(const struct invocation *invocation, struct log_report *
 	if (env->is_gone && env->exit_frame.kind == EXIT_OOM)
 		(void)str_to_array(
 			S("Runtime.OutOfMemory"), report->error_type, sizeof(report->error_type));
+	(void)!str_to_array(invocation->tenant, report->tenant, sizeof(report->tenant));
 	if (!trace_is_sampled(str_of(invocation->trace), report->trace, report->segment))
 		report->trace[0] = report->segment[0] = '\0';
 }

@@ -40,6 +40,7 @@ struct invocation {
 	char trace[TRACE_MAX];
 	str account, region, name; /* into `text` */
 	str client_context;	   /* into `text` */
+	str tenant;		   /* into `text`; empty: none */
 	str payload;
 	struct buf tail;
 	uint64_t received_ms; /* loop time */

@@ -202,6 +202,14 @@ void log_put_dropped(struct buf *out, const struct function_version *version, ui
 
 /* --- invocations --- */
 
+static void put_tenant(struct buf *out, str tenant)
+{
+	if (!tenant.len)
+		return;
+	buf_put(out, S(",\"tenantId\":"));
+	buf_put_json(out, tenant);
+}
+
 /* The trace context of the Telemetry API: of what is sampled. */
 static void put_tracing(struct buf *out, const char *root, const char *segment)
 {
@@ -225,8 +233,15 @@ void log_put_start(struct buf *out, const struct function_version *version,
 		return;
 	}
 	open_event(out, "start", now_ms);
-	buf_putf(out, "\"requestId\":\"%s\",\"version\":", start->request_id);
+	buf_putf(out, "\"requestId\":\"%s\",", start->request_id);
+	if (start->tenant.len) { /* AWS documents it so, for functions with tenants */
+		buf_put(out, S("\"functionArn\":"));
+		buf_put_json(out, version->arn);
+		buf_put_char(out, ',');
+	}
+	buf_put(out, S("\"version\":"));
 	buf_put_json(out, version->version);
+	put_tenant(out, start->tenant);
 	if (trace_is_sampled(start->trace, root, segment))
 		put_tracing(out, root, segment);
 	buf_put(out, S("}}\n"));
@@ -246,6 +261,7 @@ void log_put_runtime_done(struct buf *out, const struct log_report *report, uint
 	open_event(out, "runtimeDone", now_ms);
 	buf_putf(out, "\"requestId\":\"%s\"", report->request_id);
 	put_status(out, report);
+	put_tenant(out, str_of(report->tenant));
 	put_tracing(out, report->trace, report->segment);
 	buf_put(out, S(",\"metrics\":{\"durationMs\":"));
 	put_ms(out, report->duration_us);
@@ -281,6 +297,7 @@ static void put_report_json(
 	}
 	buf_put_char(out, '}');
 	put_status(out, report);
+	put_tenant(out, str_of(report->tenant));
 	put_tracing(out, report->trace, report->segment);
 	buf_put(out, S("}}\n"));
 }

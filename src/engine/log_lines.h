@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "engine/platform.h"
 #include "engine/runtime_api.h"
+#include "model/limits.h"
 #include "model/trace.h"
 #include "os/random.h"
 
@@ -52,7 +53,8 @@ void log_put_restore_report(struct buf *out, const struct function_version *vers
 /* START, with the version that runs. */
 struct log_start {
 	const char *request_id;
-	str trace; /* X-Ray's header */
+	str trace;  /* X-Ray's header */
+	str tenant; /* empty: none */
 };
 void log_put_start(struct buf *out, const struct function_version *version,
 	const struct log_start *start, uint64_t now_ms);
@@ -66,10 +68,11 @@ struct log_report {
 	uint64_t timeout_us;
 	uint64_t produced_bytes;
 	uint32_t memory_mb;
-	const char *status;		 /* NULL (success), "timeout" or "error" */
-	char error_type[ERROR_TYPE_MAX]; /* with "error" */
-	char trace[TRACE_ROOT_MAX];	 /* X-Ray's root id when sampled, else empty */
-	char segment[TRACE_SEGMENT_MAX]; /* with `trace`: the segment's id */
+	const char *status;		  /* NULL (success), "timeout" or "error" */
+	char error_type[ERROR_TYPE_MAX];  /* with "error" */
+	char trace[TRACE_ROOT_MAX];	  /* X-Ray's root id when sampled, else empty */
+	char segment[TRACE_SEGMENT_MAX];  /* with `trace`: the segment's id */
+	char tenant[LIMIT_TENANT_ID + 1]; /* or empty */
 	bool is_json;
 };
 

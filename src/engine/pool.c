@@ -1,6 +1,9 @@
 /*
  * Pools: the environments of one version, and the invocations that wait for one.
  *
+ * A version whose tenants are kept apart has a pool for each tenant: what one of them has used serves
+ * nobody else, whatever else is scarce.
+ *
  * Late binding: an invocation that finds no idle environment waits, and a start is asked for;
  * whichever environment is free first, new or old, takes the oldest waiter. So a start that is
  * overtaken by a returning environment costs nothing but an idle environment more.
@@ -26,21 +29,27 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 enum { SCALING_PERIOD_MS = 10'000 };
 
 /* A replaced revision has another pool; the same revision, read again, has this one. */
-struct pool *pool_find(struct function_entry *function, struct function_version *version)
+struct pool *pool_find(
+	struct function_entry *function, struct function_version *version, str tenant)
 {
 	list_each(link, &function->pools) {
 		struct pool *pool = list_entry(link, struct pool, link);
 		if (!pool->is_draining && str_eq(pool->version->version, version->version) &&
-			str_eq(pool->version->revision, version->revision))
+			str_eq(pool->version->revision, version->revision) &&
+			str_eq(pool->tenant, tenant))
 			return pool;
 	}
-	struct pool *pool = mem_one(struct pool);
+	struct pool *pool = mem_new(1, sizeof(*pool) + tenant.len);
 	if (!pool)
 		return NULL;
+	if (tenant.len)
+		memcpy(pool->tenant_text, tenant.at, tenant.len);
+	pool->tenant = (str){ pool->tenant_text, tenant.len };
 
 	pool->engine = function->engine;
 	pool->function = function;

@@ -1,8 +1,10 @@
 #pragma once
 /*
- * The environments of one version of a function, and the invocations that wait for one: see pool.c.
+ * The environments of one version of a function, or of one tenant of it, and the invocations that wait
+ * for one: see pool.c.
  */
 #include "base/list.h"
+#include "base/str.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,6 +19,7 @@ struct pool {
 	struct engine *engine;
 	struct function_entry *function;
 	struct function_version *version;
+	str tenant; /* whom all its environments serve; empty: anybody */
 	struct list link;
 	struct list ready;    /* idle and provisioned: they go before all others */
 	struct list idle;     /* most recently used first */
@@ -34,10 +37,15 @@ struct pool {
 	unsigned invocations;	 /* admitted, not finished */
 	unsigned provisioned;	 /* of them: on provisioned seats */
 	bool is_draining;	 /* replaced by another revision */
+	char tenant_text[];
 };
 
-/* The pool of this very revision of a version, made when missing; NULL when out of memory. */
-struct pool *pool_find(struct function_entry *function, struct function_version *version);
+/*
+ * The pool of this very revision of a version, and of this tenant (or empty), made when missing; NULL
+ * when out of memory.
+ */
+struct pool *pool_find(
+	struct function_entry *function, struct function_version *version, str tenant);
 /* Serve with an idle environment, or queue and start one. */
 void pool_serve(struct pool *pool, struct invocation *invocation);
 /* More may be missing than before: start them soon. */

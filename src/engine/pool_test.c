@@ -1,3 +1,4 @@
+#include "base/attr.h"
 #include "engine/fake_logs.h"
 #include "engine/fake_runtime.h"
 #include "os/loop.h"
@@ -36,6 +37,85 @@ static void test_a_warm_environment_serves_again(void)
 	CHECK(fake_counters(&node).spawns == 1 && fake_counters(&node).finished == 6 &&
 		fake_counters(&node).idle == 1);
 	fake_hang_up(&peer);
+	fake_node_stop(&node);
+}
+
+/* "a function's execution environments are only used to serve invocations from the specified … tenant" */
+static void test_an_environment_never_serves_two_tenants(void)
+{
+	static const char *const tenants[] = { "blue", "green", "blue", "green", "blu" };
+	struct fake_sandbox sandbox[ARRAY_LEN(tenants)];
+	struct fake_peer peer[ARRAY_LEN(tenants)];
+	struct fake_call call;
+
+	start(&(struct engine_options){});
+	fake_target_put(&node, &(struct fake_target){ .name = "t", .is_per_tenant = true });
+	for (size_t i = 0; i < ARRAY_LEN(tenants); i++) {
+		bool is_warm = i == 2 || i == 3;
+		struct fake_peer *of = &peer[is_warm ? i - 2 : i];
+
+		fake_invoke(&node, &(struct fake_ask){ .name = "t", .tenant = tenants[i] }, &call);
+		if (!is_warm)
+			fake_boot(&node, &sandbox[i], of);
+		struct fake_reply reply = fake_receive(of);
+		CHECK_STR(fake_field(&reply, "Lambda-Runtime-Aws-Tenant-Id"), str_of(tenants[i]));
+		fake_respond(of, call.request_id, "1", NULL);
+		CHECK(fake_receive(of).status == 202);
+		fake_next(of);
+		fake_await(&node, &call);
+		CHECK(call.outcome == INVOKE_DONE && !fake_has_spawn(&node));
+		fake_call_done(&call);
+		fake_turn(&node);
+	}
+	CHECK(counters().spawns == 3);
+	fake_hang_up(&peer[0]);
+	fake_hang_up(&peer[1]);
+	fake_hang_up(&peer[4]);
+	fake_node_stop(&node);
+}
+
+static void test_who_has_tenants_is_told_which_and_nobody_else(void)
+{
+	struct fake_call call;
+
+	start(&(struct engine_options){});
+	fake_target_put(&node, &(struct fake_target){ .name = "t", .is_per_tenant = true });
+	fake_invoke_name(&node, "t", &call);
+	fake_await(&node, &call);
+	CHECK(call.outcome == INVOKE_NO_TENANT);
+	fake_call_done(&call);
+	fake_invoke(&node, &(struct fake_ask){ .name = "f", .tenant = "blue" }, &call);
+	fake_await(&node, &call);
+	CHECK(call.outcome == INVOKE_TENANT_UNWANTED);
+	fake_call_done(&call);
+	CHECK(!fake_has_spawn(&node));
+	fake_node_stop(&node);
+}
+
+/* One that has lived for its time is not given work, nor kept when it has finished some. */
+static void test_a_worn_environment_is_replaced(void)
+{
+	struct fake_sandbox sandbox[2];
+	struct fake_peer peer[2];
+	struct fake_call call;
+
+	start(&(struct engine_options){ .lifetime_ms = 1 });
+	uint64_t began_ms = loop_now_ms(node.loop);
+	for (int i = 0; i < 2; i++) {
+		fake_invoke_name(&node, "f", &call);
+		fake_boot(&node, &sandbox[i], &peer[i]);
+		(void)fake_receive_event(&peer[i], call.request_id);
+		while (loop_now_ms(node.loop) < began_ms + 2)
+			fake_turn(&node);
+		fake_respond(&peer[i], call.request_id, "1", NULL);
+		fake_await(&node, &call);
+		CHECK(call.outcome == INVOKE_DONE);
+		fake_call_done(&call);
+		fake_next(&peer[i]);
+		fake_await_kill(&node, &sandbox[i]);
+		CHECK(counters().idle == 0);
+		fake_hang_up(&peer[i]);
+	}
 	fake_node_stop(&node);
 }
 
@@ -412,4 +492,7 @@ TESTS(TEST(test_a_warm_environment_serves_again),
 	TEST(test_who_waits_too_long_for_a_place_is_throttled),
 	TEST(test_who_has_a_starting_environment_is_not_throttled),
 	TEST(test_an_environment_that_just_hung_up_gets_nothing),
-	TEST(test_an_invocation_in_the_turn_of_the_hang_up_is_not_lost))
+	TEST(test_an_invocation_in_the_turn_of_the_hang_up_is_not_lost),
+	TEST(test_an_environment_never_serves_two_tenants),
+	TEST(test_who_has_tenants_is_told_which_and_nobody_else),
+	TEST(test_a_worn_environment_is_replaced))

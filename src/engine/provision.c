@@ -316,7 +316,7 @@ static int share_want(
 {
 	if (!wanted)
 		return 0;
-	struct pool *pool = pool_find(provision->function, version);
+	struct pool *pool = pool_find(provision->function, version, S(""));
 	if (!pool)
 		return err_raise(-ENOMEM);
 	struct provision_share *share = share_of(provision, pool);

@@ -145,6 +145,7 @@ bool runtime_api_send(struct environment *env, const struct invocation *invocati
 	put_invoked_arn(&fields, invocation, env->pool->version->arn);
 	put_field(&fields, S("Lambda-Runtime-Trace-Id"), str_of(invocation->trace));
 	put_field(&fields, S("Lambda-Runtime-Client-Context"), invocation->client_context);
+	put_field(&fields, S("Lambda-Runtime-Aws-Tenant-Id"), invocation->tenant);
 	assert(!fields.err);
 	env->next = NULL;
 	http_reply(conn,

@@ -37,6 +37,7 @@ enum {
 		130'000,	     /* "130 seconds" at least, when concurrency is provisioned */
 	LIMIT_LOG_TAIL_BYTES = 4096, /* "the last 4 KB of the execution log" */
 	LIMIT_CLIENT_CONTEXT_BYTES = 3583,
+	LIMIT_TENANT_ID = 256, /* characters */
 };
 
 /* "75 GB" of function and layer storage, as GetAccountSettings prints it. Not held against anything: disks do that. */

@@ -59,7 +59,6 @@ static const struct {
 	{ "ImageConfig", is_empty_object, "ImageConfig" },
 	{ "CapacityProviderConfig", is_never, "CapacityProviderConfig" },
 	{ "DurableConfig", is_never, "DurableConfig" },
-	{ "TenancyConfig", is_never, "TenancyConfig" },
 	{ "PublishTo", is_never, "PublishTo" },
 };
 
@@ -162,6 +161,9 @@ static int config_set_snap_start(struct call *call, struct tree *config)
 	}
 	if (!str_eq(apply, S("PublishedVersions")))
 		return err_pass(config->err);
+	if (json_object_get(config->at, "TenancyConfig"))
+		return lambda_refuse(call, INVALID,
+			"SnapStart is not supported for functions with tenancy configuration.");
 	for (size_t i = 0; i < ARRAY_LEN(starts); i++)
 		if (str_starts(runtime, starts[i]))
 			return lambda_refuse(call, INVALID,
@@ -286,6 +288,8 @@ int lambda_config_new(struct call *call, const struct lambda_ref *ref, json_t **
 	struct tree config = { .at = made };
 
 	config_put_defaults(&config, ref->name);
+	/* "Tenant isolation configuration cannot be modified after function creation." */
+	tree_copy(&config, "TenancyConfig", call_get(call, "TenancyConfig"));
 	if (config.err)
 		return err_pass(config.err);
 	int r = config_apply(call, &config, call_get(call, "Tags"));

@@ -153,8 +153,6 @@ static void test_what_cannot_act_is_refused_by_name(void)
 			"ImageConfig is not available in mayfly yet." },
 		{ "DurableConfig", "{\"ExecutionTimeout\":1}",
 			"DurableConfig is not available in mayfly yet." },
-		{ "TenancyConfig", "{\"TenantIsolationMode\":\"PER_TENANT\"}",
-			"TenancyConfig is not available in mayfly yet." },
 		{ "CapacityProviderConfig", "{}",
 			"CapacityProviderConfig is not available in mayfly yet." },
 		{ "PublishTo", "\"LATEST_PUBLISHED\"",

@@ -92,7 +92,8 @@ static void event_begin(struct message *message)
 static int event_copy_texts(struct event *event)
 {
 	str *const views[] = { &event->ask.account, &event->ask.region, &event->ask.name,
-		&event->ask.qualifier, &event->ask.request_id, &event->ask.payload };
+		&event->ask.qualifier, &event->ask.request_id, &event->ask.payload,
+		&event->ask.tenant };
 	size_t len = 1, at = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(views); i++)
@@ -137,6 +138,7 @@ static int invoke_event(struct call *call, const struct lambda_ref *ref, str pay
 		.qualifier = ref->qualifier,
 		.request_id = call->request_id,
 		.payload = payload.len ? payload : S("{}"),
+		.tenant = call_str(call, "TenantId"),
 		.done = event_done,
 		.context = event,
 	};
@@ -186,15 +188,22 @@ static int check_client_context(struct call *call)
 		"Client context must be a valid Base64-encoded JSON object.");
 }
 
+/* Who is isolated by tenants must be told for whom; nobody else may be. */
+static int check_tenant(struct call *call, const json_t *config)
+{
+	bool has_tenancy = json_object_get(config, "TenancyConfig") != NULL;
+
+	if (has_tenancy == call_has(call, "TenantId"))
+		return 0;
+	return lambda_refuse(call, INVALID, "%s", has_tenancy ? TENANT_MISSING : TENANT_UNWANTED);
+}
+
 int op_invoke(struct call *call)
 {
 	scoped_found found = {};
 	struct lambda_ref ref;
 	str type = call_str(call, "InvocationType"), payload = call_str(call, "Payload");
 
-	if (call_has(call, "TenantId"))
-		return lambda_refuse(call, INVALID,
-			"Tenant isolation (X-Amz-Tenant-Id) is not available in mayfly yet.");
 	if (call_has(call, "DurableExecutionName"))
 		return lambda_refuse(
 			call, INVALID, "Durable executions are not available in mayfly yet.");
@@ -207,6 +216,8 @@ int op_invoke(struct call *call)
 		r = check_payload(call, payload);
 	if (r == 0)
 		r = lambda_find(call, &ref, &found);
+	if (r == 0)
+		r = check_tenant(call, found.config);
 	if (r)
 		return err_pass(r);
 	struct lambda_limits limits = lambda_limits_of(

@@ -10,6 +10,14 @@ struct http_conn;
 struct http_request;
 struct platform;
 
+/* Of an invocation without, and with, X-Amz-Tenant-Id: InvalidParameterValueException. */
+#define TENANT_MISSING                                                                          \
+	"The invoked function is enabled with tenancy configuration. Add a valid tenant ID in " \
+	"your request and try again."
+#define TENANT_UNWANTED                                                                      \
+	"The invoked function is not enabled with tenancy configuration. Remove the tenant " \
+	"ID from your request and try again."
+
 /*
  * The front's fast path (see aws/front.h): takes a synchronous invocation and answers it later; false when the request
  * must go the common way. Loop thread.

@@ -20,6 +20,7 @@
 #include "wire/digest.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { NAME_MAX_BYTES = 512, FIELDS_MAX = 16 * 1024, ERROR_MAX = 8 * 1024 };
 
@@ -139,6 +140,14 @@ void invoke_reply_refused(const struct fast_invoke *fast, const struct invocatio
 	case INVOKE_TOO_LARGE:
 		reply_large(fast->conn, fast->request_id, result->payload_max);
 		return;
+	case INVOKE_NO_TENANT:
+	case INVOKE_TENANT_UNWANTED:
+		error.status = 400;
+		error.type = "InvalidParameterValueException";
+		error.message_member = "message";
+		error.message = result->outcome == INVOKE_NO_TENANT ? S(TENANT_MISSING)
+								    : S(TENANT_UNWANTED);
+		break;
 	case INVOKE_NO_RUNTIME:
 		error.status = 502;
 		error.type = "InvalidRuntimeException";
@@ -207,6 +216,7 @@ struct fast_ask {
 	struct function_name name;
 	str qualifier;
 	str client_context;
+	str tenant;
 	bool wants_tail;
 	bool is_stream;	    /* InvokeWithResponseStream */
 	struct buf decoded; /* the name, and the client context, without their encodings */
@@ -276,6 +286,18 @@ static bool ask_take_qualifier(struct fast_ask *ask, str query)
 	return !ask->qualifier.len || qualifier_kind(ask->qualifier) != QUALIFIER_BAD;
 }
 
+/* The model: "[a-zA-Z0-9\\._:\\/=+\\-@ ]+", 1 to 256. */
+static bool tenant_is_right(str tenant)
+{
+	for (size_t i = 0; i < tenant.len; i++) {
+		char c = tenant.at[i];
+		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
+			(c == '\0' || !strchr("._:/=+-@ ", c)))
+			return false;
+	}
+	return tenant.len > 0 && tenant.len <= LIMIT_TENANT_ID;
+}
+
 static bool ask_take_fields(struct fast_ask *ask, const struct http_head *head)
 {
 	str type = http_field(head, S("X-Amz-Invocation-Type"));
@@ -286,8 +308,9 @@ static bool ask_take_fields(struct fast_ask *ask, const struct http_head *head)
 	if (log.len && !str_eq(log, S("None")) && !str_eq(log, S("Tail")))
 		return false;
 	ask->wants_tail = str_eq(log, S("Tail"));
-	/* Not of this version: the common way names it. */
-	return !http_field(head, S("X-Amz-Tenant-Id")).at &&
+	ask->tenant = http_field(head, S("X-Amz-Tenant-Id"));
+	/* What the model's pattern refuses, or what is not of this version: the common way names it. */
+	return (!ask->tenant.at || tenant_is_right(ask->tenant)) &&
 		!http_field(head, S("X-Amz-Durable-Execution-Name")).at;
 }
 
@@ -367,6 +390,7 @@ static bool fast_begin(struct platform *platform, struct http_conn *conn,
 			.request_id = caller->request_id,
 			.payload = request->body_len ? request->body : S("{}"),
 			.client_context = ask->client_context,
+			.tenant = ask->tenant,
 			.trace = http_field(&request->head, S("X-Amzn-Trace-Id")),
 			.wants_tail = ask->wants_tail,
 			.sink = ask->is_stream ? &invoke_stream_sink : NULL,

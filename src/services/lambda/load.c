@@ -120,6 +120,7 @@ static int load_version(const struct function_record *function, const json_t *co
 		.log_is_json = is_json,
 		.is_traced = str_eq(json_get_str(json_object_get(config, "TracingConfig"), "Mode"),
 			S("Active")),
+		.is_per_tenant = json_object_get(config, "TenancyConfig") != NULL,
 		.state = load_state(config),
 		/* What was granted may be gone: the tag, or the setting. */
 		.memory_mb = load_number(config, "MemorySize", limits.memory_mb),
