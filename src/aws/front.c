@@ -218,6 +218,13 @@ static bool refuse_extra(
 	return !is_signed(listener, conn, request, &identity, str_of(request_id));
 }
 
+/* Prometheus's page; with a signature for S3 it is the bucket of this name. */
+static bool is_metrics(const struct http_head *head)
+{
+	return head->verb == HTTP_GET && str_eq(head->path, S("/metrics")) &&
+		str_find_str(http_field(head, S("Authorization")), S("/s3/aws4_request")) < 0;
+}
+
 /* Paths of no AWS API: true when answered. */
 static bool answer_local(
 	struct front_listener *listener, struct http_conn *conn, struct http_request *request)
@@ -236,7 +243,8 @@ static bool answer_local(
 		reply_health(front, conn);
 		return true;
 	}
-	if (!str_starts(path, S("/_")) && !str_starts(path, S("/moto-api/")))
+	if (!str_starts(path, S("/_")) && !str_starts(path, S("/moto-api/")) &&
+		!is_metrics(&request->head))
 		return false;
 	if (refuse_extra(listener, conn, request))
 		return true;

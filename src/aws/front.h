@@ -61,7 +61,7 @@ struct front_options {
 	bool (*is_web)(const struct http_head *head);
 	void (*web)(void *context, struct http_conn *conn, struct http_request *request,
 		const struct front_caller *caller);
-	/* Asked for paths below /_mayfly/, /_localstack/state/ and /moto-api/: true when it took it. */
+	/* Asked for /metrics and paths below /_mayfly/, /_localstack/state/ and /moto-api/: true when it took it. */
 	bool (*extra)(void *context, struct http_conn *conn, struct http_request *request);
 	void *context;
 };

@@ -330,6 +330,10 @@ bool router_extra(void *context, struct http_conn *conn, struct http_request *re
 		reply_status(router, conn);
 		return true;
 	}
+	if (verb == HTTP_GET && str_eq(path, S("/metrics"))) {
+		router_reply_metrics(router, conn);
+		return true;
+	}
 	if (verb == HTTP_GET && str_eq(path, S("/_mayfly/environments"))) {
 		reply_environments(router, conn);
 		return true;

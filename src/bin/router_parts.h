@@ -35,5 +35,8 @@ void router_on_reread(void *context, int file);
  */
 [[nodiscard]] int router_open_session_key(uint8_t key[static SESSION_KEY_LEN]);
 
+/* router_metrics.c: GET /metrics. */
+void router_reply_metrics(struct router *router, struct http_conn *conn);
+
 /* The paths below /_mayfly/ and the test controls: see front_options.extra. */
 bool router_extra(void *context, struct http_conn *conn, struct http_request *request);

@@ -13,6 +13,7 @@
 #include "base/map.h"
 #include "engine/capacity.h"
 #include "engine/engine.h"
+#include "engine/measure.h"
 #include "os/loop.h"
 
 struct engine {
@@ -37,6 +38,7 @@ struct engine {
 	uint64_t next_id;
 	uint64_t random; /* state of the weights' generator */
 	struct engine_counters counters;
+	struct measures measures;
 	void (*on_drained)(void *context); /* set: draining */
 	void *on_drained_context;
 	void (*on_reset)(void *context);

@@ -97,6 +97,7 @@ void engine_free(struct engine *engine)
 	map_done(&engine->functions);
 	map_done(&engine->scopes);
 	map_done(&engine->environments);
+	measures_done(&engine->measures);
 	mem_free(engine);
 }
 

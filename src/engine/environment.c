@@ -348,6 +348,7 @@ static void environment_init_done(struct environment *env)
 {
 	env->init_us = engine_now_us() - env->spawned_us;
 	env->is_init_reported = env->is_second;
+	measure_init(env->engine, env);
 	int r = env->is_cpu_strict ? environment_ask(env, FRAME_HOLD) : 0;
 	if (r < 0)
 		err_log(r, "hold an environment to its processors");

@@ -358,6 +358,7 @@ static void invocation_finish(struct deferred *self)
 		engine->counters.finished++;
 	else
 		engine->counters.failed++;
+	measure_invocation(engine, invocation);
 	struct http_conn *response = invocation->response;
 	invocation->response = NULL;
 	invocation_free(invocation);

@@ -29,12 +29,12 @@ def handler(event, context):
 SIGNED = """
 import datetime, hashlib, hmac, os, urllib.parse, urllib.request
 
-def signed(service, path, body):
+def signed(service, path, body, method="POST"):
     env, url = os.environ, urllib.parse.urlsplit(os.environ["AWS_ENDPOINT_URL"])
     now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     fields = {"host": url.netloc, "x-amz-date": now, "x-amz-security-token": env["AWS_SESSION_TOKEN"]}
     names, scope = ";".join(fields), [now[:8], env["AWS_REGION"], service, "aws4_request"]
-    lines = ["POST", path, "", *(f"{name}:{value}" for name, value in fields.items()), "", names]
+    lines = [method, path, "", *(f"{name}:{value}" for name, value in fields.items()), "", names]
     hashed = hashlib.sha256("\\n".join([*lines, hashlib.sha256(body).hexdigest()]).encode()).hexdigest()
     key = b"AWS4" + env["AWS_SECRET_ACCESS_KEY"].encode()
     for part in scope:
@@ -44,7 +44,7 @@ def signed(service, path, body):
         f"AWS4-HMAC-SHA256 Credential={env['AWS_ACCESS_KEY_ID']}/{'/'.join(scope)}, SignedHeaders={names}, "
         f"Signature={hmac.new(key, text.encode(), hashlib.sha256).hexdigest()}")
     del fields["host"]
-    return urllib.request.Request(env["AWS_ENDPOINT_URL"] + path, body, fields, method="POST")
+    return urllib.request.Request(env["AWS_ENDPOINT_URL"] + path, body or None, fields, method=method)
 """
 
 
