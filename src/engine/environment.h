@@ -107,10 +107,7 @@ void environment_join(struct environment *env);
 void environment_enter(struct environment *env, enum environment_state next);
 /* Is it BOOTING or in INIT? */
 [[nodiscard]] bool environment_is_starting(const struct environment *env);
-/*
- * Has it lived for its time? "Lambda terminates execution environments every few hours": its credentials, for one, are good
- * for that long. One that starts is not worn: who waits for it gets it, whatever its start has taken.
- */
+/* It has lived for its time, and is given nothing more to do. Never true of one that starts. */
 [[nodiscard]] bool environment_is_worn(const struct environment *env);
 /* It is not provisioned any more (its share has let go of it): it ages like others. */
 void environment_become_ordinary(struct environment *env);

@@ -39,8 +39,7 @@ struct fake_target {
 	enum function_state state; /* FUNCTION_PENDING (0) means active: see is_pending */
 	bool is_pending;
 	bool is_json;
-	bool is_traced;
-	bool is_per_tenant;
+	bool is_traced, is_per_tenant;
 	const char *level; /* of the system's lines, with is_json */
 	const str *env;
 	uint32_t env_count;
@@ -138,8 +137,7 @@ struct fake_ask {
 	const char *account;
 	const char *payload; /* "{}" */
 	const char *trace;
-	const char *client_context;
-	const char *tenant;
+	const char *client_context, *tenant;
 	bool wants_tail, streams; /* with a sink that takes a response as it comes */
 };
 

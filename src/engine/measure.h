@@ -44,6 +44,7 @@ struct measures {
 	size_t runtime_count;
 };
 
+/* Free what it counts in. */
 void measures_done(struct measures *measures);
 
 /* An invocation has ended: it ran, or it was throttled; all else is nobody's figure. */

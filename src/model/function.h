@@ -27,7 +27,7 @@ struct function_version {
 	str snapshot;	      /* the image that its environments are restored from; empty: none */
 	bool has_snap_start;  /* a published version that wants a snapshot */
 	bool log_is_json;
-	bool is_traced; /* TracingConfig Active */
+	bool is_traced;	    /* TracingConfig Active */
 	bool is_per_tenant; /* TenancyConfig: no environment of it serves two tenants */
 	enum function_state state;
 	uint32_t memory_mb;
