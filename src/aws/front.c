@@ -105,7 +105,7 @@ static void reply_error(struct http_conn *conn, const struct identity *identity,
 	encode_init(&answer);
 	int r = encode_error(
 		&(struct encode_error){
-			.service = identity->service ? identity->service->model : NULL,
+			.service = identity->model,
 			.protocol = identity->protocol,
 			.status = status,
 			.code = code,
@@ -257,7 +257,7 @@ static bool is_invocation(const struct http_request *request, const struct ident
 {
 	return request->head.verb == HTTP_POST && request->body_fd < 0 && identity->service &&
 		path_is_invocations(request->head.path) &&
-		str_eq(identity->service->model->name, S("lambda"));
+		str_eq(identity->model->name, S("lambda"));
 }
 
 int front_check_signer(const struct front_listener *listener, const struct http_request *request,
@@ -313,7 +313,7 @@ static void on_request(void *context, struct http_conn *conn, struct http_reques
 	request_id_next(request_id);
 	identify(&front->options, &request->head, request->body, &identity);
 	struct front_caller caller = {
-		.service = identity.service ? identity.service->model : NULL,
+		.service = identity.model,
 		.account = front_account(listener, &identity),
 		.region = region_is_plain(identity.claim.region) ? identity.claim.region
 								 : str_of(listener->region),

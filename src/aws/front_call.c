@@ -23,11 +23,9 @@ enum { ARENA_MAX = 64 * 1024 * 1024, MESSAGE_MAX = 64 * 1024 };
 
 static void answer_plain(struct front_call *self, int status, str code, str message)
 {
-	const struct call_service *service = self->identity.service;
-
 	int r = encode_error(
 		&(struct encode_error){
-			.service = service ? service->model : NULL,
+			.service = self->identity.model,
 			.protocol = self->identity.protocol,
 			.status = status,
 			.code = code,
@@ -53,7 +51,7 @@ static void answer_no_handler(struct front_call *self, const struct aws_operatio
 	str text = arena_strf(&self->arena,
 		"The operation " STR_FMT " of the service '" STR_FMT
 		"' is not available in mayfly yet.",
-		STR_ARG(operation->name), STR_ARG(self->identity.service->model->name));
+		STR_ARG(operation->name), STR_ARG(self->identity.model->name));
 
 	answer_plain(self, 501, S("NotImplementedException"), text);
 }
@@ -61,7 +59,7 @@ static void answer_no_handler(struct front_call *self, const struct aws_operatio
 /* No operation of AWS's: each protocol has its own words for it. */
 static void answer_unknown(struct front_call *self)
 {
-	const struct call_service *service = self->identity.service;
+	const struct aws_service *model = self->identity.model;
 	str text;
 
 	switch (self->identity.protocol) {
@@ -70,7 +68,7 @@ static void answer_unknown(struct front_call *self)
 		text = arena_strf(&self->arena,
 			"Could not find operation " STR_FMT " for version " STR_FMT,
 			STR_ARG(identify_action(&self->head, self->body)),
-			STR_ARG(service ? service->model->api_version : S("")));
+			STR_ARG(model ? model->api_version : S("")));
 		answer_plain(self, 400, S("InvalidAction"), text);
 		return;
 	case AWS_JSON:
@@ -96,7 +94,7 @@ static const struct call_route *handler_find(const struct call_service *service,
 /* Which operation is asked for: true and *ret_route, when the service has it. */
 static bool operation_find(struct front_call *self, struct route *ret_route)
 {
-	const struct aws_service *model = self->identity.service->model;
+	const struct aws_service *model = self->identity.model;
 
 	*ret_route = (struct route){};
 	switch (model->protocol) {
@@ -117,7 +115,7 @@ static void call_fill(
 	struct front_call *self, struct call *call, const struct aws_operation *operation)
 {
 	*call = (struct call){
-		.service = self->identity.service->model,
+		.service = self->identity.model,
 		.operation = operation,
 		.account = str_of(self->account),
 		.region = str_of(self->region),

@@ -9,6 +9,7 @@
 static void take_service(const struct call_service *service, struct identity *identity)
 {
 	identity->service = service;
+	identity->model = service->model;
 	identity->protocol = service->model->protocol;
 }
 
@@ -119,8 +120,8 @@ static bool find_by_action(const struct front_options *options, const struct htt
 		version = parameter(form_of(head, body), S("Version"));
 	for (size_t i = 0; i < options->service_count; i++) {
 		const struct aws_service *model = options->services[i]->model;
-		if (model->protocol == AWS_QUERY && str_eq(model->api_version, version) &&
-			aws_operation_find(model, action)) {
+		if ((model->protocol == AWS_QUERY || model->as_query) &&
+			str_eq(model->api_version, version) && aws_operation_find(model, action)) {
 			take_service(options->services[i], identity);
 			return true;
 		}
@@ -210,7 +211,12 @@ void identify(const struct front_options *options, const struct http_head *head,
 	take_session(options->session_key, identity);
 	find(options, head, body, identity);
 	/* SQS and CloudWatch were query services: older clients still talk, and listen, like that. */
-	if (identity->row && identity->protocol == AWS_JSON &&
-		!http_field(head, S("X-Amz-Target")).len && identify_action(head, body).at)
-		identity->protocol = AWS_QUERY;
+	if (identity->protocol != AWS_JSON || http_field(head, S("X-Amz-Target")).len ||
+		!identify_action(head, body).at)
+		return;
+	if (identity->model && !identity->model->as_query)
+		return;
+	if (identity->model)
+		identity->model = identity->model->as_query;
+	identity->protocol = AWS_QUERY;
 }

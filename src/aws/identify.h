@@ -7,6 +7,7 @@
 /* What a request says of itself; views into the request and into tables. */
 struct identity {
 	const struct call_service *service; /* built in, or NULL */
+	const struct aws_service *model;    /* of it, in the protocol of the request */
 	const struct aws_catalog_row *row;  /* a service of AWS's that is not, or NULL */
 	uint8_t protocol; /* to answer errors in: of the service, or the likeliest */
 	struct sigv4_claim claim;

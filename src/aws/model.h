@@ -112,6 +112,8 @@ struct aws_service {
 	const struct aws_shape *shapes;
 	size_t shape_count;
 	bool is_query_compatible; /* json: errors carry the code of the query protocol too */
+	const struct aws_service
+		*as_query; /* the same in the query protocol, which older clients speak; or NULL */
 };
 
 /* A service that AWS has, built here or not: the table of all is aws_catalog, sorted by name. */
@@ -127,6 +129,7 @@ extern const struct aws_catalog_row aws_catalog[];
 extern const size_t aws_catalog_count;
 
 /* The services that are built in; tools/modelgen writes one for each name in meson.build. */
+extern const struct aws_service aws_service_cloudwatch;
 extern const struct aws_service aws_service_iam;
 extern const struct aws_service aws_service_lambda;
 extern const struct aws_service aws_service_logs;
