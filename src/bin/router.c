@@ -16,11 +16,13 @@
 #include "bin/router_settings.h"
 #include "engine/engine.h"
 #include "engine/platform_loop.h"
+#include "engine/recent.h"
 #include "engine/runtimes.h"
 #include "engine/warden_client.h"
 #include "os/clock.h"
 #include "os/fd.h"
 #include "os/loop.h"
+#include "services/cloudwatch/service.h"
 #include "services/iam/service.h"
 #include "services/lambda/invoke.h"
 #include "services/lambda/load.h"
@@ -33,6 +35,7 @@
 #include "store/blobs.h"
 #include "store/docs.h"
 #include "store/logs.h"
+#include "store/metrics.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -47,6 +50,7 @@ enum { SWEEP_MS = 60'000, DRAIN_WATCH_MS = 5'000 };
 
 static const struct call_service *const services[] = {
 	&lambda_service,
+	&cloudwatch_service,
 	&logs_service,
 	&iam_service,
 	&sts_service,
@@ -198,6 +202,10 @@ static void sweep_run(struct work *work)
 
 	if (r < 0)
 		err_log(r, "expire old log events");
+	platform_flush_metrics(&sweep->router->platform);
+	r = metrics_expire(sweep->router->platform.metrics, clock_real_ms());
+	if (r < 0)
+		err_log(r, "expire old metrics");
 	if (!sweep->is_first)
 		return;
 	r = lambda_start(&sweep->router->platform);
@@ -240,6 +248,8 @@ static int open_stores(struct platform *platform)
 	int r = docs_open("docs.db", &platform->docs);
 	if (r == 0)
 		r = logs_open("logs.db", &platform->logs);
+	if (r == 0)
+		r = metrics_open("metrics.db", &platform->metrics);
 	if (r == 0)
 		r = blobs_open("zips", &platform->blobs);
 	if (r == 0)
@@ -375,8 +385,18 @@ static int router_open(struct router *router)
 	return err_pass(r);
 }
 
+/* The figures of the last minute. */
+static void write_last_metrics(struct router *router)
+{
+	struct recents recents;
+
+	engine_take_recents(router->platform.engine, &recents);
+	platform_write_recents(&router->platform, &recents);
+}
+
 static void router_close(struct router *router)
 {
+	write_last_metrics(router);
 	front_free(router->front);
 	url_book_free(router->platform.urls);
 	engine_free(router->platform.engine);
@@ -386,6 +406,7 @@ static void router_close(struct router *router)
 	loop_free(router->loop);
 	blobs_close(router->platform.blobs);
 	logs_close(router->platform.logs);
+	metrics_close(router->platform.metrics);
 	docs_close(router->platform.docs);
 	runtimes_free(router->runtimes);
 	settings_done(&router->settings);

@@ -17,6 +17,7 @@
 #include "store/blobs.h"
 #include "store/docs.h"
 #include "store/logs.h"
+#include "store/metrics.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -241,6 +242,9 @@ static void reset_run(struct work *work)
 	platform_reset(platform); /* now nothing is written into logs any more */
 	if (r == 0)
 		r = logs_wipe(platform->logs);
+	platform_flush_metrics(platform); /* of what is not there any more */
+	if (r == 0)
+		r = metrics_wipe(platform->metrics);
 	if (r == 0)
 		r = blobs_wipe(platform->blobs);
 	errand->result = r;

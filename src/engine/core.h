@@ -14,6 +14,7 @@
 #include "engine/capacity.h"
 #include "engine/engine.h"
 #include "engine/measure.h"
+#include "engine/recent.h"
 #include "os/loop.h"
 
 struct engine {
@@ -39,6 +40,7 @@ struct engine {
 	uint64_t random; /* state of the weights' generator */
 	struct engine_counters counters;
 	struct measures measures;
+	struct recents recents;
 	void (*on_drained)(void *context); /* set: draining */
 	void *on_drained_context;
 	void (*on_reset)(void *context);

@@ -98,6 +98,7 @@ void engine_free(struct engine *engine)
 	map_done(&engine->scopes);
 	map_done(&engine->environments);
 	measures_done(&engine->measures);
+	recents_done(&engine->recents);
 	mem_free(engine);
 }
 

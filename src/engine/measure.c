@@ -91,6 +91,7 @@ void measure_invocation(struct engine *engine, const struct invocation *invocati
 		return;
 	struct measure_function *function = measure_function_of(
 		measures, invocation->function->key);
+	recent_add(engine, invocation);
 	if (invocation->outcome == INVOKE_THROTTLED) {
 		function->throttles++;
 		return;

@@ -15,6 +15,8 @@ struct loop;
 struct docs;
 struct blobs;
 struct logs;
+struct metrics;
+struct recents;
 struct engine;
 struct warden_client;
 struct runtimes;
@@ -44,6 +46,7 @@ struct platform {
 	struct docs *docs;
 	struct blobs *blobs;
 	struct logs *logs;
+	struct metrics *metrics;
 	struct engine *engine;
 	struct warden_client *warden;
 	const struct runtimes *runtimes;
@@ -129,6 +132,11 @@ struct provision_figures {
 /* Worker: how far it is; false when nothing is provisioned for this version or alias. Waits. */
 [[nodiscard]] bool platform_provision_figures(struct platform *platform, str account, str region,
 	str name, str qualifier, struct provision_figures *ret_figures);
+
+/* Worker: what functions did until now is in platform->metrics; waits. */
+void platform_flush_metrics(struct platform *platform);
+/* The same of what was taken with engine_take_recents(): it is freed. Blocks on the disk. */
+void platform_write_recents(struct platform *platform, struct recents *recents);
 
 /* Worker: forget everything and kill all environments (test controls); waits. */
 void platform_reset(struct platform *platform);
