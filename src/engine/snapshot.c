@@ -12,7 +12,6 @@
 #include "engine/environment.h"
 #include "engine/pool.h"
 #include "engine/runtimes.h"
-#include "engine/snapshot.h"
 
 #include <assert.h>
 #include <errno.h>
