@@ -108,6 +108,7 @@ static void test_a_worn_environment_is_replaced(void)
 		while (loop_now_ms(node.loop) < began_ms + 2)
 			fake_turn(&node);
 		fake_respond(&peer[i], call.request_id, "1", NULL);
+		CHECK(fake_receive(&peer[i]).status == 202);
 		fake_await(&node, &call);
 		CHECK(call.outcome == INVOKE_DONE);
 		fake_call_done(&call);
@@ -115,6 +116,7 @@ static void test_a_worn_environment_is_replaced(void)
 		fake_await_kill(&node, &sandbox[i]);
 		CHECK(counters().idle == 0);
 		fake_hang_up(&peer[i]);
+		fake_exit(&node, &sandbox[i], EXIT_KILLED, 0);
 	}
 	fake_node_stop(&node);
 }

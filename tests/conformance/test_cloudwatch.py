@@ -19,7 +19,7 @@ FAILS = "def handler(event, context):\n    raise Exception('no')\n"
 
 @pytest.fixture(scope="module")
 def cloudwatch(aws):
-    return aws.client("cloudwatch")
+    return aws.client("cloudwatch", disable_request_compression=True)
 
 
 def now():

@@ -121,4 +121,4 @@ def test_where_signatures_count_they_want_one(another_daemon):
 
 def test_the_bucket_of_that_name_is_s3s(aws):
     with pytest.raises(Exception, match="not available in mayfly yet"):
-        aws.client("s3", s3={"addressing_style": "path"}).list_objects_v2(Bucket="metrics")
+        aws.client("s3").list_objects_v2(Bucket="metrics")

@@ -292,6 +292,8 @@ class Walk:
 
     def _error_code(self, code):
         shape = self.service.shape_for_error_code(code)
+        if shape is None and "awsQueryCompatible" in self.service.metadata:  # JSON has the name, not the code
+            shape = next((one for one in self.service.error_shapes if one.name == code), None)
         if shape is not None:
             error = shape.metadata.get("error", {})
             expected = error.get("httpStatusCode")

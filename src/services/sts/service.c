@@ -151,6 +151,10 @@ static bool session_of(str account, str role, str name, struct session *ret_sess
 		str_to_array(name, ret_session->name, sizeof(ret_session->name)) == 0;
 }
 
+/* An error that is in no operation's model. */
+#define sts_deny(call, ...) \
+	((call)->error_status = 403, call_error((call), "AccessDenied", __VA_ARGS__))
+
 static int sts_assume_role(struct call *call)
 {
 	str arn = call_str(call, "RoleArn"), account, name, id;
@@ -164,7 +168,7 @@ static int sts_assume_role(struct call *call)
 		return err_pass(r);
 	str caller = caller_arn(call);
 	if (!id.at)
-		return call_error(call, "AccessDenied",
+		return sts_deny(call,
 			"User: " STR_FMT
 			" is not authorized to perform: sts:AssumeRole on resource: " STR_FMT,
 			STR_ARG(caller), STR_ARG(arn));
@@ -182,8 +186,7 @@ static int sts_get_session_token(struct call *call)
 	struct session session;
 
 	if (call->session)
-		return call_error(call, "AccessDenied",
-			"Cannot call GetSessionToken with session credentials");
+		return sts_deny(call, "Cannot call GetSessionToken with session credentials");
 	if (!session_of(call->account, S(""), S(""), &session))
 		return err_raise(-EINVAL);
 	return err_pass(json_put(call->out, "Credentials",
