@@ -251,7 +251,7 @@ def test_credentials_of_sts_are_known_where_signatures_count(another_daemon):
         "AWS_SESSION_TOKEN": token["SessionToken"],
     }
     assert session_client(daemon, "sts", plain).get_caller_identity()["Arn"] == "arn:aws:iam::000000000000:root"
-    url = session_client(daemon, "sts", given).generate_presigned_url("get_caller_identity")
+    url = session_client(daemon, "sts", given).generate_presigned_url("get_caller_identity", HttpMethod="GET")
     with urllib.request.urlopen(url) as answer:
         assert b"assumed-role/reader/me" in answer.read()
 

@@ -102,11 +102,18 @@ def test_where_signatures_count_they_want_one(another_daemon):
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(daemon.endpoint + "/metrics")
     assert refused.value.code == 403
+    request = signed(daemon, "aps", "AKIDEXAMPLE", "verysecret")
+    with urllib.request.urlopen(request) as answer:
+        assert b"mayfly_info" in answer.read()
+
+
+def signed(daemon, service, key, secret):
+    """GET /metrics, signed for a service."""
     scope = {}
     environment = {
         "AWS_ENDPOINT_URL": daemon.endpoint,
-        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
-        "AWS_SECRET_ACCESS_KEY": "verysecret",
+        "AWS_ACCESS_KEY_ID": key,
+        "AWS_SECRET_ACCESS_KEY": secret,
         "AWS_SESSION_TOKEN": "",
         "AWS_REGION": "us-east-1",
     }
@@ -114,11 +121,10 @@ def test_where_signatures_count_they_want_one(another_daemon):
         for name, value in environment.items():
             patch.setenv(name, value)
         exec(SIGNED, scope)
-        request = scope["signed"]("aps", "/metrics", b"", "GET")
-        with urllib.request.urlopen(request) as answer:
-            assert b"mayfly_info" in answer.read()
+        return scope["signed"](service, "/metrics", b"", "GET")
 
 
-def test_the_bucket_of_that_name_is_s3s(aws):
-    with pytest.raises(Exception, match="not available in mayfly yet"):
-        aws.client("s3").list_objects_v2(Bucket="metrics")
+def test_the_bucket_of_that_name_is_s3s(daemon):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(signed(daemon, "s3", "test", "test"))
+    assert refused.value.code == 501 and b"'s3' is not available" in refused.value.read().replace(b"&apos;", b"'")
