@@ -264,15 +264,18 @@ int front_check_signer(const struct front_listener *listener, const struct http_
 	struct front_signer *ret_signer, struct signature_refusal *ret_refusal)
 {
 	const struct front_keys *keys = listener->front->keys;
-	struct identity identity = { .protocol = AWS_REST_JSON };
+	struct identity identity;
 
-	identity.is_claim_malformed = sigv4_claim(&request->head, &identity.claim) != 0;
+	identify_signer(&listener->front->options, &request->head, &identity);
 	*ret_signer = (struct front_signer){
 		.access_key = identity.claim.access_key,
 		.service = identity.claim.service,
-		.account = front_account(listener, identity.claim.access_key),
+		.account = front_account(listener, &identity),
+		.session = identity.session,
 	};
-	if (!listener->must_sign && identity.claim.present &&
+	if (identity.has_session)
+		ret_signer->account = str_of(ret_signer->session.account);
+	if (!listener->must_sign && identity.claim.present && !identity.has_session &&
 		!signature_is_known(keys->keys, keys->count, identity.claim.access_key))
 		return SIGNATURE_VALID;
 	return err_pass(signature_check(keys->keys, keys->count, &request->head, &identity,

@@ -6,6 +6,7 @@
 #include "aws/call.h"
 #include "aws/keys.h"
 #include "http/server.h"
+#include "wire/session.h"
 
 struct front;
 struct front_listener;
@@ -71,11 +72,12 @@ struct front_options {
 /* All listeners are closed; calls must have ended (front_drain). */
 void front_free(struct front *front);
 
-/* Who has signed a request; views into it. */
+/* Who has signed a request; views into it and into this, which stays where it is. */
 struct front_signer {
 	str access_key; /* empty: nobody */
 	str service;	/* of the signature's scope */
 	str account;
+	struct session session; /* of temporary credentials, or nothing */
 };
 
 /*

@@ -201,14 +201,20 @@ static void take_session(const uint8_t *key, struct identity *identity)
 		str_eq(str_of(identity->credentials.access_key), claim->access_key);
 }
 
+void identify_signer(const struct front_options *options, const struct http_head *head,
+	struct identity *ret_identity)
+{
+	*ret_identity = (struct identity){ .protocol = AWS_REST_JSON };
+	ret_identity->is_claim_malformed = sigv4_claim(head, &ret_identity->claim) != 0;
+	take_session(options->session_key, ret_identity);
+}
+
 void identify(const struct front_options *options, const struct http_head *head, str body,
 	struct identity *ret_identity)
 {
 	struct identity *identity = ret_identity;
 
-	*identity = (struct identity){ .protocol = AWS_REST_JSON };
-	identity->is_claim_malformed = sigv4_claim(head, &identity->claim) != 0;
-	take_session(options->session_key, identity);
+	identify_signer(options, head, identity);
 	find(options, head, body, identity);
 	/* SQS and CloudWatch were query services: older clients still talk, and listen, like that. */
 	if (identity->protocol != AWS_JSON || http_field(head, S("X-Amz-Target")).len ||

@@ -25,6 +25,10 @@ struct identity {
 void identify(const struct front_options *options, const struct http_head *head, str body,
 	struct identity *ret_identity);
 
+/* The part of it that is about who signed it: no service is looked for, errors are REST JSON's. */
+void identify_signer(const struct front_options *options, const struct http_head *head,
+	struct identity *ret_identity);
+
 /* The Action of a query-protocol request, from its query string or its form; at == NULL when there is none. */
 [[nodiscard]] str identify_action(const struct http_head *head, str body);
 

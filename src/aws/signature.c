@@ -90,17 +90,24 @@ static int signature_hash(str body, int body_fd, struct buf *hex)
 	return hex->err ? err_raise(hex->err) : 0;
 }
 
+static const struct front_key *signature_key(
+	const struct front_key *keys, size_t key_count, str access_key)
+{
+	for (size_t i = 0; i < key_count; i++) {
+		if (str_eq(keys[i].access_key, access_key))
+			return &keys[i];
+	}
+	return NULL;
+}
+
 /* The secret that it must be signed with; at == NULL when nobody has such a key. */
 static str signature_secret(
 	const struct front_key *keys, size_t key_count, const struct identity *identity)
 {
 	if (identity->has_session)
 		return str_of(identity->credentials.secret);
-	for (size_t i = 0; i < key_count; i++) {
-		if (str_eq(keys[i].access_key, identity->claim.access_key))
-			return keys[i].secret;
-	}
-	return (str){};
+	const struct front_key *key = signature_key(keys, key_count, identity->claim.access_key);
+	return key ? key->secret : (str){};
 }
 
 bool signature_is_known(const struct front_key *keys, size_t key_count, str access_key)

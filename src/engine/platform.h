@@ -56,7 +56,7 @@ struct platform {
 	struct relaxed_limits relaxed;
 	bool has_test_controls;
 	uint8_t session_key[SESSION_KEY_LEN]; /* of temporary credentials */
-	struct url_book *urls; /* the loop thread's, of services/lambda */
+	struct url_book *urls;		      /* the loop thread's, of services/lambda */
 	/*
 	 * Told on the loop thread of each change of a function beside the engine, and with empty names when all is
 	 * forgotten; or NULL.

@@ -67,7 +67,7 @@ static void test_an_environment_never_serves_two_tenants(void)
 		fake_call_done(&call);
 		fake_turn(&node);
 	}
-	CHECK(counters().spawns == 3);
+	CHECK(fake_counters(&node).spawns == 3);
 	fake_hang_up(&peer[0]);
 	fake_hang_up(&peer[1]);
 	fake_hang_up(&peer[4]);
@@ -114,7 +114,7 @@ static void test_a_worn_environment_is_replaced(void)
 		fake_call_done(&call);
 		fake_next(&peer[i]);
 		fake_await_kill(&node, &sandbox[i]);
-		CHECK(counters().idle == 0);
+		CHECK(fake_counters(&node).idle == 0);
 		fake_hang_up(&peer[i]);
 		fake_exit(&node, &sandbox[i], EXIT_KILLED, 0);
 	}
