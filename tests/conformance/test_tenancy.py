@@ -126,5 +126,7 @@ def test_what_does_not_go_with_tenants_is_refused(functions, lambda_):
     functions.publish(name)
     with invalid("Provisioned Concurrency is not supported for functions with tenancy configuration."):
         lambda_.put_provisioned_concurrency_config(FunctionName=name, Qualifier="1", ProvisionedConcurrentExecutions=1)
+    with invalid("FunctionUrlConfig is not supported for functions with tenancy configuration."):
+        lambda_.create_function_url_config(FunctionName=name, AuthType="NONE")
     with error("ValidationException", status=400):
         functions.create(TenancyConfig={"TenantIsolationMode": "NONE"})

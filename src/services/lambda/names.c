@@ -185,6 +185,15 @@ int lambda_find(struct call *call, const struct lambda_ref *ref, struct lambda_f
 	return r == RECORD_ABSENT ? lambda_not_found(call, ref, ref->qualifier) : err_pass(r);
 }
 
+int lambda_check_no_tenants(
+	struct call *call, const struct function_record *function, const char *what)
+{
+	if (!json_object_get(json_object_get(function->doc, "Latest"), "TenancyConfig"))
+		return 0;
+	return lambda_refuse(call, INVALID,
+		"%s is not supported for functions with tenancy configuration.", what);
+}
+
 int lambda_retry(
 	struct call *call, const struct lambda_ref *ref, lambda_once_fn *once, void *context)
 {

@@ -79,6 +79,10 @@ void lambda_found_done(struct lambda_found *found);
 [[nodiscard]] int lambda_version_read(const struct function_record *function, str version,
 	json_t **ret_version_doc, json_t **ret_config);
 
+/* Functions with a TenancyConfig cannot have this: 0 or CALL_ERROR. The configuration never changes. */
+[[nodiscard]] int lambda_check_no_tenants(
+	struct call *call, const struct function_record *function, const char *what);
+
 /*
  * Run `once` until its answer is not LAMBDA_AGAIN: for changes that were refused by the store because something else
  * changed meanwhile. call->out is emptied before each try.

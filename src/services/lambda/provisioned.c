@@ -357,17 +357,6 @@ static int provision_commit(struct batch *batch, str name)
 	return err_pass(r);
 }
 
-/* Whose tenants are kept apart has no environments that would serve any of them. It cannot be changed. */
-static int check_tenancy(struct call *call, const struct function_record *function)
-{
-	const json_t *latest = json_object_get(function->doc, "Latest");
-
-	if (!json_object_get(latest, "TenancyConfig"))
-		return 0;
-	return lambda_refuse(call, INVALID,
-		"Provisioned Concurrency is not supported for functions with tenancy configuration.");
-}
-
 static int put_once(struct call *call, const struct lambda_ref *ref, void *context)
 {
 	scoped_function function = {};
@@ -379,7 +368,7 @@ static int put_once(struct call *call, const struct lambda_ref *ref, void *conte
 
 	int r = lambda_function_read(call, ref, ref->qualifier, &function);
 	if (r == 0)
-		r = check_tenancy(call, &function);
+		r = lambda_check_no_tenants(call, &function, "Provisioned Concurrency");
 	if (r == 0)
 		r = lambda_reserved_get(&ref->scope, &doc, &revision);
 	if (r == 0)

@@ -194,6 +194,8 @@ static int create_once(struct call *call, const struct lambda_ref *ref, void *co
 
 	(void)context;
 	int r = url_read_target(call, ref, &function);
+	if (r == 0)
+		r = lambda_check_no_tenants(call, &function, "FunctionUrlConfig");
 	if (r)
 		return err_pass(r);
 	r = url_record_get(&function, ref->qualifier, &existing, NULL);

@@ -232,6 +232,8 @@ void url_answer_refused(struct url_request *self, const struct invocation_result
 				.message = S("Internal Server Error") });
 		return;
 	case INVOKE_NO_RUNTIME:
+	case INVOKE_NO_TENANT: /* functions with tenants have no URLs */
+	case INVOKE_TENANT_UNWANTED:
 	case INVOKE_DONE:
 		break;
 	}
