@@ -28,6 +28,7 @@
 #include "engine/pool.h"
 #include "engine/provision.h"
 #include "engine/runtime_api.h"
+#include "engine/snapshot.h"
 #include "engine/warden_client.h"
 #include "model/limits.h"
 #include "os/clock.h"

@@ -182,17 +182,6 @@ void environment_on_exited(struct environment *env, const struct exited_frame *f
  */
 void environment_give_up(struct environment *env);
 
-/* --- snapshot.c: what became of one that is to save itself --- */
-
-/* Its bootstrap says that it is saved, or why it could not be. */
-void snapshot_on_said(struct environment *env, str trouble);
-/* It asks for an invocation instead: it does not know how. */
-void snapshot_on_next(struct environment *env);
-/* It goes, without having told anything. */
-void snapshot_on_gone(struct environment *env);
-/* Its initialisation failed: a sentence and a StateReasonCode. */
-void snapshot_on_failed(struct environment *env, const char *words, const char *code);
-
 /* --- environment_block.c --- */
 
 /* The variables as NUL-terminated "NAME=value": 0, or -E2BIG. `block` holds ENV_BLOCK_MAX bytes. */

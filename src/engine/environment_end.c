@@ -26,6 +26,7 @@
 #include "engine/response_stream.h"
 #include "engine/runtime_api.h"
 #include "engine/runtimes.h"
+#include "engine/snapshot.h"
 #include "os/clock.h"
 #include "wire/timestamp.h"
 

@@ -21,6 +21,7 @@
 #include "engine/invocation.h"
 #include "engine/pool.h"
 #include "engine/response_stream.h"
+#include "engine/snapshot.h"
 #include "http/server.h"
 #include "model/limits.h"
 

@@ -3,6 +3,7 @@
 #include "base/str.h"
 
 struct engine;
+struct environment;
 struct function_version;
 
 enum snapshot_kind {
@@ -30,3 +31,14 @@ struct snapshot_ask {
  * fault (then `done` is never called).
  */
 [[nodiscard]] int engine_snapshot(struct engine *engine, const struct snapshot_ask *ask);
+
+/* --- snapshot.c: what became of one that is to save itself --- */
+
+/* Its bootstrap says that it is saved, or why it could not be. */
+void snapshot_on_said(struct environment *env, str trouble);
+/* It asks for an invocation instead: it does not know how. */
+void snapshot_on_next(struct environment *env);
+/* It goes, without having told anything. */
+void snapshot_on_gone(struct environment *env);
+/* Its initialisation failed: a sentence and a StateReasonCode. */
+void snapshot_on_failed(struct environment *env, const char *words, const char *code);
