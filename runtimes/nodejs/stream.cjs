@@ -14,6 +14,8 @@ const STREAM_RESPONSE = 'response';
 const ERROR_TYPE = 'Lambda-Runtime-Function-Error-Type';
 const ERROR_BODY = 'Lambda-Runtime-Function-Error-Body';
 const HTTP_INTEGRATION = 'application/vnd.awslambda.http-integration-response';
+const ERROR_MAX = 12 * 1024; // characters of an error's JSON
+const ERROR_TYPE_MAX = 256;
 const DELIMITER_LENGTH = 8; // NUL bytes between the prelude and the body
 
 const METHODS = [
@@ -125,6 +127,17 @@ function facade(req) {
 	return stream;
 }
 
+/* The platform bounds trailers as it bounds headers: of an error that is longer, the beginning is told. */
+function trailersOf(result) {
+	const errorType = String(result.errorType).slice(0, ERROR_TYPE_MAX);
+	if (JSON.stringify(result).length > ERROR_MAX)
+		result = { errorType, errorMessage: String(result.errorMessage).slice(0, ERROR_MAX / 6), trace: [] };
+	return {
+		[ERROR_TYPE]: errors.fieldText(errorType),
+		[ERROR_BODY]: Buffer.from(JSON.stringify(result)).toString('base64'),
+	};
+}
+
 /*
  * Open the response of an invocation: { stream, done, fail }. `done` resolves when the platform has answered, and
  * rejects when the connection broke. fail(error) ends the stream with the error in its trailers, if
@@ -147,12 +160,8 @@ function open(address, id, highWaterMark) {
 	done.catch(() => {}); // whoever waits for it hears of it
 	adapt(req);
 	const fail = async (error) => {
-		const result = errors.describe(error);
 		if (!req.writableEnded) {
-			req.addTrailers({
-				[ERROR_TYPE]: errors.fieldText(result.errorType),
-				[ERROR_BODY]: Buffer.from(JSON.stringify(result)).toString('base64'),
-			});
+			req.addTrailers(trailersOf(errors.describe(error)));
 			req.end();
 		}
 		await closed;

@@ -60,6 +60,14 @@ def test_an_error_before_anything_is_written(node, runtime):
 
 
 @both
+def test_a_huge_error_is_cut(node, runtime):
+    report = node(streaming("throw new Error('x'.repeat(1000000));"), runtime=runtime).call({})
+    kind, error = report.trailer_error
+    assert kind == "Error" and 1000 < len(error["errorMessage"]) < 10_000
+    assert sum(map(len, report.trailers.values())) < 60_000
+
+
+@both
 def test_the_next_event_comes_after_the_stream(node, runtime):
     env = node(streaming("setTimeout(() => stream.end('late'), 50);"), runtime=runtime)
     env.api.invoke({})

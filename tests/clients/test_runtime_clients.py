@@ -14,6 +14,7 @@ import pytest
 from fetching import fetch, need, tree
 
 from harness.functions import PROVIDED, zip_files
+from harness.streams import STEPS
 
 HERE = pathlib.Path(__file__).parent
 MB = 1024 * 1024
@@ -122,6 +123,7 @@ def node_zip(cached, go):
     node = shutil.which("node")
     files["bootstrap"] = f'#!/bin/sh\nexec {node} node_modules/aws-lambda-ric/index.mjs "$_HANDLER"\n'
     files["function.js"] = NODE_SOURCE
+    files["streaming.js"] = STEPS
     return zip_files(files, executable=("bootstrap", *executable))
 
 
@@ -240,3 +242,13 @@ def test_a_panic(functions, function, client):
 def test_its_output_is_logged(functions, function):
     answer, _ = functions.invoke(function, {"do": "echo", "size": 4}, LogType="Tail")
     assert "doing echo" in base64.b64decode(answer["LogResult"]).decode()
+
+
+def test_awss_own_nodejs_client_streams(functions, cached, go, lambda_):
+    name = functions.make(zipped=node_zip(cached, go), runtime=PROVIDED, Handler="streaming.handler", MemorySize=512, Timeout=20)
+    for steps, code in (([{"write": "ab"}, {"bytes": 7 * MB}], None), ([{"write": "ab"}, {"fail": "on purpose"}], "Unhandled")):
+        answer = lambda_.invoke_with_response_stream(FunctionName=name, Payload=json.dumps({"steps": steps}))
+        *chunks, complete = list(answer["EventStream"])
+        body = b"".join(chunk["PayloadChunk"]["Payload"] for chunk in chunks)
+        assert body[:2] == b"ab" and len(body) == (2 if code else 7 * MB + 2)
+        assert complete["InvokeComplete"].get("ErrorCode") == code
