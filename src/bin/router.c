@@ -85,9 +85,20 @@ static void on_unpacked(void *context, const struct unpacked_frame *frame)
 	platform_on_unpacked(frame);
 }
 
+/* The figures of the last minute. Nothing is in flight any more: the loop may wait for the disk. */
+static void write_last_metrics(struct router *router)
+{
+	struct recents recents;
+
+	engine_take_recents(router->platform.engine, &recents);
+	platform_write_recents(&router->platform, &recents);
+}
+
 static void on_calls_ended(void *context)
 {
 	struct router *router = context;
+
+	write_last_metrics(router); /* the warden does not wait for what comes after its frame */
 	int r = warden_say(router->platform.warden, FRAME_DRAINED);
 
 	if (r < 0)
@@ -385,18 +396,8 @@ static int router_open(struct router *router)
 	return err_pass(r);
 }
 
-/* The figures of the last minute. */
-static void write_last_metrics(struct router *router)
-{
-	struct recents recents;
-
-	engine_take_recents(router->platform.engine, &recents);
-	platform_write_recents(&router->platform, &recents);
-}
-
 static void router_close(struct router *router)
 {
-	write_last_metrics(router);
 	front_free(router->front);
 	url_book_free(router->platform.urls);
 	engine_free(router->platform.engine);

@@ -65,6 +65,15 @@ def test_other_languages_have_it_in_their_context(functions, runtime, source):
     assert functions.call(name, {}, TenantId="green") == "green"
 
 
+def test_a_streamed_invocation_has_its_tenant(functions, lambda_, who):
+    answer = lambda_.invoke_with_response_stream(FunctionName=who, TenantId="red", Payload=b"{}")
+    events = list(answer["EventStream"])
+    text = b"".join(event["PayloadChunk"]["Payload"] for event in events if "PayloadChunk" in event)
+    assert json.loads(text)["seen"] == ["red"]
+    with invalid(MISSING):
+        lambda_.invoke_with_response_stream(FunctionName=who, Payload=b"{}")
+
+
 def test_without_a_tenant_it_is_refused(functions, who):
     for more in ({}, {"InvocationType": "Event"}, {"InvocationType": "DryRun"}):
         with invalid(MISSING):
@@ -91,7 +100,10 @@ def test_json_records_have_the_tenant(functions, logs, eventually):
     group = f"/aws/lambda/{name}"
 
     def records():
-        events = logs.filter_log_events(logGroupName=group)["events"]
+        try:
+            events = logs.filter_log_events(logGroupName=group)["events"]
+        except logs.exceptions.ResourceNotFoundException:
+            return None  # not written yet
         lines = [json.loads(event["message"]) for event in events]
         return lines if any(line.get("type") == "platform.report" for line in lines) else None
 
