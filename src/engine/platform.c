@@ -213,7 +213,7 @@ int platform_unpack(struct platform *platform, const uint8_t digest[static 32], 
 	if (request.result < 0)
 		return err_pass(request.result);
 	if (request.answer.answer == UNPACK_FAULT)
-		return err_raise(-(int)request.answer.error);
+		return err_raise(-(int)request.answer.detail);
 	*ret_answer = request.answer.answer;
 	*ret_bytes = request.answer.bytes;
 	return 0;

@@ -236,6 +236,16 @@ static struct unpack_report keeper_make(
 	return r < 0 ? keeper_fault(r, "publishing unpacked code") : report;
 }
 
+/* Of layers: will there be processes to start? */
+static uint32_t keeper_traits(const struct warden *w, const char *hex)
+{
+	char path[DIGEST_HEX_SIZE + 16];
+
+	(void)snprintf(path, sizeof(path), "%s/extensions", hex);
+	return faccessat(w->places.code, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? UNPACK_EXTENSIONS
+									       : 0;
+}
+
 /* All of the job; it blocks. */
 static struct unpack_report keeper_run(const struct warden *w, const struct job *job)
 {
@@ -248,11 +258,14 @@ static struct unpack_report keeper_run(const struct warden *w, const struct job 
 	if (job->zip >= 0 && faccessat(w->places.code, hex, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
 		int r = tree_walk(
 			w->places.code, hex, keeper_take, &sum); /* counts it for the answer */
-		return r < 0 ? keeper_fault(r, "counting unpacked code")
-			     : (struct unpack_report){ UNPACK_DONE, 0, sum.bytes };
+		return r < 0
+			? keeper_fault(r, "counting unpacked code")
+			: (struct unpack_report){ UNPACK_DONE, keeper_traits(w, hex), sum.bytes };
 	}
 	if (job->zip >= 0)
 		report = keeper_make(w, job, name);
+	if (report.answer == UNPACK_DONE)
+		report.detail = keeper_traits(w, hex);
 	int r = tree_remove(w->places.tmp, name); /* what was published has another name by now */
 	if (r < 0)
 		err_log(r, "removing code");
@@ -288,7 +301,7 @@ void code_init(struct jobs *jobs)
 static void job_tell(struct warden *w, const struct unpack_frame *ask, struct unpack_report report)
 {
 	struct unpacked_frame frame = { { FRAME_UNPACKED, 0, ask->head.ticket }, report.answer,
-		report.error, report.bytes };
+		report.detail, report.bytes };
 
 	gate_tell(w, &frame, sizeof(frame), NULL, 0);
 }

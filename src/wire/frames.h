@@ -1,11 +1,11 @@
 #pragma once
 /*
- * What the router and the warden say to each other: fixed-size frames over a SOCK_SEQPACKET pair,
- * descriptors by SCM_RIGHTS. Nothing to parse: each frame is one struct, told by its first field. The
- * router names handles (slot and generation), digests and numbers of packs; never a path, an id of the
- * system or a device.
+ * What the router and the warden say to each other: fixed-size frames over a SOCK_SEQPACKET pair, descriptors by
+ * SCM_RIGHTS. Nothing to parse: each frame is one struct, told by its first field. The router names handles (slot
+ * and generation), digests and numbers of packs; never a path, an id of the system or a device.
  */
 #include "wire/boot.h"
+#include "wire/unpack.h"
 
 #include <assert.h>
 #include <stdint.h>
@@ -30,8 +30,9 @@ enum frame_op {
 	FRAME_UNPACK, /* 1 fd: the ZIP, readable, positioned anywhere */
 	FRAME_FORGET, /* remove the unpacked code of a digest (no sandbox uses it) */
 	FRAME_SPAWN, /* 2 fds: the environment block (sealed memfd), the write end of the log pipe */
-	FRAME_SPAWN_IMAGE, /* FRAME_SPAWN with a third fd: a file to save to, or (START_RESTORE) to restore */
+	FRAME_SPAWN_IMAGE, /* FRAME_SPAWN with a third fd: a file to save to or to restore; START_GUARD: see there */
 	FRAME_KILL,
+	FRAME_TERMINATE, /* SIGTERM for the runtime */
 	FRAME_FREEZE,
 	FRAME_THAW,
 	FRAME_HOLD,	   /* its initialisation is over: CPU has a ceiling now, if cpu_strict */
@@ -67,24 +68,11 @@ struct unpack_frame {
 	uint32_t entries_max, reserved;
 };
 
-enum unpack_answer {
-	UNPACK_DONE,
-	UNPACK_NOT_A_ZIP, /* or a broken or hostile one (escaping names, devices…) */
-	UNPACK_TOO_LARGE, /* above bytes_max or entries_max */
-	UNPACK_FAULT,	  /* ours: disk full, no process, …; `error` is the errno */
-};
-
 struct unpacked_frame {
 	struct frame_head head;
 	uint32_t answer; /* enum unpack_answer */
-	uint32_t error;
-	uint64_t bytes; /* unpacked size of all files */
-};
-
-/* The same, as mayfly-unpack says it at its end to who started it. */
-struct unpack_report {
-	uint32_t answer, error;
-	uint64_t bytes;
+	uint32_t detail; /* of UNPACK_FAULT: the errno */
+	uint64_t bytes;	 /* unpacked size of all files */
 };
 
 struct forget_frame {
@@ -99,6 +87,7 @@ enum start_mode {
 	START_EXEC,    /* its program is executed */
 	START_FORK,    /* it is forked from its pack's zygote; executed when that cannot be */
 	START_RESTORE, /* it is restored from the image that comes with the spawn */
+	START_GUARD, /* a guard, who gets the socket that comes with it, starts it beside its extensions */
 	START_MODES
 };
 
@@ -150,7 +139,7 @@ struct warm_frame {
 	uint32_t reserved;
 };
 
-struct sandbox_frame { /* FRAME_KILL, FRAME_FREEZE, FRAME_THAW */
+struct sandbox_frame { /* FRAME_KILL, FRAME_TERMINATE, FRAME_FREEZE, FRAME_THAW, FRAME_HOLD */
 	struct frame_head head;
 	struct sandbox_handle handle;
 };
