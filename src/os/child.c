@@ -160,6 +160,11 @@ void child_kill(int pidfd)
 	(void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0); /* ESRCH: it is dead */
 }
 
+void child_terminate(int pidfd)
+{
+	(void)pidfd_send_signal(pidfd, SIGTERM, NULL, 0);
+}
+
 int child_reap(int pidfd, int *ret_status)
 {
 	siginfo_t info = {};

@@ -43,6 +43,9 @@ void child_keep_fds(int *fds, size_t count);
 /* SIGKILL; nothing when it is dead already. */
 void child_kill(int pidfd);
 
+/* SIGTERM; nothing when it is dead already. */
+void child_terminate(int pidfd);
+
 /* Collect the dead: 0 and *ret_status as of wait(2), or -EAGAIN while it lives, or a fault. */
 [[nodiscard]] int child_reap(int pidfd, int *ret_status);
 

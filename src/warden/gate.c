@@ -42,6 +42,7 @@ static const struct gate_row gate[FRAME_OPS] = {
 	[FRAME_WARM] = { sizeof(struct warm_frame), 0, LATER, zygote_warm },
 	[FRAME_GRAFT] = { sizeof(struct graft_frame), 0, LATER, sandbox_graft },
 	[FRAME_KILL] = { sizeof(struct sandbox_frame), 0, LATER, sandbox_ask },
+	[FRAME_TERMINATE] = { sizeof(struct sandbox_frame), 0, LATER, sandbox_ask },
 	[FRAME_FREEZE] = { sizeof(struct sandbox_frame), 0, LATER, sandbox_ask },
 	[FRAME_THAW] = { sizeof(struct sandbox_frame), 0, LATER, sandbox_ask },
 	[FRAME_HOLD] = { sizeof(struct sandbox_frame), 0, LATER, sandbox_ask },

@@ -552,8 +552,10 @@ static void sandbox_boot(struct warden *w, struct sandbox *sb)
 {
 	assert(sb->has_ask && sb->state == SANDBOX_BOOTING && sb->report.fd < 0);
 	sb->zygote = zygote_choose(w, &sb->ask);
-	int r = sandbox_send(
-		w, sb, sb->ask.start == START_RESTORE ? ZYGOTE_RESTORE : ZYGOTE_RUNTIME);
+	int r = sandbox_send(w, sb,
+		sb->ask.start == START_RESTORE	       ? ZYGOTE_RESTORE
+			: sb->ask.start == START_GUARD ? ZYGOTE_GUARD
+						       : ZYGOTE_RUNTIME);
 	if (r == -EAGAIN) {
 		w->sandboxes.is_queueing = true;
 	} else if (r < 0) {
@@ -616,10 +618,13 @@ static const char *spawn_check(
 	if (flags < 0 || (flags & O_PATH) || (flags & O_ACCMODE) != O_WRONLY ||
 		fstat(fds[1], &st) < 0 || !S_ISFIFO(st.st_mode))
 		return "a log that is no pipe to write";
-	if (ask->head.op == FRAME_SPAWN_IMAGE && (fstat(fds[2], &st) < 0 || !S_ISREG(st.st_mode)))
-		return "an image that is no file";
-	if (ask->head.op != FRAME_SPAWN_IMAGE && ask->start == START_RESTORE)
-		return "a restoration without an image";
+	bool is_guarded = ask->start == START_GUARD;
+	if (ask->head.op == FRAME_SPAWN_IMAGE &&
+		(fstat(fds[2], &st) < 0 ||
+			!(is_guarded ? S_ISSOCK(st.st_mode) : S_ISREG(st.st_mode))))
+		return "an image that is no file, or a guard's socket that is none";
+	if (ask->head.op != FRAME_SPAWN_IMAGE && (is_guarded || ask->start == START_RESTORE))
+		return "a restoration without an image, or a guard without a socket";
 	return NULL;
 }
 
@@ -705,6 +710,10 @@ const char *sandbox_ask(struct warden *w, const union frame *frame, [[maybe_unus
 	if (frame->head.op == FRAME_KILL) {
 		sb->was_killed = !sb->has_status; /* it may have ended by itself just now */
 		sandbox_kill(w, sb);
+		return NULL;
+	}
+	if (frame->head.op == FRAME_TERMINATE) {
+		child_terminate(sb->runtime.fd);
 		return NULL;
 	}
 	int r = frame->head.op == FRAME_HOLD

@@ -71,7 +71,7 @@ struct sandboxes {
 /* Once, before anything else. */
 void sandboxes_init(struct sandboxes *sandboxes, uint32_t count);
 
-/* Handlers of the gate: see there. sandbox_ask: kill, freeze, thaw. */
+/* Handlers of the gate: see there. sandbox_ask: kill, terminate, freeze, thaw, hold. */
 const char *sandbox_spawn(struct warden *w, const union frame *frame, int fds[]);
 const char *sandbox_graft(struct warden *w, const union frame *frame, int fds[]);
 const char *sandbox_ask(struct warden *w, const union frame *frame, int fds[]);

@@ -1,6 +1,7 @@
 /* From a jailed child to the program of a pack. */
 #include "init/init.h"
 #include "os/fd.h"
+#include "zygote/guard.h"
 #include "zygote/zygote.h"
 
 #include <errno.h>
@@ -31,13 +32,15 @@ static int exec_read_env(int fd)
 	return 0;
 }
 
-static int exec_program(const struct pack_spec *pack)
+char **exec_env(void)
+{
+	return env_vector;
+}
+
+int exec_program(const struct pack_spec *pack)
 {
 	int error = -ENOENT;
 
-	int r = exec_read_env(JAIL_FD_ENV);
-	if (r < 0)
-		return r;
 	/* The program's places in order; of several failures the most telling. */
 	for (uint32_t i = 0; i < pack->argv_alternatives; i++) {
 		char *argv[PACK_ARGV_MAX + 1] = {};
@@ -72,7 +75,11 @@ _Noreturn void zygote_run(const struct zygote *zygote, const struct pack_spec *p
 		_exit(r == -EPIPE ? 0 : 1);
 	if (birth.work == ZYGOTE_MOUNTER)
 		_exit(0);
-	r = birth.work == ZYGOTE_RESTORE ? exec_restore() : exec_program(&packs[birth.pack]);
+	r = birth.work == ZYGOTE_RESTORE ? exec_restore() : exec_read_env(JAIL_FD_ENV);
+	if (r == 0 && birth.work == ZYGOTE_GUARD)
+		guard_run(&packs[birth.pack]);
+	if (r == 0)
+		r = exec_program(&packs[birth.pack]);
 	note_failure(JAIL_FD_REPORT, "exec", -r);
 	_exit(127);
 }

@@ -15,6 +15,7 @@ enum { ZYGOTE_JOINS_MAX = CGROUP_TREES };
 enum zygote_work {
 	ZYGOTE_RUNTIME, /* a runtime */
 	ZYGOTE_RESTORE, /* a runtime, from an image */
+	ZYGOTE_GUARD,	/* a runtime with extensions: who starts and watches them all */
 	ZYGOTE_MOUNTER, /* somebody who puts code into a sandbox whose runtime runs already */
 };
 

@@ -36,10 +36,11 @@ FRAMES = {name.removeprefix("FRAME_"): number for number, name in enumerate(enum
 READY, UNPACK, FORGET, SPAWN, KILL = (FRAMES[name] for name in "READY UNPACK FORGET SPAWN KILL".split())
 FREEZE, THAW, HOLD, WARM, GRAFT, DRAINED = (FRAMES[name] for name in "FREEZE THAW HOLD WARM GRAFT DRAINED".split())
 REREAD_DONE, UNPACKED, SPAWNED, GRAFTED = (FRAMES[name] for name in "REREAD_DONE UNPACKED SPAWNED GRAFTED".split())
+SPAWN_IMAGE, TERMINATE = FRAMES["SPAWN_IMAGE"], FRAMES["TERMINATE"]
 EXITED, DRAIN, REREAD, FRAME_OPS = (FRAMES[name] for name in "EXITED DRAIN REREAD OPS".split())
 UNPACK_DONE, UNPACK_NOT_A_ZIP, UNPACK_TOO_LARGE, UNPACK_FAULT = range(4)
 EXIT_STATUS, EXIT_SIGNAL, EXIT_OOM, EXIT_KILLED, EXIT_NO_START = range(5)
-START_EXEC, START_FORK = range(2)
+START_EXEC, START_FORK, START_RESTORE, START_GUARD = range(4)
 
 U32, U64, Digest = ctypes.c_uint32, ctypes.c_uint64, ctypes.c_uint8 * 32
 
@@ -280,15 +281,15 @@ class Router:
     def forget(self, digest):
         self.say(ForgetFrame(head=Head(op=FORGET), digest=Digest(*digest)))
 
-    def spawn_asked(self, code, env=None, pack=0, network=0, start=START_EXEC, **function):
-        """Ask only; (ticket, read end of the log). Without code (None) one that is to be grafted."""
+    def spawn_asked(self, code, env=None, pack=0, network=0, start=START_EXEC, third=None, **function):
+        """Ask only; (ticket, read end of the log). Without code (None) one that is to be grafted. `third`: a descriptor."""
         ticket = self.next_ticket()
-        head = Head(op=SPAWN, ticket=ticket)
+        head = Head(op=SPAWN if third is None else SPAWN_IMAGE, ticket=ticket)
         frame = SpawnFrame(head=head, function=function_of(code, **function), pack=pack, network=network, start=start)
         block = b"".join(f"{k}={v}\0".encode() for k, v in (env or {}).items())
         reading, writing = os.pipe2(os.O_CLOEXEC)
         environment = sealed(block)
-        self.say(frame, [environment, writing])
+        self.say(frame, [environment, writing] + ([] if third is None else [third]))
         os.close(environment)
         os.close(writing)
         return ticket, reading
