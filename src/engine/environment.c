@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "engine/core.h"
 #include "engine/directory.h"
+#include "engine/extension_host.h"
 #include "engine/function_log.h"
 #include "engine/invocation.h"
 #include "engine/log_lines.h"
@@ -331,6 +332,7 @@ bool environment_assign(struct environment *env, struct invocation *invocation)
 	invocation_prepare(invocation, spent_us);
 	if (!runtime_api_send(env, invocation))
 		return false;
+	extension_api_invoke(env, invocation);
 	env->spent_us = spent_us;
 	env->is_stream_lost = false;
 	environment_enter(env, ENV_BUSY);
@@ -369,13 +371,31 @@ void environment_on_next(struct environment *env, struct http_conn *conn)
 		environment_kill(env);
 		return;
 	}
-	if (env->state == ENV_INIT) {
-		environment_init_done(env);
-	} else if (env->invocation) {
+	if (env->invocation) {
 		environment_log_drain(env); /* not the end of a turn: see invocation_conclude() */
 		invocation_conclude(env->invocation);
 	}
 	env->next = conn;
+	if (env->host) /* "Extension registration closed already" */
+		env->host->all.is_closed = true;
+	environment_settle(env);
+}
+
+/*
+ * "Each phase ends when the runtime and all extensions indicate completion by sending a Next API
+ * request."
+ */
+void environment_settle(struct environment *env)
+{
+	if (!extension_host_is_ready(env))
+		return;
+	if (env->invocation && env->invocation->is_held)
+		invocation_conclude(env->invocation);
+	if (!env->next || (env->state != ENV_INIT && env->state != ENV_BUSY) || env->invocation)
+		return;
+	if (env->state == ENV_INIT)
+		environment_init_done(env);
+	extension_host_report(env, NULL, NULL);
 	pool_on_free(env);
 }
 
@@ -413,13 +433,34 @@ void environment_ask_kill(struct environment *env)
 		err_log(r, "stop an environment");
 }
 
+void environment_terminate(struct environment *env)
+{
+	int r = environment_ask(env, FRAME_TERMINATE);
+	if (r < 0)
+		err_log(r, "end a runtime");
+}
+
+void environment_unfreeze(struct environment *env)
+{
+	(void)environment_thaw(env);
+}
+
+/* Extensions have some time for their own end; the kill is asked for after it. */
+static bool environment_shut(struct environment *env, bool is_frozen)
+{
+	return env->host && extension_host_shut(env->host, is_frozen);
+}
+
 void environment_kill(struct environment *env)
 {
+	bool is_frozen = env->state == ENV_FROZEN;
+
 	assert(!env->invocation);
+	extension_host_report(env, NULL, NULL);
 	if (env->state != ENV_DEAD)
 		environment_enter(env, ENV_DEAD);
 	if (env->is_gone) /* it may have waited for last words, with the timer that is off now */
 		loop_defer(env->engine->loop, &env->exit);
-	else
+	else if (!environment_shut(env, is_frozen))
 		environment_ask_kill(env);
 }

@@ -15,6 +15,7 @@
 #include "wire/frames.h"
 
 struct engine;
+struct extension_host;
 struct http_conn;
 struct http_server;
 struct invocation;
@@ -94,7 +95,9 @@ struct environment {
 	struct exited_frame exit_frame;
 	struct snapshot_ask *snapshot; /* it is to save itself; owned, until that was told */
 	bool is_restored;	       /* from its version's snapshot */
-	struct buf init_error;	       /* what the runtime posted to init/error */
+	struct extension_host *host;   /* its extensions; NULL: it has none */
+	const char *end_reason; /* of its Shutdown phase: "timeout", "failure"; NULL: "spindown" */
+	struct buf init_error;	/* what the runtime posted to init/error */
 	char init_error_type[ERROR_TYPE_MAX];
 };
 
@@ -128,6 +131,11 @@ const char *environment_state_name(enum environment_state state);
 [[nodiscard]] bool environment_freeze(struct environment *env);
 /* The runtime asked for its next invocation: INIT or BUSY → IDLE, or → BUSY when one waits. */
 void environment_on_next(struct environment *env, struct http_conn *conn);
+/* The runtime, or an extension, has asked for its next event: go on if that was what all waited for. */
+void environment_settle(struct environment *env);
+/* Ask the warden for a SIGTERM for its runtime; to let its processes run, whatever its state is. */
+void environment_terminate(struct environment *env);
+void environment_unfreeze(struct environment *env);
 /* Ask the warden to stop its sandbox, when it has one and that was not asked yet. */
 void environment_ask_kill(struct environment *env);
 /* Stop it, whatever it does. Its invocation must have ended and be concluded. */
@@ -174,6 +182,10 @@ void environments_look_at_memory(void *engine);
 void environment_on_deadline(void *env);
 /* The runtime said that it cannot start: the body of init/error. */
 void environment_on_init_error(struct environment *env, str body, str error_type);
+/* A process of it has ended that must not, while its sandbox has not: see extension_host.c. */
+void environment_on_failed(struct environment *env);
+/* "exit status 1", "signal: killed": `kind` is EXIT_STATUS or EXIT_SIGNAL. */
+void environment_describe_end(uint32_t kind, uint32_t value, char *to, size_t size);
 /* The warden's word that it is gone. Freed later. */
 void environment_on_exited(struct environment *env, const struct exited_frame *frame);
 /*

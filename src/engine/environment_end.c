@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "engine/core.h"
 #include "engine/environment.h"
+#include "engine/extension_host.h"
 #include "engine/function_log.h"
 #include "engine/invocation.h"
 #include "engine/memory_meter.h"
@@ -94,23 +95,31 @@ static void describe_signal(int number, char *to, size_t size)
 {
 	for (size_t i = 0; i < ARRAY_LEN(signal_names); i++) {
 		if (signal_names[i].number == number) {
-			(void)snprintf(to, size, "Runtime exited with error: signal: %s",
-				signal_names[i].name);
+			(void)snprintf(to, size, "signal: %s", signal_names[i].name);
 			return;
 		}
 	}
-	(void)snprintf(to, size, "Runtime exited with error: signal: signal %d", number);
+	(void)snprintf(to, size, "signal: signal %d", number);
+}
+
+void environment_describe_end(uint32_t kind, uint32_t value, char *to, size_t size)
+{
+	if (kind == EXIT_STATUS)
+		(void)snprintf(to, size, "exit status %u", value);
+	else
+		describe_signal(kind == EXIT_SIGNAL ? (int)value : SIGKILL, to, size);
 }
 
 /* "Runtime exited with error: exit status 127", as Lambda's own init words it (Go's os/exec). */
 static void describe_exit(const struct exited_frame *frame, char *to, size_t size)
 {
+	char end[64];
+
+	environment_describe_end(frame->kind, frame->value, end, sizeof(end));
 	if (frame->kind == EXIT_STATUS && frame->value == 0)
 		(void)snprintf(to, size, "Runtime exited without providing a reason");
-	else if (frame->kind == EXIT_STATUS)
-		(void)snprintf(to, size, "Runtime exited with error: exit status %u", frame->value);
 	else
-		describe_signal(frame->kind == EXIT_SIGNAL ? (int)frame->value : SIGKILL, to, size);
+		(void)snprintf(to, size, "Runtime exited with error: %s", end);
 }
 
 /* --- it did not start --- */
@@ -225,6 +234,7 @@ static void environment_crashed(struct environment *env, const struct cause *cau
 	if (env->snapshot)
 		snapshot_crashed(env, cause);
 	stream_crashed(env, cause);
+	extension_host_report(env, "error", cause_type(env, cause));
 	if (!victim)
 		return;
 	if (was_starting)
@@ -303,6 +313,10 @@ static bool environment_cause(
 {
 	const struct exited_frame *frame = &env->exit_frame;
 
+	if (extension_host_cause(env, &ret_cause->type, &ret_cause->words)) {
+		ret_cause->log_type = ret_cause->type;
+		return true;
+	}
 	if (frame->kind == EXIT_NO_START && environment_is_starting(env)) {
 		*ret_cause = (struct cause){ "Runtime.InvalidEntrypoint",
 			"Runtime.InvalidEntrypoint", describe_entry_point(frame) };
@@ -347,6 +361,22 @@ static void environment_judge(struct environment *env)
 		environment_try_again(env, "error", cause_type(env, &cause));
 	else
 		environment_crashed(env, &cause);
+}
+
+void environment_on_failed(struct environment *env)
+{
+	assert(!env->is_restarting || env->state == ENV_BOOTING);
+	if (env->state == ENV_DEAD || env->is_gone || env->is_restarting)
+		return;
+	environment_log_drain(env);
+	environment_log_end_line(env);
+	if (env->invocation && env->invocation->is_ended)
+		invocation_conclude(env->invocation);
+	environment_judge(env);
+	if (env->state == ENV_DEAD || env->is_restarting)
+		return;
+	env->end_reason = "failure";
+	environment_kill(env);
 }
 
 /* The runtime is dead, but what it said last has not been read. */
@@ -483,10 +513,13 @@ static void environment_run_out(struct environment *env)
 {
 	struct invocation *invocation = env->invocation;
 
-	if (!invocation)
-		return;
-	if (invocation->is_ended) { /* answered in this very moment */
+	env->end_reason = "timeout";
+	if (invocation && invocation->is_ended) { /* answered in this very moment */
 		invocation_conclude(invocation);
+		invocation = NULL;
+	}
+	if (!invocation) { /* its extensions have taken too long */
+		extension_host_report(env, "timeout", NULL);
 		return;
 	}
 	environment_log_drain(env);
@@ -509,6 +542,7 @@ void environment_on_deadline(void *context)
 		environment_give_up(env);
 		return;
 	case ENV_INIT:
+		env->end_reason = "timeout";
 		environment_init_timed_out(env);
 		if (env->state == ENV_BOOTING)
 			return; /* it begins again */

@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "engine/core.h"
 #include "engine/environment.h"
+#include "engine/extension_host.h"
 #include "engine/function_log.h"
 #include "engine/invocation.h"
 #include "engine/log_lines.h"
@@ -64,6 +65,7 @@ void environment_log_restored(struct environment *env)
 	char text[256];
 	struct buf line;
 
+	extension_host_log(env);
 	if (version->log_is_json && !log_lines_want(version, LOG_WEIGHT_INFO))
 		return;
 	buf_init_over(&line, text, sizeof(text));
@@ -86,6 +88,7 @@ void environment_log_init(struct environment *env, const char *status, const cha
 	char text[1024];
 	struct buf line;
 
+	extension_host_log(env);
 	/* "provisioned concurrency functions always emit INIT_REPORT", all others when they fail */
 	if (!version->log_is_json && (status || env->is_provisioned)) {
 		buf_init_over(&line, text, sizeof(text));

@@ -8,8 +8,8 @@
  *	exec    the warden has the pack's program executed
  *
  * The last two are one request to the warden, which falls back from the one to the other. A snapshot
- * that cannot be restored is not used again. Variables
- * that an interpreter reads once, when it starts, leave exec only.
+ * that cannot be restored is not used again. Variables that an interpreter reads once, when it starts,
+ * leave exec only; so do external extensions, which have to be there before the runtime (extension_host.c).
  *
  * Everything that can fail here fails before the warden is asked, and then nothing has happened.
  * From the request on the object lives until the warden says that the sandbox is gone.
@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "engine/core.h"
 #include "engine/environment.h"
+#include "engine/extension_host.h"
 #include "engine/function_log.h"
 #include "engine/log_lines.h"
 #include "engine/memory_meter.h"
@@ -100,6 +101,7 @@ static int environment_new(struct pool *pool, const struct runtime_pack *pack, u
 void environment_discard(struct environment *env)
 {
 	environment_log_close(env);
+	extension_host_free(env);
 	fd_close(&env->endpoint_fd);
 	loop_defer_cancel(&env->exit);
 	timer_free(env->deadline);
@@ -205,12 +207,14 @@ static int environment_block(const struct environment *env, int *ret_fd)
 
 static enum start_mode environment_start_mode(const struct environment *env)
 {
+	if (env->host)
+		return START_GUARD;
 	if (env->is_restored)
 		return START_RESTORE;
 	return version_can_fork(env->pool->version, env->pack) ? env->pack->start : START_EXEC;
 }
 
-/* `image` is what it saves itself to or is restored from; -1: neither. */
+/* `image` is what it saves itself to or is restored from, or a guard's socket; -1: neither. */
 static int environment_ask_spawn(struct environment *env, int log_write_fd, int image)
 {
 	scoped_fd block_fd = -1;
@@ -232,10 +236,14 @@ static int environment_ask_spawn(struct environment *env, int log_write_fd, int 
 
 static int environment_spawn(struct environment *env, int image)
 {
-	scoped_fd log_write_fd = -1;
+	scoped_fd log_write_fd = -1, guard = -1;
 
 	env->spawned_us = engine_now_us();
 	int r = environment_open_log(env, &log_write_fd);
+	if (r == 0 && env->pool->version->has_extensions && !env->snapshot) {
+		r = extension_host_new(env, &guard);
+		image = guard;
+	}
 	return r < 0 ? err_pass(r) : err_pass(environment_ask_spawn(env, log_write_fd, image));
 }
 
@@ -245,7 +253,7 @@ static int pool_open_snapshot(struct pool *pool)
 	const struct function_version *version = pool->version;
 	char path[128];
 
-	if (!version->snapshot.len || pool->is_unrestorable)
+	if (!version->snapshot.len || pool->is_unrestorable || version->has_extensions)
 		return -1;
 	(void)snprintf(path, sizeof(path), "snapshots/" STR_FMT, STR_ARG(version->snapshot));
 	int image = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -364,7 +372,7 @@ static bool environment_start_stem(struct pool *pool, struct provision_share *sh
 	struct environment *env;
 
 	bool is_restored = pool->version->snapshot.len && !pool->is_unrestorable;
-	if (is_restored || pool->is_stemless ||
+	if (is_restored || pool->is_stemless || pool->version->has_extensions ||
 		runtimes_find(engine->options.runtimes, pool->version->runtime, &pack) ==
 			RUNTIME_NONE ||
 		!version_can_fork(pool->version, pack) ||
@@ -408,6 +416,7 @@ void environment_unserve(struct environment *env)
 	const struct engine_options *options = &env->engine->options;
 
 	runtime_api_close(env);
+	extension_host_free(env);
 	env->next = env->answering = env->parked = NULL;
 	fd_close(&env->endpoint_fd);
 	if (env->endpoint)
@@ -423,6 +432,7 @@ int environment_restart(struct environment *env)
 	environment_log_close(env);
 	buf_done(&env->line);
 	buf_clear(&env->init_error);
+	env->end_reason = NULL;
 	env->is_restored = false; /* the second time from the beginning */
 	int r = environment_spawn(env, -1);
 	if (r < 0)

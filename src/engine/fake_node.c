@@ -100,9 +100,9 @@ static void receive_frames(struct fake_node *node)
 	fault_countdown = 0;
 	while (fd_receive(node->warden, &node->frames[node->frame_count].frame, sizeof(union frame),
 		       &len, fds, FD_PASS_MAX, &fd_count) == 0) {
-		assert(fd_count <= 2);
+		assert(fd_count <= 3);
 		node->frames[node->frame_count].is_taken = false;
-		memcpy(node->frames[node->frame_count].fds, fds, sizeof(int[2]));
+		memcpy(node->frames[node->frame_count].fds, fds, sizeof(int[3]));
 		node->frame_count++;
 		assert(node->frame_count < FAKE_FRAMES_MAX);
 	}
@@ -144,17 +144,29 @@ static int take_frame(struct fake_node *node, enum frame_op op, uint64_t ticket)
 	return i;
 }
 
-void fake_await_spawn(struct fake_node *node, struct fake_sandbox *sandbox)
+static void await_spawn(struct fake_node *node, struct fake_sandbox *sandbox, enum frame_op op)
 {
-	int i = take_frame(node, FRAME_SPAWN, 0);
+	int i = take_frame(node, op, 0);
 
-	*sandbox = (struct fake_sandbox){
-		.log = node->frames[i].fds[1], .memory = -1, .memory_stat = -1
-	};
+	*sandbox = (struct fake_sandbox){ .log = node->frames[i].fds[1],
+		.guard = op == FRAME_SPAWN ? -1 : node->frames[i].fds[2],
+		.memory = -1,
+		.memory_stat = -1 };
 	sandbox->spawn = node->frames[i].frame.spawn;
 	int r = fd_read_all(node->frames[i].fds[0], sandbox->env, ENV_BLOCK_MAX, &sandbox->env_len);
 	assert(r == 0);
 	close(node->frames[i].fds[0]);
+}
+
+void fake_await_spawn(struct fake_node *node, struct fake_sandbox *sandbox)
+{
+	await_spawn(node, sandbox, FRAME_SPAWN);
+}
+
+void fake_await_guarded(struct fake_node *node, struct fake_sandbox *sandbox)
+{
+	await_spawn(node, sandbox, FRAME_SPAWN_IMAGE);
+	CHECK(sandbox->spawn.start == START_GUARD);
 }
 
 bool fake_has_spawn(struct fake_node *node)
@@ -273,6 +285,7 @@ void fake_exit(
 	};
 
 	fd_close(&sandbox->log);
+	fd_close(&sandbox->guard);
 	fd_close(&sandbox->memory);
 	fd_close(&sandbox->memory_stat);
 	tell(node, &frame, sizeof(frame), NULL, 0);
@@ -405,6 +418,7 @@ static struct function_version *make_version(
 		.log_is_json = target->is_json,
 		.is_traced = target->is_traced,
 		.is_per_tenant = target->is_per_tenant,
+		.has_extensions = target->has_extensions,
 		.state = target->state,
 		.memory_mb = target->memory_mb ? target->memory_mb : 128,
 		.timeout_ms = target->timeout_ms,
@@ -604,13 +618,12 @@ static bool is_drained(void *context)
 	for (size_t i = 0; i < node->frame_count; i++) {
 		const struct frame_head *head = &node->frames[i].frame.head;
 		struct exited_frame frame = { .head = { FRAME_EXITED, 0, head->ticket },
-			.kind = head->op == FRAME_SPAWN ? EXIT_NO_START : EXIT_KILLED };
-		if (node->frames[i].is_taken || (head->op != FRAME_SPAWN && head->op != FRAME_KILL))
+			.kind = head->op == FRAME_KILL ? EXIT_KILLED : EXIT_NO_START };
+		int fd_count = head->op == FRAME_SPAWN ? 2 : head->op == FRAME_SPAWN_IMAGE ? 3 : 0;
+		if (node->frames[i].is_taken || (!fd_count && head->op != FRAME_KILL))
 			continue;
 		node->frames[i].is_taken = true;
-		if (head->op != FRAME_SPAWN && head->op != FRAME_KILL)
-			continue;
-		for (int k = 0; k < 2 && head->op == FRAME_SPAWN; k++)
+		for (int k = 0; k < fd_count; k++)
 			close(node->frames[i].fds[k]);
 		tell(node, &frame, sizeof(frame), NULL, 0);
 	}

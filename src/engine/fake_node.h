@@ -37,9 +37,7 @@ struct fake_target {
 	uint64_t payload_max;
 	uint32_t memory_mb;	   /* 128 */
 	enum function_state state; /* FUNCTION_PENDING (0) means active: see is_pending */
-	bool is_pending;
-	bool is_json;
-	bool is_traced, is_per_tenant;
+	bool is_pending, has_extensions, is_json, is_traced, is_per_tenant;
 	const char *level; /* of the system's lines, with is_json */
 	const str *env;
 	uint32_t env_count;
@@ -59,7 +57,7 @@ struct fake_node {
 	/* frames that came, in order: [taken, count) are not looked at yet */
 	struct {
 		union frame frame;
-		int fds[2];
+		int fds[3];
 		bool is_taken;
 	} frames[FAKE_FRAMES_MAX];
 	size_t frame_count;
@@ -160,7 +158,8 @@ struct fake_sandbox {
 	struct sandbox_handle handle;
 	char env[ENV_BLOCK_MAX + 1]; /* NUL-separated */
 	size_t env_len;
-	int log; /* where the runtime prints; -1: closed */
+	int log;   /* where the runtime prints; -1: closed */
+	int guard; /* the guard's end of its line; -1: none */
 	int api_port, endpoint_port;
 	int memory, memory_stat; /* files like memory.peak and memory.stat: to write to */
 	bool is_killed;		 /* FRAME_KILL came */
@@ -168,6 +167,8 @@ struct fake_sandbox {
 
 /* Await the next FRAME_SPAWN. */
 void fake_await_spawn(struct fake_node *node, struct fake_sandbox *sandbox);
+/* The same with a guard. */
+void fake_await_guarded(struct fake_node *node, struct fake_sandbox *sandbox);
 /* Has none come? After what is ready was handled. */
 [[nodiscard]] bool fake_has_spawn(struct fake_node *node);
 /* Listen, and tell that it is there; the second awaits FRAME_SPAWN before. */
@@ -180,7 +181,6 @@ void fake_await_kill(struct fake_node *node, struct fake_sandbox *sandbox);
 void fake_await_order(struct fake_node *node, const struct fake_sandbox *sandbox, enum frame_op op);
 [[nodiscard]] bool fake_has_order(
 	struct fake_node *node, const struct fake_sandbox *sandbox, enum frame_op op);
-/* Await FRAME_WARM. */
 void fake_await_warm(struct fake_node *node);
 /* Await FRAME_GRAFT of this sandbox, which was spawned without code; its `spawn` has it then. */
 void fake_await_graft(struct fake_node *node, struct fake_sandbox *sandbox);

@@ -22,6 +22,7 @@
 #include "engine/core.h"
 #include "engine/directory.h"
 #include "engine/environment.h"
+#include "engine/extension_host.h"
 #include "engine/function_log.h"
 #include "engine/log_lines.h"
 #include "engine/pool.h"
@@ -154,6 +155,15 @@ void invocation_start(struct invocation *invocation, struct environment *env)
 	environment_log_put(env, buf_str(&line));
 }
 
+void invocation_put_arn(struct buf *out, const struct invocation *invocation)
+{
+	buf_put(out, invocation->pool->version->arn);
+	if (!invocation->qualifier[0])
+		return;
+	buf_put_char(out, ':');
+	buf_put(out, str_of(invocation->qualifier));
+}
+
 /* --- its log's tail --- */
 
 /* Lambda: "the last 4 KB of the execution log". Its events stand on lines of their own. */
@@ -221,7 +231,9 @@ static void make_report(const struct invocation *invocation, struct log_report *
 	const struct function_version *version = env->pool->version;
 
 	*report = (struct log_report){
-		.duration_us = invocation->duration_us,
+		/* "the function's duration … includes that of its extensions" */
+		.duration_us = env->host ? engine_now_us() - invocation->started_us
+					 : invocation->duration_us,
 		.init_us = env->is_init_reported || env->is_restored ? 0 : env->init_us,
 		.restore_us = env->is_restored && !env->is_init_reported ? env->init_us : 0,
 		.timeout_us = version->timeout_ms * 1000ULL,
@@ -242,14 +254,13 @@ static void make_report(const struct invocation *invocation, struct log_report *
 }
 
 /* END, or in JSON the runtime's part of the end. */
-static void put_end(struct invocation *invocation, const struct log_report *report)
+static void put_end(struct environment *env, const struct log_report *report)
 {
-	struct environment *env = invocation->env;
 	char text[LINE_SIZE];
 	struct buf line;
 
 	if (!report->is_json) {
-		environment_log_putf(env, "END RequestId: %s\n", invocation->request_id);
+		environment_log_putf(env, "END RequestId: %s\n", report->request_id);
 		return;
 	}
 	if (!log_lines_want(
@@ -261,9 +272,9 @@ static void put_end(struct invocation *invocation, const struct log_report *repo
 }
 
 /* The stream's copy gets its memory figure later, the tail's has to read it now. */
-static void put_report(struct invocation *invocation, const struct log_report *report)
+static void put_report(
+	struct environment *env, struct invocation *invocation, const struct log_report *report)
 {
-	struct environment *env = invocation->env;
 	uint64_t now_ms = clock_real_ms();
 	char text[LINE_SIZE];
 	struct buf line;
@@ -271,11 +282,26 @@ static void put_report(struct invocation *invocation, const struct log_report *r
 	if (!log_lines_want(env->pool->version, report->status ? LOG_WEIGHT_WARN : LOG_WEIGHT_INFO))
 		return;
 	log_stream_put_report(env->stream, now_ms, report);
-	if (!invocation->wants_tail)
+	if (!invocation || !invocation->wants_tail)
 		return;
 	buf_init_over(&line, text, sizeof(text));
 	log_put_report(&line, report, now_ms, log_stream_memory_peak(env->stream));
 	invocation_tail_put(invocation, buf_str(&line));
+}
+
+void invocation_write_report(
+	struct environment *env, struct invocation *invocation, const struct log_report *report)
+{
+	put_end(env, report);
+	put_report(env, invocation, report);
+	env->is_init_reported = true;
+}
+
+/* Its caller hears of it at the end of this turn, at last. */
+static void invocation_release(struct invocation *invocation)
+{
+	invocation->is_held = false;
+	loop_defer(invocation->engine->loop, &invocation->end);
 }
 
 void invocation_conclude(struct invocation *invocation)
@@ -296,11 +322,12 @@ void invocation_conclude(struct invocation *invocation)
 		environment_log_drain(env);
 	environment_log_end_line(env);
 	make_report(invocation, &report);
-	put_end(invocation, &report);
-	put_report(invocation, &report);
-	env->is_init_reported = true;
+	if (!extension_host_keep_report(invocation, &report))
+		invocation_write_report(env, invocation, &report);
 	env->invocation = NULL;
 	invocation->env = NULL;
+	if (invocation->is_held)
+		invocation_release(invocation);
 }
 
 static void tell_caller(struct invocation *invocation)
@@ -352,6 +379,12 @@ static void invocation_finish(struct deferred *self)
 	struct environment *env = invocation->env; /* not freed by anything here */
 	enum seat seat = invocation->seat;
 
+	/* REPORT is a part of the tail: it comes when the extensions have asked for their next event. */
+	if (invocation->wants_tail && invocation->is_answered && env &&
+		!extension_host_is_ready(env)) {
+		invocation->is_held = true;
+		return;
+	}
 	invocation_conclude(invocation);
 	tell_caller(invocation);
 	if (invocation->outcome == INVOKE_DONE && !invocation->is_error)
@@ -391,6 +424,7 @@ void invocation_respond(
 {
 	assert(invocation->env && !invocation->response);
 	invocation->outcome = INVOKE_DONE;
+	invocation->is_answered = true;
 	invocation->is_error = answer->is_error;
 	invocation->result = answer->body;
 	invocation->response = conn;

@@ -33,7 +33,9 @@ struct invocation {
 	bool has_begun;	   /* its sink has */
 	uint64_t streamed; /* bytes that it was given */
 	bool is_abandoned;
-	bool is_ended; /* a result was chosen */
+	bool is_ended;	  /* a result was chosen */
+	bool is_answered; /* by the runtime, which goes on */
+	bool is_held;	  /* it has ended, and its caller waits for the whole of its log */
 	bool wants_tail;
 	char request_id[UUID_LEN + 1];
 	char qualifier[QUALIFIER_MAX];
@@ -113,6 +115,15 @@ void invocation_refuse(struct invocation *invocation, enum invoke_outcome outcom
  */
 void invocation_conclude(struct invocation *invocation);
 
+/*
+ * The end of an invocation in the log of its environment: END and REPORT. `invocation` gets them for its
+ * tail, or is NULL: it is gone.
+ */
+struct log_report;
+void invocation_write_report(
+	struct environment *env, struct invocation *invocation, const struct log_report *report);
+/* The ARN that was invoked: with the qualifier that was asked for, if any. */
+void invocation_put_arn(struct buf *out, const struct invocation *invocation);
 /* A line of its log, for the caller who wants the tail. */
 void invocation_tail_put(struct invocation *invocation, str line);
 

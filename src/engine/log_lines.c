@@ -179,6 +179,46 @@ void log_put_init_event(
 	buf_put(out, S("}}\n"));
 }
 
+/* --- extensions --- */
+
+static void put_extension_events(
+	struct buf *out, const struct log_extension *extension, const char *quote)
+{
+	buf_put_char(out, '[');
+	if (extension->is_invoked)
+		buf_putf(out, "%sINVOKE%s", quote, quote);
+	if (extension->is_invoked && extension->is_shut)
+		buf_put_char(out, ',');
+	if (extension->is_shut)
+		buf_putf(out, "%sSHUTDOWN%s", quote, quote);
+	buf_put_char(out, ']');
+}
+
+void log_put_extension(struct buf *out, const struct function_version *version,
+	const struct log_extension *extension, uint64_t now_ms)
+{
+	if (!version->log_is_json) {
+		buf_put(out, S("EXTENSION\tName: "));
+		buf_put(out, str_of(extension->name));
+		buf_putf(out, "\tState: %s\tEvents: ", extension->state);
+		put_extension_events(out, extension, "");
+		if (extension->error_type[0])
+			buf_putf(out, "\tError Type: %s", extension->error_type);
+		buf_put_char(out, '\n');
+		return;
+	}
+	open_event(out, "extension", now_ms);
+	buf_put(out, S("\"name\":"));
+	buf_put_json(out, str_of(extension->name));
+	buf_putf(out, ",\"state\":\"%s\",\"events\":", extension->state);
+	put_extension_events(out, extension, "\"");
+	if (extension->error_type[0]) {
+		buf_put(out, S(",\"errorType\":"));
+		buf_put_json(out, str_of(extension->error_type));
+	}
+	buf_put(out, S("}}\n"));
+}
+
 /* --- floods --- */
 
 /* The Telemetry API's platform.logsDropped; text has no form of Lambda's own for it. */
@@ -264,7 +304,7 @@ void log_put_runtime_done(struct buf *out, const struct log_report *report, uint
 	put_tenant(out, str_of(report->tenant));
 	put_tracing(out, report->trace, report->segment);
 	buf_put(out, S(",\"metrics\":{\"durationMs\":"));
-	put_ms(out, report->duration_us);
+	put_ms(out, report->duration_us - MIN(report->extensions_us, report->duration_us));
 	buf_putf(out, ",\"producedBytes\":%" PRIu64 "}}}\n", report->produced_bytes);
 }
 
@@ -275,6 +315,18 @@ uint64_t log_report_billed_ms(const struct log_report *report)
 	uint64_t us = MIN(report->duration_us, report->timeout_us) + report->init_us;
 
 	return us ? (us + 999) / 1000 : 1;
+}
+
+/* "extensionOverhead": from the runtime's end to the last extension's. */
+static void put_report_spans(struct buf *out, const struct log_report *report, uint64_t now_ms)
+{
+	if (!report->extensions_us)
+		return;
+	buf_put(out, S(",\"spans\":[{\"name\":\"extensionOverhead\",\"start\":\""));
+	timestamp_put_iso8601(out, now_ms - report->extensions_us / 1000, true);
+	buf_put(out, S("\",\"durationMs\":"));
+	put_ms(out, report->extensions_us);
+	buf_put(out, S("}]"));
 }
 
 static void put_report_json(
@@ -296,6 +348,7 @@ static void put_report_json(
 		put_ms(out, report->restore_us);
 	}
 	buf_put_char(out, '}');
+	put_report_spans(out, report, now_ms);
 	put_status(out, report);
 	put_tenant(out, str_of(report->tenant));
 	put_tracing(out, report->trace, report->segment);

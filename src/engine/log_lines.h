@@ -50,6 +50,17 @@ void log_put_restore_start(struct buf *out, const struct function_version *versi
 void log_put_restore_report(struct buf *out, const struct function_version *version,
 	uint64_t duration_us, uint64_t now_ms);
 
+/* An extension, and how far it has come. */
+struct log_extension {
+	const char *name;	  /* of a file, or a header: foreign */
+	const char *state;	  /* "Ready" */
+	bool is_invoked, is_shut; /* the events that it has registered for */
+	const char *error_type;	  /* or empty */
+};
+/* EXTENSION. */
+void log_put_extension(struct buf *out, const struct function_version *version,
+	const struct log_extension *extension, uint64_t now_ms);
+
 /* START, with the version that runs. */
 struct log_start {
 	const char *request_id;
@@ -63,7 +74,8 @@ void log_put_start(struct buf *out, const struct function_version *version,
 struct log_report {
 	char request_id[UUID_LEN + 1];
 	uint64_t duration_us;
-	uint64_t init_us;    /* 0: a warm invocation */
+	uint64_t init_us;	/* 0: a warm invocation */
+	uint64_t extensions_us; /* what extensions took after the runtime was done; 0: none did */
 	uint64_t restore_us; /* instead of it, when the environment was restored from a snapshot */
 	uint64_t timeout_us;
 	uint64_t produced_bytes;

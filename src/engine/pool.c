@@ -23,6 +23,7 @@
 #include "engine/core.h"
 #include "engine/directory.h"
 #include "engine/environment.h"
+#include "engine/extension_host.h"
 #include "engine/invocation.h"
 #include "engine/provision.h"
 #include "engine/stem.h"
@@ -324,7 +325,7 @@ static bool pool_is_ending(const struct pool *pool)
 /* Busy without an invocation: it has answered, and will ask for the next one. */
 static bool is_between(const struct environment *env)
 {
-	return env->state == ENV_BUSY && !env->invocation;
+	return env->state == ENV_BUSY && !env->invocation && extension_host_is_ready(env);
 }
 
 void pool_on_answered(struct environment *env)

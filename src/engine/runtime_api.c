@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "engine/core.h"
 #include "engine/environment.h"
+#include "engine/extension_host.h"
 #include "engine/invocation.h"
 #include "engine/pool.h"
 #include "engine/response_stream.h"
@@ -31,7 +32,7 @@
 #include <string.h>
 
 enum {
-	CONNS_MAX = 16,
+	CONNS_MAX = 32,		    /* the runtime's, and two of each extension */
 	HEAD_MAX = 8192,	    /* of an event: header values have limits of their own */
 	SMALL_BODY_MAX = 64 * 1024, /* of everything that is no answer: errors of initialisation */
 	LARGE_BODY_FACTOR = 4,	    /* so much of an answer that is too large is taken */
@@ -52,9 +53,9 @@ static void put_error(struct buf *body, str type, str message)
 	buf_put(body, S("}\n"));
 }
 
-static void reply_error(struct http_conn *conn, int status, str type, str message)
+void runtime_api_refuse(struct http_conn *conn, int status, str type, str message)
 {
-	char text[1024];
+	char text[4096];
 	struct buf body;
 
 	buf_init_over(&body, text, sizeof(text));
@@ -71,7 +72,7 @@ static const char *runtime_state(const struct environment *env)
 	switch (env->state) {
 	case ENV_BOOTING:
 	case ENV_INIT:
-		return env->init_error.len ? "InitError" : "Started";
+		return env->init_error.len ? "InitError" : env->next ? "Ready" : "Started";
 	case ENV_IDLE:
 	case ENV_FROZEN:
 		return "Ready";
@@ -80,6 +81,8 @@ static const char *runtime_state(const struct environment *env)
 	case ENV_STATES:
 		break;
 	}
+	if (env->next) /* it waits, with us, for its extensions */
+		return "Ready";
 	return env->invocation && !env->invocation->is_ended ? "Running" : "ResponseSent";
 }
 
@@ -93,7 +96,7 @@ static void reply_wrong_state(
 		"allowed",
 		runtime_state(env), asked);
 
-	reply_error(conn, 403, S("InvalidStateTransition"), (str){ message, (size_t)len });
+	runtime_api_refuse(conn, 403, S("InvalidStateTransition"), (str){ message, (size_t)len });
 }
 
 void runtime_api_accepted(struct http_conn *conn)
@@ -117,18 +120,6 @@ static void put_field(struct buf *out, str name, str value)
 	buf_put(out, S("\r\n"));
 }
 
-/* "Lambda-Runtime-Invoked-Function-Arn": with the qualifier that was asked for, if any. */
-static void put_invoked_arn(struct buf *out, const struct invocation *invocation, str arn)
-{
-	buf_put(out, S("Lambda-Runtime-Invoked-Function-Arn: "));
-	buf_put(out, arn);
-	if (invocation->qualifier[0]) {
-		buf_put_char(out, ':');
-		buf_put(out, str_of(invocation->qualifier));
-	}
-	buf_put(out, S("\r\n"));
-}
-
 bool runtime_api_send(struct environment *env, const struct invocation *invocation)
 {
 	struct http_conn *conn = env->next;
@@ -142,8 +133,9 @@ bool runtime_api_send(struct environment *env, const struct invocation *invocati
 	buf_put(&fields, str_of(invocation->request_id));
 	buf_put(&fields, S("\r\nLambda-Runtime-Deadline-Ms: "));
 	buf_put_u64(&fields, invocation->deadline_ms);
+	buf_put(&fields, S("\r\nLambda-Runtime-Invoked-Function-Arn: "));
+	invocation_put_arn(&fields, invocation);
 	buf_put(&fields, S("\r\n"));
-	put_invoked_arn(&fields, invocation, env->pool->version->arn);
 	put_field(&fields, S("Lambda-Runtime-Trace-Id"), str_of(invocation->trace));
 	put_field(&fields, S("Lambda-Runtime-Client-Context"), invocation->client_context);
 	put_field(&fields, S("Lambda-Runtime-Aws-Tenant-Id"), invocation->tenant);
@@ -158,8 +150,10 @@ bool runtime_api_send(struct environment *env, const struct invocation *invocati
 
 static void on_next(struct environment *env, struct http_conn *conn, bool is_last)
 {
-	bool may_ask = (env->state == ENV_INIT && !env->init_error.len) ||
-		(env->state == ENV_BUSY && (!env->invocation || env->invocation->is_ended));
+	bool may_ask = !env->next &&
+		((env->state == ENV_INIT && !env->init_error.len) ||
+			(env->state == ENV_BUSY &&
+				(!env->invocation || env->invocation->is_ended)));
 
 	if (env->is_gone) { /* its last words */
 		http_conn_abort(conn);
@@ -179,7 +173,9 @@ static void on_snapshot(
 		reply_wrong_state(env, conn, "Ready");
 		return;
 	}
-	snapshot_on_said(env, request->body);
+	snapshot_on_said(env,
+		env->pool->version->has_extensions ? S("it has external extensions.")
+						   : request->body);
 	http_reply(
 		conn, &(struct http_reply){ .status = 202, .fields = JSON_FIELD, .body = OK_BODY });
 	environment_kill(env);
@@ -293,7 +289,7 @@ static void take_answer(struct invocation *invocation, struct http_conn *conn,
 		char text[96];
 		str message = describe_too_large(invocation->env, text, sizeof(text));
 		fail_too_large(invocation);
-		reply_error(conn, 413, too_large_type, message);
+		runtime_api_refuse(conn, 413, too_large_type, message);
 		return;
 	}
 	if (answer.is_stream && take_trailer_error(invocation, conn, request))
@@ -308,7 +304,7 @@ static void on_answer(struct environment *env, struct http_conn *conn,
 	struct invocation *invocation = running(env);
 
 	if (!env->request_id[0] || !str_eq(id, str_of(env->request_id)))
-		reply_error(conn, 400, S("InvalidRequestID"), S("Invalid request ID"));
+		runtime_api_refuse(conn, 400, S("InvalidRequestID"), S("Invalid request ID"));
 	else if (!invocation || env->is_streaming) /* by another connection */
 		reply_wrong_state(
 			env, conn, is_error ? "InvocationErrorResponse" : "InvocationResponse");
@@ -377,8 +373,7 @@ static void on_refuse(void *context, int status, struct buf *fields, struct buf 
 /* What mayfly does not have yet says so. */
 static bool is_other_api(str path)
 {
-	return str_starts(path, S("/2020-01-01/extension")) ||
-		str_starts(path, S("/2022-07-01/telemetry")) ||
+	return str_starts(path, S("/2022-07-01/telemetry")) ||
 		str_starts(path, S("/2020-08-15/logs"));
 }
 
@@ -388,7 +383,11 @@ static void route(struct environment *env, struct http_conn *conn, struct http_r
 	bool is_get = head->verb == HTTP_GET, is_error;
 	str path = head->path, id;
 
-	if (is_get && str_eq(path, S(API "invocation/next")))
+	if (extension_api_route(env, conn, request))
+		return;
+	if (env->state == ENV_DEAD)
+		http_conn_abort(conn);
+	else if (is_get && str_eq(path, S(API "invocation/next")))
 		on_next(env, conn, !head->keep_alive);
 	else if (parse_answer_path(head, &id, &is_error))
 		on_answer(env, conn, request, id, is_error);
@@ -399,11 +398,11 @@ static void route(struct environment *env, struct http_conn *conn, struct http_r
 	else if (is_get && str_eq(path, S("/2018-06-01/ping")))
 		http_reply(conn, &(struct http_reply){ .status = 200, .body = S("pong") });
 	else if (is_other_api(path))
-		reply_error(conn, 501, S("Extension.NotAvailable"),
-			S("The Extensions, Telemetry and Logs APIs are not available "
-			  "in mayfly yet."));
+		runtime_api_refuse(conn, 501, S("Telemetry.NotSupported"),
+			S("The Telemetry and Logs APIs are not available in mayfly yet."));
 	else
-		reply_error(conn, 404, S("NotFound"), S("The Runtime API has no such path."));
+		runtime_api_refuse(
+			conn, 404, S("NotFound"), S("The Runtime API has no such path."));
 }
 
 static void on_request(void *context, struct http_conn *conn, struct http_request *request)
@@ -414,7 +413,7 @@ static void on_request(void *context, struct http_conn *conn, struct http_reques
 		env->answering = NULL;
 		env->is_streaming = false;
 	}
-	if (env->state == ENV_DEAD)
+	if (env->state == ENV_DEAD && !extension_host_is_shutting(env))
 		http_conn_abort(conn);
 	else
 		route(env, conn, request);
@@ -437,13 +436,17 @@ static void on_gone(void *context, struct http_conn *conn, bool request_open)
 	}
 	if (env->parked == conn)
 		env->parked = NULL;
+	extension_api_on_gone(env, conn);
 	if (env->next != conn)
 		return;
 	/*
 	 * A runtime that closes the connection on which it waits cannot be given anything any more.
 	 */
 	env->next = NULL;
-	if (env->state == ENV_IDLE || env->state == ENV_FROZEN)
+	bool is_idle = env->state == ENV_IDLE || env->state == ENV_FROZEN;
+	bool is_settling = (env->state == ENV_INIT || env->state == ENV_BUSY) && !env->invocation;
+	bool has_guard = env->host && env->host->guard; /* which knows whether it has died */
+	if (is_idle || (is_settling && !has_guard))
 		environment_kill(env);
 }
 

@@ -24,6 +24,8 @@ void runtime_api_close(struct environment *env);
  * nothing was said.
  */
 [[nodiscard]] bool runtime_api_send(struct environment *env, const struct invocation *invocation);
+/* Answer with an error of this type, in the form that Lambda's APIs inside of environments have. */
+void runtime_api_refuse(struct http_conn *conn, int status, str type, str message);
 /* Answer a response or an error that was taken: 202, held back for the next event. */
 void runtime_api_accepted(struct http_conn *conn);
 /*

@@ -459,7 +459,9 @@ static void test_unknown_paths_are_not_found(void)
 	}
 	fake_send_request(&peer, "GET /2018-06-01/ping", "", S(""), (str){});
 	CHECK_STR(fake_receive(&peer).body, S("pong"));
-	fake_send_request(&peer, "POST /2020-01-01/extension/register", "", S("{}"), (str){});
+	fake_send_request(&peer, "GET /2020-01-01/extension/register", "", S(""), (str){});
+	CHECK(fake_receive(&peer).status == 404);
+	fake_send_request(&peer, "PUT /2022-07-01/telemetry", "", S("{}"), (str){});
 	CHECK(fake_receive(&peer).status == 501);
 	finish();
 }

@@ -26,6 +26,7 @@ struct function_version {
 	str log_level_system; /* "INFO"; empty in text format */
 	str snapshot;	      /* the image that its environments are restored from; empty: none */
 	bool has_snap_start;  /* a published version that wants a snapshot */
+	bool has_extensions;  /* a layer of it has external extensions */
 	bool log_is_json;
 	bool is_traced;	    /* TracingConfig Active */
 	bool is_per_tenant; /* TenancyConfig: no environment of it serves two tenants */

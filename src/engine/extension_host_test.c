@@ -1,0 +1,623 @@
+#include "engine/fake_logs.h"
+#include "engine/fake_runtime.h"
+#include "os/fd.h"
+#include "wire/guard.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct fake_node node;
+static struct fake_sandbox sandbox;
+static struct fake_peer runtime;
+static struct fake_call call;
+
+/* An extension, as far as the router can see one. */
+struct fake_extension {
+	struct fake_peer peer;
+	char id[UUID_LEN + 1];
+};
+static struct fake_extension one, two;
+
+/* --- what extensions say --- */
+
+static void fields_of(const struct fake_extension *extension, char *to, size_t size)
+{
+	(void)snprintf(to, size, "Lambda-Extension-Identifier: %s\r\n", extension->id);
+}
+
+static struct fake_reply ask(
+	struct fake_peer *peer, const char *start, const char *fields, str body)
+{
+	fake_send_request(peer, start, fields, body, S(""));
+	return fake_receive(peer);
+}
+
+static struct fake_reply ask_register(struct fake_peer *peer, const char *name, const char *body)
+{
+	char fields[384];
+
+	(void)snprintf(fields, sizeof(fields), "Lambda-Extension-Name: %s\r\n", name);
+	return ask(peer, "POST /2020-01-01/extension/register", fields, str_of(body));
+}
+
+/* A connection of an extension's, registered for these events. */
+static void connect_extension(
+	struct fake_extension *extension, const char *name, const char *events)
+{
+	char body[96];
+
+	fake_connect(&node, &sandbox, &extension->peer);
+	(void)snprintf(body, sizeof(body), "{\"events\":[%s]}", events);
+	struct fake_reply reply = ask_register(&extension->peer, name, body);
+	CHECK(reply.status == 200);
+	str id = fake_field(&reply, "Lambda-Extension-Identifier");
+	CHECK(id.len == UUID_LEN);
+	int r = str_to_array(id, extension->id, sizeof(extension->id));
+	CHECK(r == 0);
+}
+
+static void send_next(struct fake_extension *extension)
+{
+	char fields[96];
+
+	fields_of(extension, fields, sizeof(fields));
+	fake_send_request(
+		&extension->peer, "GET /2020-01-01/extension/event/next", fields, S(""), S(""));
+}
+
+/* Its event begins like this. */
+static void await_event(struct fake_extension *extension, const char *type)
+{
+	char begin[64];
+
+	struct fake_reply reply = fake_receive(&extension->peer);
+	CHECK(reply.status == 200);
+	CHECK(fake_field(&reply, "Lambda-Extension-Event-Identifier").len == UUID_LEN);
+	(void)snprintf(begin, sizeof(begin), "{\"eventType\":\"%s\",\"deadlineMs\":", type);
+	CHECK(str_starts(reply.body, str_of(begin)));
+}
+
+static void is_refused(const struct fake_reply *reply, const char *type, const char *message)
+{
+	char want[512];
+
+	CHECK(reply->status == 403);
+	(void)snprintf(want, sizeof(want), "{\"errorMessage\":\"%s\",\"errorType\":\"%s\"}\n",
+		message, type);
+	CHECK_STR(reply->body, str_of(want));
+}
+
+/* --- what the guard says and hears --- */
+
+static void guard_say(
+	enum guard_op op, uint32_t who, uint32_t kind, uint32_t value, const char *name)
+{
+	struct guard_frame frame = { .op = op, .who = who, .kind = kind, .value = value };
+
+	(void)snprintf(frame.name, sizeof(frame.name), "%s", name);
+	int r = fd_send(sandbox.guard, &frame, sizeof(frame), NULL, 0);
+	CHECK(r == 0);
+}
+
+static bool guard_hears(void *context)
+{
+	struct guard_frame *frame = context;
+	size_t len = 0, fd_count = 0;
+
+	return fd_receive(sandbox.guard, frame, sizeof(*frame), &len, NULL, 0, &fd_count) == 0;
+}
+
+static void guard_await(enum guard_op op, uint32_t who)
+{
+	struct guard_frame frame = {};
+
+	fake_until(&node, guard_hears, &frame);
+	CHECK(frame.op == op && frame.who == who);
+}
+
+/* --- beginning and end --- */
+
+static void start(bool has_extensions)
+{
+	fake_node_start(&node, &(struct engine_options){});
+	fake_target_put(
+		&node, &(struct fake_target){ .name = "f", .has_extensions = has_extensions });
+}
+
+/* A call of a function with external extensions: the guard has begun. */
+static void start_guarded(void)
+{
+	start(true);
+	fake_invoke_name(&node, "f", &call);
+	fake_await_guarded(&node, &sandbox);
+	int r = fd_set_nonblock(sandbox.guard, true);
+	CHECK(r == 0);
+	fake_spawned(&node, &sandbox);
+}
+
+/* The same with one extension, which has registered, and a runtime; both have asked for next. */
+static void start_one(const char *events)
+{
+	start_guarded();
+	guard_say(GUARD_EXTENSION, 0, 0, 0, "one");
+	guard_say(GUARD_LISTED, 0, 0, 0, "");
+	connect_extension(&one, "one", events);
+	guard_await(GUARD_START, GUARD_RUNTIME);
+	send_next(&one);
+	fake_connect(&node, &sandbox, &runtime);
+	fake_next(&runtime);
+}
+
+static void stop(void)
+{
+	fake_call_done(&call);
+	fake_hang_up(&runtime);
+	fake_node_stop(&node);
+}
+
+/* The runtime begins, and the call gets its answer. */
+static void finish(struct fake_peer *peer)
+{
+	fake_connect(&node, &sandbox, peer);
+	fake_next(peer);
+	(void)fake_receive_event(peer, call.request_id);
+	fake_respond(peer, call.request_id, "1", fake_next_text);
+	fake_await(&node, &call);
+}
+
+/* The environment ends as a killed one does. */
+static void end(void)
+{
+	fake_await_kill(&node, &sandbox);
+	fake_exit(&node, &sandbox, EXIT_KILLED, 0);
+	fake_hang_up(&one.peer);
+	stop();
+}
+
+/* --- the order of things --- */
+
+static void test_the_runtime_begins_when_all_have_registered(void)
+{
+	struct guard_frame frame;
+
+	start_guarded();
+	guard_say(GUARD_EXTENSION, 0, 0, 0, "one");
+	guard_say(GUARD_EXTENSION, 1, 0, 0, "two");
+	connect_extension(&one, "one", "\"INVOKE\"");
+	guard_say(GUARD_LISTED, 0, 0, 0, "");
+	fake_turn(&node);
+	CHECK(!guard_hears(&frame));
+	connect_extension(&two, "two", "");
+	guard_await(GUARD_START, GUARD_RUNTIME);
+	fake_hang_up(&two.peer);
+	guard_say(GUARD_ENDED, 1, EXIT_STATUS, 1, "");
+	end();
+}
+
+static void test_initialisation_ends_when_extensions_and_runtime_have_asked(void)
+{
+	start_guarded();
+	guard_say(GUARD_EXTENSION, 0, 0, 0, "one");
+	guard_say(GUARD_LISTED, 0, 0, 0, "");
+	connect_extension(&one, "one", "\"INVOKE\",\"SHUTDOWN\"");
+	fake_connect(&node, &sandbox, &runtime);
+	fake_next(&runtime);
+	CHECK(fake_is_silent(&runtime));
+	send_next(&one);
+	(void)fake_receive_event(&runtime, call.request_id);
+	await_event(&one, "INVOKE");
+	fake_respond(&runtime, call.request_id, "1", fake_next_text);
+	fake_await(&node, &call);
+	send_next(&one);
+	fake_logs_await(&node, "REPORT RequestId");
+	CHECK(fake_logs_in_order(node.platform.logs,
+		(const char *const[]){ "INIT_START",
+			"EXTENSION\tName: one\tState: Ready\tEvents: [INVOKE,SHUTDOWN]\n", "START",
+			"END", "REPORT", NULL }));
+	guard_say(GUARD_ENDED, 0, EXIT_STATUS, 1, "");
+	guard_await(GUARD_START, GUARD_RUNTIME);
+	guard_await(GUARD_TERMINATE, GUARD_RUNTIME);
+	guard_say(GUARD_ENDED, GUARD_RUNTIME, EXIT_SIGNAL, SIGTERM, "");
+	end();
+}
+
+static void test_a_guard_without_extensions_begins_at_once(void)
+{
+	start_guarded();
+	guard_say(GUARD_LISTED, 0, 0, 0, "");
+	guard_await(GUARD_START, GUARD_RUNTIME);
+	fake_connect(&node, &sandbox, &runtime);
+	fake_next(&runtime);
+	(void)fake_receive_event(&runtime, call.request_id);
+	fake_respond(&runtime, call.request_id, "1", fake_next_text);
+	fake_await(&node, &call);
+	CHECK(!call.is_error);
+	stop();
+}
+
+static void test_an_answer_does_not_wait_for_extensions_but_the_next_event_does(void)
+{
+	struct fake_call next;
+
+	start_one("\"INVOKE\"");
+	(void)fake_receive_event(&runtime, call.request_id);
+	await_event(&one, "INVOKE");
+	fake_respond(&runtime, call.request_id, "1", fake_next_text);
+	fake_await(&node, &call);
+	CHECK(!call.is_error && fake_payload_is(&call, "1"));
+	CHECK(fake_receive(&runtime).status == 202);
+	fake_target_put(&node, &(struct fake_target){ .name = "f", .has_extensions = true });
+	fake_invoke_name(&node, "f", &next);
+	fake_turn(&node);
+	CHECK(fake_is_silent(&runtime) && !next.is_done);
+	send_next(&one);
+	(void)fake_receive_event(&runtime, next.request_id);
+	await_event(&one, "INVOKE");
+	fake_respond(&runtime, next.request_id, "2", fake_next_text);
+	fake_await(&node, &next);
+	fake_call_done(&next);
+	fake_hang_up(&one.peer);
+	stop();
+}
+
+static void test_who_asks_for_the_log_gets_its_report_too(void)
+{
+	start(true);
+	fake_invoke(&node, &(struct fake_ask){ .name = "f", .wants_tail = true }, &call);
+	fake_await_guarded(&node, &sandbox);
+	fake_spawned(&node, &sandbox);
+	guard_say(GUARD_EXTENSION, 0, 0, 0, "one");
+	guard_say(GUARD_LISTED, 0, 0, 0, "");
+	connect_extension(&one, "one", "\"INVOKE\"");
+	send_next(&one);
+	fake_connect(&node, &sandbox, &runtime);
+	fake_next(&runtime);
+	(void)fake_receive_event(&runtime, call.request_id);
+	await_event(&one, "INVOKE");
+	fake_respond(&runtime, call.request_id, "1", "");
+	fake_turn(&node);
+	CHECK(!call.is_done);
+	send_next(&one);
+	fake_await(&node, &call);
+	CHECK(str_find_str(buf_str(&call.tail), S("REPORT RequestId")) >= 0);
+	fake_hang_up(&one.peer);
+	stop();
+}
+
+static void test_one_that_takes_too_long_ends_the_environment_as_a_timeout(void)
+{
+	start(true);
+	fake_target_put(&node,
+		&(struct fake_target){ .name = "f", .has_extensions = true, .timeout_ms = 50 });
+	fake_invoke_name(&node, "f", &call);
+	fake_await_guarded(&node, &sandbox);
+	fake_spawned(&node, &sandbox);
+	guard_say(GUARD_EXTENSION, 0, 0, 0, "one");
+	guard_say(GUARD_LISTED, 0, 0, 0, "");
+	connect_extension(&one, "one", "\"INVOKE\"");
+	send_next(&one);
+	fake_connect(&node, &sandbox, &runtime);
+	fake_next(&runtime);
+	(void)fake_receive_event(&runtime, call.request_id);
+	fake_respond(&runtime, call.request_id, "1", fake_next_text);
+	fake_await(&node, &call);
+	CHECK(!call.is_error);
+	fake_logs_await(&node, "Status: timeout");
+	guard_say(GUARD_ENDED, GUARD_RUNTIME, EXIT_SIGNAL, SIGTERM, "");
+	guard_say(GUARD_ENDED, 0, EXIT_SIGNAL, SIGKILL, "");
+	end();
+}
+
+/* --- how they fail --- */
+
+static void test_a_crash_ends_the_invocation(void)
+{
+	start_one("\"INVOKE\"");
+	(void)fake_receive_event(&runtime, call.request_id);
+	await_event(&one, "INVOKE");
+	guard_say(GUARD_ENDED, 0, EXIT_STATUS, 3, "");
+	fake_await(&node, &call);
+	CHECK(call.is_error);
+	CHECK(fake_payload_is(&call,
+		"{\"errorType\":\"Extension.Crash\",\"errorMessage\":\"RequestId: %s Error: exit status "
+		"3\"}"));
+	guard_await(GUARD_TERMINATE, GUARD_RUNTIME);
+	guard_say(GUARD_ENDED, GUARD_RUNTIME, EXIT_SIGNAL, SIGTERM, "");
+	end();
+}
+
+static void test_what_it_announced_is_the_reason(void)
+{
+	char fields[192];
+
+	start_one("\"INVOKE\"");
+	(void)fake_receive_event(&runtime, call.request_id);
+	await_event(&one, "INVOKE");
+	(void)snprintf(fields, sizeof(fields),
+		"Lambda-Extension-Identifier: %s\r\nLambda-Extension-Function-Error-Type: Mine.Bad\r\n",
+		one.id);
+	struct fake_reply reply = ask(
+		&one.peer, "POST /2020-01-01/extension/exit/error", fields, S("{}"));
+	CHECK(reply.status == 202);
+	CHECK_STR(reply.body, S("{\"status\":\"OK\"}\n"));
+	guard_say(GUARD_ENDED, 0, EXIT_STATUS, 0, "");
+	fake_await(&node, &call);
+	CHECK(fake_payload_is(&call,
+		"{\"errorType\":\"Extension.ExitError\",\"errorMessage\":\"RequestId: %s Error: exit "
+		"code 0\"}"));
+	guard_await(GUARD_TERMINATE, GUARD_RUNTIME);
+	guard_say(GUARD_ENDED, GUARD_RUNTIME, EXIT_SIGNAL, SIGTERM, "");
+	end();
+}
+
+static void test_an_initialisation_that_fails_is_tried_again_and_then_fails(void)
+{
+	start_guarded();
+	for (int i = 0; i < 2; i++) {
+		guard_say(GUARD_EXTENSION, 0, 0, 0, "one");
+		guard_say(GUARD_NOT_STARTED, 0, 0, EACCES, "");
+		fake_await_kill(&node, &sandbox);
+		fake_exit(&node, &sandbox, EXIT_KILLED, 0);
+		if (i == 1)
+			break;
+		fake_await_guarded(&node, &sandbox);
+		fake_spawned(&node, &sandbox);
+	}
+	fake_await(&node, &call);
+	CHECK(fake_payload_is(&call,
+		"{\"errorType\":\"Extension.LaunchError\",\"errorMessage\":\"RequestId: %s Error: "
+		"fork/exec /opt/extensions/one: permission denied\"}"));
+	fake_logs_await(&node,
+		"EXTENSION\tName: one\tState: LaunchError\tEvents: []\tError Type: PermissionDenied\n");
+	fake_logs_await(&node, "Phase: init\tStatus: error\tError Type: Extension.LaunchError");
+	stop();
+}
+
+static void test_a_runtime_that_ends_under_its_guard_is_a_crash_of_its_own(void)
+{
+	start_one("\"SHUTDOWN\"");
+	(void)fake_receive_event(&runtime, call.request_id);
+	guard_say(GUARD_ENDED, GUARD_RUNTIME, EXIT_STATUS, 7, "");
+	fake_await(&node, &call);
+	CHECK(fake_payload_is(&call,
+		"{\"errorType\":\"Runtime.ExitError\",\"errorMessage\":\"RequestId: %s Error: Runtime "
+		"exited with error: exit status 7\"}"));
+	struct fake_reply reply = fake_receive(&one.peer);
+	CHECK(str_ends(reply.body, S("\"shutdownReason\":\"failure\"}")));
+	guard_say(GUARD_ENDED, 0, EXIT_STATUS, 0, "");
+	end();
+}
+
+static void test_what_the_runtime_said_last_counts(void)
+{
+	start_one("");
+	(void)fake_receive_event(&runtime, call.request_id);
+	guard_say(GUARD_ENDED, GUARD_RUNTIME, EXIT_STATUS, 0, "");
+	fake_respond(&runtime, call.request_id, "\"last\"", "");
+	fake_await(&node, &call);
+	CHECK(!call.is_error && fake_payload_is(&call, "\"last\""));
+	guard_await(GUARD_KILL, 0);
+	guard_say(GUARD_ENDED, 0, EXIT_SIGNAL, SIGKILL, "");
+	end();
+}
+
+static void test_a_guard_that_talks_nonsense_changes_nothing(void)
+{
+	struct guard_frame frame = { .op = GUARD_ENDED, .who = 3 };
+
+	start_guarded();
+	guard_say(99, 0, 0, 0, "");
+	guard_say(GUARD_EXTENSION, 77, 0, 0, "x");
+	guard_say(GUARD_ENDED, 5, EXIT_STATUS, 0, "");
+	memset(frame.name, 'x', sizeof(frame.name));
+	CHECK(fd_send(sandbox.guard, &frame, sizeof(frame), NULL, 0) == 0);
+	CHECK(fd_send(sandbox.guard, &frame, 5, NULL, 0) == 0);
+	guard_say(GUARD_CONNECTED, 0, 0, 0, "");
+	CHECK(fd_send(sandbox.guard, &frame, 5, &(int){ 0 }, 1) == 0);
+	guard_say(GUARD_LISTED, 0, 0, 0, "");
+	guard_await(GUARD_START, GUARD_RUNTIME);
+	finish(&runtime);
+	stop();
+}
+
+/* --- the Shutdown phase --- */
+
+static void test_shutdown_ends_the_runtime_then_tells_extensions(void)
+{
+	struct guard_frame frame;
+
+	start_one("\"SHUTDOWN\"");
+	(void)fake_receive_event(&runtime, call.request_id);
+	fake_respond(&runtime, call.request_id, "1", fake_next_text);
+	fake_await(&node, &call);
+	CHECK(fake_receive(&runtime).status == 202);
+	fake_target_put(&node,
+		&(struct fake_target){ .name = "f", .revision = "2", .has_extensions = true });
+	engine_function_changed(node.engine, S("000000000000"), S("us-east-1"), S("f"));
+	guard_await(GUARD_TERMINATE, GUARD_RUNTIME);
+	CHECK(fake_is_silent(&one.peer));
+	guard_say(GUARD_ENDED, GUARD_RUNTIME, EXIT_STATUS, 0, "");
+	struct fake_reply reply = fake_receive(&one.peer);
+	CHECK(str_starts(reply.body, S("{\"eventType\":\"SHUTDOWN\",\"deadlineMs\":")));
+	CHECK(str_ends(reply.body, S("\"shutdownReason\":\"spindown\"}")));
+	fake_turn(&node);
+	CHECK(!guard_hears(&frame) && !fake_is_kill_asked(&node, &sandbox));
+	guard_say(GUARD_ENDED, 0, EXIT_STATUS, 0, "");
+	end();
+}
+
+static void test_who_does_not_go_in_time_is_killed(void)
+{
+	start_one("\"SHUTDOWN\"");
+	(void)fake_receive_event(&runtime, call.request_id);
+	fake_respond(&runtime, call.request_id, "1", fake_next_text);
+	fake_await(&node, &call);
+	fake_target_put(&node,
+		&(struct fake_target){ .name = "f", .revision = "2", .has_extensions = true });
+	engine_function_changed(node.engine, S("000000000000"), S("us-east-1"), S("f"));
+	guard_await(GUARD_TERMINATE, GUARD_RUNTIME);
+	guard_await(GUARD_KILL, GUARD_RUNTIME);
+	await_event(&one, "SHUTDOWN");
+	end();
+}
+
+static void test_internal_ones_give_the_runtime_half_a_second(void)
+{
+	start(false);
+	fake_invoke_name(&node, "f", &call);
+	fake_spawn(&node, &sandbox);
+	connect_extension(&one, "inside", "\"INVOKE\"");
+	fake_connect(&node, &sandbox, &runtime);
+	fake_next(&runtime);
+	CHECK(fake_is_silent(&runtime));
+	send_next(&one);
+	(void)fake_receive_event(&runtime, call.request_id);
+	await_event(&one, "INVOKE");
+	send_next(&one);
+	fake_respond(&runtime, call.request_id, "1", fake_next_text);
+	fake_await(&node, &call);
+	CHECK(fake_receive(&runtime).status == 202);
+	fake_target_put(&node, &(struct fake_target){ .name = "f", .revision = "2" });
+	engine_function_changed(node.engine, S("000000000000"), S("us-east-1"), S("f"));
+	fake_await_order(&node, &sandbox, FRAME_TERMINATE);
+	CHECK(!fake_is_kill_asked(&node, &sandbox));
+	fake_exit(&node, &sandbox, EXIT_SIGNAL, SIGTERM);
+	fake_hang_up(&one.peer);
+	stop();
+}
+
+/* --- what is refused --- */
+
+static void test_registering_has_its_rules(void)
+{
+	struct fake_peer peer;
+	struct fake_reply reply;
+
+	start_one("\"INVOKE\"");
+	(void)fake_receive_event(&runtime, call.request_id);
+	fake_connect(&node, &sandbox, &peer);
+	reply = ask(&peer, "POST /2020-01-01/extension/register", "", S("{}"));
+	is_refused(&reply, "Extension.InvalidExtensionName", "Empty extension name");
+	reply = ask_register(&peer, "late", "{}");
+	is_refused(&reply, "Extension.RegistrationClosed", "Extension registration closed already");
+	reply = ask_register(&peer, "late", "");
+	is_refused(&reply, "InvalidRequestFormat", "unexpected end of JSON input");
+	reply = ask_register(&peer, "one", "{\"events\":[\"LAUNCH\"]}");
+	is_refused(&reply, "Extension.InvalidEventType", "LAUNCH: ErrorInvalidEventType");
+	reply = ask_register(&peer, "late", "{\"events\":[\"SHUTDOWN\"]}");
+	is_refused(&reply, "Extension.InvalidEventType",
+		"SHUTDOWN: ShutdownEventNotSupportedForInternalExtension");
+	reply = ask_register(&peer, "one", "{\"events\":[]}");
+	is_refused(&reply, "Extension.InvalidExtensionState",
+		"State transition from Running to Registered failed for extension one. Error: State "
+		"transition is not allowed");
+	fake_hang_up(&peer);
+	fake_hang_up(&one.peer);
+	fake_respond(&runtime, call.request_id, "1", fake_next_text);
+	fake_await(&node, &call);
+	stop();
+}
+
+static void test_the_account_is_told_to_who_asks_for_it(void)
+{
+	struct fake_reply reply;
+
+	start(false);
+	fake_invoke_name(&node, "f", &call);
+	fake_spawn(&node, &sandbox);
+	fake_connect(&node, &sandbox, &one.peer);
+	reply = ask(&one.peer, "POST /2020-01-01/extension/register",
+		"Lambda-Extension-Name: x\r\nLambda-Extension-Accept-Feature: other, accountId\r\n",
+		S("{\"events\":[\"INVOKE\"]}"));
+	int r = str_to_array(
+		fake_field(&reply, "Lambda-Extension-Identifier"), one.id, sizeof(one.id));
+	CHECK(r == 0);
+	CHECK_STR(reply.body,
+		S("{\"functionName\":\"f\",\"functionVersion\":\"$LATEST\",\"handler\":\"index.handler\","
+		  "\"accountId\":\"000000000000\"}\n"));
+	reply = ask_register(&one.peer, "x", "{}");
+	is_refused(&reply, "Extension.InvalidExtensionState",
+		"Extension with this name already registered");
+	send_next(&one);
+	finish(&runtime);
+	fake_hang_up(&one.peer);
+	stop();
+}
+
+static void test_who_asks_must_be_known(void)
+{
+	struct fake_peer peer;
+	struct fake_reply reply;
+
+	start_one("\"INVOKE\"");
+	(void)fake_receive_event(&runtime, call.request_id);
+	await_event(&one, "INVOKE");
+	fake_connect(&node, &sandbox, &peer);
+	reply = ask(&peer, "GET /2020-01-01/extension/event/next", "", S(""));
+	is_refused(&reply, "Extension.MissingExtensionIdentifier",
+		"Missing Lambda-Extension-Identifier header");
+	reply = ask(&peer, "GET /2020-01-01/extension/event/next",
+		"Lambda-Extension-Identifier: me\r\n", S(""));
+	is_refused(&reply, "Extension.InvalidExtensionIdentifier",
+		"Invalid Lambda-Extension-Identifier");
+	reply = ask(&peer, "GET /2020-01-01/extension/event/next",
+		"Lambda-Extension-Identifier: 00000000-0000-4000-8000-000000000000\r\n", S(""));
+	is_refused(&reply, "Extension.UnknownExtensionIdentifier",
+		"Unknown extension 00000000-0000-4000-8000-000000000000");
+	reply = ask(&peer, "POST /2020-01-01/extension/init/error",
+		"Lambda-Extension-Identifier: 00000000-0000-4000-8000-000000000000\r\n", S(""));
+	is_refused(&reply, "Extension.UnknownExtensionIdentifier",
+		"Unknown Lambda-Extension-Identifier");
+	fake_hang_up(&peer);
+	fake_respond(&runtime, call.request_id, "1", fake_next_text);
+	fake_await(&node, &call);
+	fake_hang_up(&one.peer);
+	stop();
+}
+
+static void test_errors_have_their_rules(void)
+{
+	struct fake_reply reply;
+	char fields[192], message[256];
+
+	start_one("\"INVOKE\"");
+	(void)fake_receive_event(&runtime, call.request_id);
+	await_event(&one, "INVOKE");
+	fields_of(&one, fields, sizeof(fields));
+	reply = ask(&one.peer, "POST /2020-01-01/extension/exit/error", fields, S(""));
+	is_refused(&reply, "Extension.MissingHeader",
+		"Lambda-Extension-Function-Error-Type not found");
+	(void)snprintf(fields, sizeof(fields),
+		"Lambda-Extension-Identifier: %s\r\nLambda-Extension-Function-Error-Type: A.B\r\n",
+		one.id);
+	reply = ask(&one.peer, "POST /2020-01-01/extension/init/error", fields, S(""));
+	(void)snprintf(message, sizeof(message),
+		"State transition from Running to InitError failed for extension %s. Error: State "
+		"transition is not allowed",
+		one.id);
+	is_refused(&reply, "Extension.InvalidExtensionState", message);
+	fake_respond(&runtime, call.request_id, "1", fake_next_text);
+	fake_await(&node, &call);
+	fake_hang_up(&one.peer);
+	stop();
+}
+
+TESTS(TEST(test_the_runtime_begins_when_all_have_registered),
+	TEST(test_initialisation_ends_when_extensions_and_runtime_have_asked),
+	TEST(test_a_guard_without_extensions_begins_at_once),
+	TEST(test_an_answer_does_not_wait_for_extensions_but_the_next_event_does),
+	TEST(test_who_asks_for_the_log_gets_its_report_too),
+	TEST(test_one_that_takes_too_long_ends_the_environment_as_a_timeout),
+	TEST(test_a_crash_ends_the_invocation), TEST(test_what_it_announced_is_the_reason),
+	TEST(test_an_initialisation_that_fails_is_tried_again_and_then_fails),
+	TEST(test_a_runtime_that_ends_under_its_guard_is_a_crash_of_its_own),
+	TEST(test_what_the_runtime_said_last_counts),
+	TEST(test_a_guard_that_talks_nonsense_changes_nothing),
+	TEST(test_shutdown_ends_the_runtime_then_tells_extensions),
+	TEST(test_who_does_not_go_in_time_is_killed),
+	TEST(test_internal_ones_give_the_runtime_half_a_second),
+	TEST(test_registering_has_its_rules), TEST(test_the_account_is_told_to_who_asks_for_it),
+	TEST(test_who_asks_must_be_known), TEST(test_errors_have_their_rules))
