@@ -30,6 +30,7 @@
 #include "engine/provision.h"
 #include "engine/runtime_api.h"
 #include "engine/snapshot.h"
+#include "engine/telemetry.h"
 #include "engine/warden_client.h"
 #include "model/limits.h"
 #include "os/clock.h"
@@ -393,8 +394,10 @@ void environment_settle(struct environment *env)
 		invocation_conclude(env->invocation);
 	if (!env->next || (env->state != ENV_INIT && env->state != ENV_BUSY) || env->invocation)
 		return;
-	if (env->state == ENV_INIT)
+	if (env->state == ENV_INIT) {
 		environment_init_done(env);
+		telemetry_close(env->host ? env->host->telemetry : NULL);
+	}
 	extension_host_report(env, NULL, NULL);
 	pool_on_free(env);
 }

@@ -70,15 +70,10 @@ struct environment {
 	struct invocation *invocation;
 	char request_id[UUID_LEN + 1]; /* of the last invocation it was given */
 	struct timer *deadline;
-	int log_fd;
-	struct watch *log_watch;
-	bool is_log_paused, is_log_resting; /* the store is full; after a flood */
-	struct log_meter log_meter;
-	struct timer *log_rest; /* of a flood: the pipe is read again after it; or NULL */
-	bool has_printed;	/* since the running invocation began */
-	bool is_talker;		/* it printed during the invocation before */
-	struct buf line;	/* a log event that is not whole yet */
-	bool is_frame;		/* it is a frame, see environment_log.c */
+	struct log_source log, extensions_log;
+	struct log_meter log_meter; /* of both */
+	bool has_printed;	    /* since the running invocation began */
+	bool is_talker;		    /* it printed during the invocation before */
 	struct log_stream *stream;
 	const struct runtime_pack *pack;
 	uint64_t created_ms;	  /* loop time */

@@ -1,6 +1,6 @@
 /*
  * What a function prints: one pipe for standard output and standard error, read on the loop thread,
- * cut at newlines, one log event a line.
+ * cut at newlines, one log event a line. Its external extensions have a second one.
  *
  * A runtime that was told of it (_LAMBDA_TELEMETRY_LOG_FD) writes records of several lines as
  * frames of Lambda's own format into the same pipe: a head with a magic number and a length, then
@@ -25,11 +25,15 @@
 #include "engine/invocation.h"
 #include "engine/log_lines.h"
 #include "engine/pool.h"
+#include "engine/telemetry.h"
 #include "os/clock.h"
+#include "os/fd.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -89,6 +93,7 @@ void environment_log_init(struct environment *env, const char *status, const cha
 	struct buf line;
 
 	extension_host_log(env);
+	telemetry_init_done(env, &init);
 	/* "provisioned concurrency functions always emit INIT_REPORT", all others when they fail */
 	if (!version->log_is_json && (status || env->is_provisioned)) {
 		buf_init_over(&line, text, sizeof(text));
@@ -120,8 +125,9 @@ static void log_tell_dropped(struct environment *env)
 	environment_log_put(env, buf_str(&line));
 }
 
-static void log_put_own(struct environment *env, str line)
+static void log_put_own(struct log_source *source, str line)
 {
+	struct environment *env = source->env;
 	const struct engine *engine = env->engine;
 
 	if (!log_meter_take(&env->log_meter, line.len, loop_now_ms(engine->loop),
@@ -129,23 +135,26 @@ static void log_put_own(struct environment *env, str line)
 		return;
 	log_tell_dropped(env);
 	environment_log_put(env, line);
+	telemetry_line(
+		env, source->is_of_extensions ? TELEMETRY_EXTENSION : TELEMETRY_FUNCTION, line);
 }
 
-static void log_flush_line(struct environment *env)
+static void log_flush_line(struct log_source *source)
 {
-	if (!env->line.len)
+	if (!source->line.len)
 		return;
-	log_put_own(env, str_from(buf_str(&env->line), env->is_frame ? FRAME_HEAD : 0));
-	env->is_frame = false;
-	if (env->line.size > LINE_KEEP)
-		buf_done(&env->line);
+	log_put_own(source, str_from(buf_str(&source->line), source->is_frame ? FRAME_HEAD : 0));
+	source->is_frame = false;
+	if (source->line.size > LINE_KEEP)
+		buf_done(&source->line);
 	else
-		buf_clear(&env->line);
+		buf_clear(&source->line);
 }
 
 void environment_log_end_line(struct environment *env)
 {
-	log_flush_line(env);
+	log_flush_line(&env->log);
+	log_flush_line(&env->extensions_log);
 	log_tell_dropped(env);
 }
 
@@ -162,61 +171,67 @@ static int64_t frame_text_len(str head)
 }
 
 /* Move up to `count` bytes from *bytes to the line that is being put together. */
-static void line_take(struct environment *env, str *bytes, size_t count)
+static void line_take(struct log_source *source, str *bytes, size_t count)
 {
 	count = MIN(count, bytes->len);
-	buf_put(&env->line, str_slice(*bytes, 0, count));
+	buf_put(&source->line, str_slice(*bytes, 0, count));
 	*bytes = str_from(*bytes, count);
 }
 
 /* Go on with a frame; what turns out to be none is text from here on. */
-static void log_take_frame(struct environment *env, str *bytes)
+static void log_take_frame(struct log_source *source, str *bytes)
 {
-	if (env->line.len < FRAME_HEAD)
-		line_take(env, bytes, FRAME_HEAD - env->line.len);
-	if (env->line.len < FRAME_HEAD)
+	if (source->line.len < FRAME_HEAD)
+		line_take(source, bytes, FRAME_HEAD - source->line.len);
+	if (source->line.len < FRAME_HEAD)
 		return;
-	int64_t len = frame_text_len(buf_str(&env->line));
+	int64_t len = frame_text_len(buf_str(&source->line));
 	if (len < 0) {
-		env->is_frame = false;
+		source->is_frame = false;
 		return;
 	}
-	line_take(env, bytes, FRAME_HEAD + (size_t)len - env->line.len);
-	if (env->line.len == FRAME_HEAD + (size_t)len)
-		log_flush_line(env);
+	line_take(source, bytes, FRAME_HEAD + (size_t)len - source->line.len);
+	if (source->line.len == FRAME_HEAD + (size_t)len)
+		log_flush_line(source);
 }
 
 /* Go on with a line of text, up to its newline. */
-static void log_take_text(struct environment *env, str *bytes)
+static void log_take_text(struct log_source *source, str *bytes)
 {
 	ptrdiff_t newline = str_find(*bytes, '\n');
 	size_t len = newline < 0 ? bytes->len : (size_t)newline + 1;
 
-	if (newline >= 0 && !env->line.len) { /* whole, where it lies */
-		log_put_own(env, str_slice(*bytes, 0, len));
+	if (newline >= 0 && !source->line.len) { /* whole, where it lies */
+		log_put_own(source, str_slice(*bytes, 0, len));
 		*bytes = str_from(*bytes, len);
 		return;
 	}
-	line_take(env, bytes, MIN(len, LOG_LINE_MAX - MIN(env->line.len, LOG_LINE_MAX - 1)));
-	if (env->line.err)
+	line_take(source, bytes, MIN(len, LOG_LINE_MAX - MIN(source->line.len, LOG_LINE_MAX - 1)));
+	if (source->line.err)
 		return;
-	if (env->line.at[env->line.len - 1] == '\n' || env->line.len >= LOG_LINE_MAX)
-		log_flush_line(env);
+	if (source->line.at[source->line.len - 1] == '\n' || source->line.len >= LOG_LINE_MAX)
+		log_flush_line(source);
 }
 
-/* Cut `bytes` into events; what is not whole yet waits in env->line. */
-static void log_split(struct environment *env, str bytes)
+/* Cut `bytes` into events; what is not whole yet waits in source->line. */
+static void log_split(struct log_source *source, str bytes)
 {
-	while (bytes.len && !env->line.err) {
-		if (!env->line.len)
-			env->is_frame = (unsigned char)bytes.at[0] == 0xa5;
-		if (env->is_frame)
-			log_take_frame(env, &bytes);
+	while (bytes.len && !source->line.err) {
+		if (!source->line.len)
+			source->is_frame = (unsigned char)bytes.at[0] == 0xa5;
+		if (source->is_frame)
+			log_take_frame(source, &bytes);
 		else
-			log_take_text(env, &bytes);
+			log_take_text(source, &bytes);
 	}
-	if (env->line.err) /* out of memory: the line is lost, the pipe goes on */
-		buf_clear(&env->line);
+	if (source->line.err) /* out of memory: the line is lost, the pipe goes on */
+		buf_clear(&source->line);
+}
+
+static void log_go_on(struct log_source *source)
+{
+	if (source->is_paused && source->watch)
+		source->is_paused = !source->is_resting && watch_set(source->watch, WATCH_READ) < 0;
 }
 
 static void log_on_room(void *context)
@@ -227,105 +242,154 @@ static void log_on_room(void *context)
 
 	while (map_next(&engine->environments, &at, &value)) {
 		struct environment *env = value;
-		if (!env->is_log_paused || !env->log_watch)
-			continue;
-		env->is_log_paused = !env->is_log_resting &&
-			watch_set(env->log_watch, WATCH_READ) < 0;
+		log_go_on(&env->log);
+		log_go_on(&env->extensions_log);
 	}
 }
 
-static void log_pause(struct environment *env)
+static void log_pause(struct log_source *source)
 {
-	if (!env->is_log_paused && watch_set(env->log_watch, 0) < 0)
+	struct engine *engine = source->env->engine;
+
+	if (!source->is_paused && watch_set(source->watch, 0) < 0)
 		return;
-	env->is_log_paused = true;
-	function_log_on_room(env->engine->log_writer, log_on_room, env->engine);
+	source->is_paused = true;
+	function_log_on_room(engine->log_writer, log_on_room, engine);
 }
 
 static void log_on_rested(void *context)
 {
-	struct environment *env = context;
+	struct log_source *source = context;
 
-	env->is_log_resting = false;
-	if (!env->is_log_paused && env->log_watch)
-		(void)!watch_set(env->log_watch, WATCH_READ); /* the next drain reads it else */
+	source->is_resting = false;
+	if (!source->is_paused && source->watch)
+		(void)!watch_set(source->watch, WATCH_READ); /* the next drain reads it else */
 }
 
 /* In a flood: leave the pipe alone for a while. */
-static bool log_rest(struct environment *env)
+static bool log_rest(struct log_source *source)
 {
+	struct environment *env = source->env;
+
 	if (!env->log_meter.is_dropping)
 		return false;
-	if (!env->log_rest && timer_new(env->engine->loop, log_on_rested, env, &env->log_rest) < 0)
+	if (!source->rest && timer_new(env->engine->loop, log_on_rested, source, &source->rest) < 0)
 		return false;
-	if (!env->log_watch || watch_set(env->log_watch, 0) < 0)
+	if (!source->watch || watch_set(source->watch, 0) < 0)
 		return false;
-	env->is_log_resting = true;
-	timer_set(env->log_rest, REST_MS);
+	source->is_resting = true;
+	timer_set(source->rest, REST_MS);
 	return true;
 }
 
+static void source_close(struct log_source *source)
+{
+	timer_free(source->rest);
+	source->rest = NULL;
+	watch_free(source->watch);
+	source->watch = NULL;
+	fd_close(&source->fd);
+}
+
 /* One read(2): false when that was all there is. */
-static bool log_read(struct environment *env)
+static bool log_read(struct log_source *source)
 {
 	static char bytes[READ_SIZE]; /* the loop thread's own */
 
-	ssize_t n = read(env->log_fd, bytes, sizeof(bytes));
+	ssize_t n = read(source->fd, bytes, sizeof(bytes));
 	if (n < 0)
 		return errno == EINTR;
 	if (n == 0) {
-		environment_log_close(env);
+		source_close(source);
 		return false;
 	}
-	env->has_printed = true;
-	log_split(env, (str){ bytes, (size_t)n });
+	source->env->has_printed = true;
+	log_split(source, (str){ bytes, (size_t)n });
 	/* A short read has emptied the pipe: the next one would only say EAGAIN. */
 	return (size_t)n == sizeof(bytes);
 }
 
-void environment_log_drain(struct environment *env)
+static void source_drain(struct log_source *source)
 {
-	for (int i = 0; env->log_fd >= 0 && !env->is_log_resting && i < READS_PER_TURN; i++) {
-		if (function_log_is_full(env->engine->log_writer)) {
-			log_pause(env);
+	for (int i = 0; source->fd >= 0 && !source->is_resting && i < READS_PER_TURN; i++) {
+		if (function_log_is_full(source->env->engine->log_writer)) {
+			log_pause(source);
 			return;
 		}
-		if (!log_read(env) || log_rest(env))
+		if (!log_read(source) || log_rest(source))
 			return;
 	}
 }
 
+void environment_log_drain(struct environment *env)
+{
+	source_drain(&env->log);
+	source_drain(&env->extensions_log);
+}
+
+static void source_finish(struct log_source *source)
+{
+	for (int i = 0; source->fd >= 0 && i < READS_PER_TURN && log_read(source); i++)
+		continue;
+}
+
 void environment_log_finish(struct environment *env)
 {
-	for (int i = 0; env->log_fd >= 0 && i < READS_PER_TURN && log_read(env); i++)
-		continue;
+	source_finish(&env->log);
+	source_finish(&env->extensions_log);
 	environment_log_end_line(env);
 }
 
 static void log_on_ready(void *context, unsigned events)
 {
 	(void)events;
-	environment_log_drain(context);
+	source_drain(context);
+}
+
+static int source_open(struct log_source *source, int fd)
+{
+	assert(source->fd < 0);
+	source->fd = fd;
+	source->is_paused = source->is_resting = source->is_frame = false;
+	buf_init(&source->line, LOG_LINE_MAX + FRAME_HEAD);
+	return err_pass(watch_new(
+		source->env->engine->loop, fd, WATCH_READ, log_on_ready, source, &source->watch));
+}
+
+void environment_log_init_sources(struct environment *env)
+{
+	env->log = (struct log_source){ .env = env, .fd = -1 };
+	env->extensions_log = (struct log_source){ .env = env, .is_of_extensions = true, .fd = -1 };
 }
 
 int environment_log_open(struct environment *env, int fd)
 {
-	env->log_fd = fd;
-	env->is_log_paused = env->is_log_resting = env->is_frame = false;
 	log_meter_init(
 		&env->log_meter, env->engine->options.log_rate, loop_now_ms(env->engine->loop));
-	buf_init(&env->line, LOG_LINE_MAX + FRAME_HEAD);
-	return err_pass(
-		watch_new(env->engine->loop, fd, WATCH_READ, log_on_ready, env, &env->log_watch));
+	return err_pass(source_open(&env->log, fd));
+}
+
+int environment_log_open_extensions(struct environment *env, int *ret_write)
+{
+	scoped_fd writing = -1;
+	int reading;
+
+	int r = environment_log_pipe(&reading, &writing);
+	if (r == 0)
+		r = source_open(&env->extensions_log, reading);
+	/* They may open /dev/stdout, though it is not theirs as the function's log is. */
+	if (r == 0 && fchmod(writing, 0222) < 0)
+		r = err_raise(-errno);
+	if (r < 0)
+		return err_pass(r);
+	*ret_write = fd_take(&writing);
+	return 0;
 }
 
 void environment_log_close(struct environment *env)
 {
-	timer_free(env->log_rest);
-	env->log_rest = NULL;
-	watch_free(env->log_watch);
-	env->log_watch = NULL;
-	if (env->log_fd >= 0)
-		close(env->log_fd);
-	env->log_fd = -1;
+	source_close(&env->log);
+	source_close(&env->extensions_log);
+	buf_done(&env->log.line);
+	buf_done(&env->extensions_log.line);
 }

@@ -30,6 +30,7 @@
 #include "engine/runtimes.h"
 #include "engine/snapshot.h"
 #include "engine/stem.h"
+#include "engine/telemetry.h"
 #include "engine/warden_client.h"
 #include "os/clock.h"
 #include "os/fd.h"
@@ -78,7 +79,7 @@ static int environment_new(struct pool *pool, const struct runtime_pack *pack, u
 	env->pack = pack;
 	env->id = id ? id : ++engine->next_id;
 	env->id_key = (str){ (const char *)&env->id, sizeof(env->id) };
-	env->log_fd = -1;
+	environment_log_init_sources(env);
 	env->endpoint_fd = -1;
 	env->created_ms = loop_now_ms(engine->loop);
 	env->created_real_ms = clock_real_ms();
@@ -106,7 +107,6 @@ void environment_discard(struct environment *env)
 	loop_defer_cancel(&env->exit);
 	timer_free(env->deadline);
 	log_stream_unref(env->stream);
-	buf_done(&env->line);
 	buf_done(&env->init_error);
 	mem_free(env);
 }
@@ -430,7 +430,6 @@ int environment_restart(struct environment *env)
 	env->is_restarting = env->is_over_memory = false;
 	environment_unserve(env);
 	environment_log_close(env);
-	buf_done(&env->line);
 	buf_clear(&env->init_error);
 	env->end_reason = NULL;
 	env->is_restored = false; /* the second time from the beginning */
@@ -452,6 +451,7 @@ static void log_init_start(struct environment *env)
 	char text[1024];
 	struct buf line;
 
+	telemetry_init_start(env, &init, env->pack);
 	if (!log_lines_want(init.version, LOG_WEIGHT_INFO))
 		return;
 	buf_init_over(&line, text, sizeof(text));

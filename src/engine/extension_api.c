@@ -229,8 +229,7 @@ static bool is_uuid(str text)
 	return text.len == UUID_LEN;
 }
 
-/* NULL when it has been refused; `unknown` is how one is called that is not there ("…%s"). */
-static struct extension *find_asker(struct environment *env, struct http_conn *conn,
+struct extension *extension_api_asker(struct environment *env, struct http_conn *conn,
 	const struct http_head *head, const char *unknown)
 {
 	str id = http_field(head, S(ID_FIELD));
@@ -316,7 +315,7 @@ void extension_api_invoke(struct environment *env, const struct invocation *invo
 static void on_next(
 	struct environment *env, struct http_conn *conn, const struct http_request *request)
 {
-	struct extension *extension = find_asker(env, conn, &request->head, "extension");
+	struct extension *extension = extension_api_asker(env, conn, &request->head, "extension");
 
 	if (!extension)
 		return;
@@ -345,7 +344,7 @@ void extension_api_on_gone(struct environment *env, const struct http_conn *conn
 static void on_error(struct environment *env, struct http_conn *conn,
 	const struct http_request *request, enum extension_state next)
 {
-	struct extension *extension = find_asker(env, conn, &request->head, ID_FIELD);
+	struct extension *extension = extension_api_asker(env, conn, &request->head, ID_FIELD);
 	str type = http_field(&request->head, S("Lambda-Extension-Function-Error-Type"));
 
 	if (!extension)

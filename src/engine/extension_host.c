@@ -21,6 +21,7 @@
 #include "engine/guard.h"
 #include "engine/invocation.h"
 #include "engine/pool.h"
+#include "engine/telemetry.h"
 #include "os/clock.h"
 #include "os/fd.h"
 
@@ -45,6 +46,25 @@ static void host_on_time(void *context)
 		environment_on_failed(host->env);
 }
 
+/* What a guard needs: a line, and a pipe for what its extensions print. */
+static int host_open_guard(struct extension_host *host, int *ret_socket)
+{
+	struct environment *env = host->env;
+	scoped_fd log = -1, theirs = -1;
+
+	int r = environment_log_open_extensions(env, &log);
+	if (r == 0)
+		r = telemetry_new(env, &host->telemetry);
+	if (r == 0)
+		r = guard_new(env->engine->loop, host, &theirs, &host->guard);
+	if (r == 0)
+		r = guard_begin(host->guard, log);
+	if (r < 0)
+		return err_pass(r);
+	*ret_socket = fd_take(&theirs);
+	return 0;
+}
+
 int extension_host_new(struct environment *env, int *ret_socket)
 {
 	struct extension_host *host = mem_one(struct extension_host);
@@ -55,15 +75,12 @@ int extension_host_new(struct environment *env, int *ret_socket)
 	host->env = env;
 	host->is_runtime_started = host->is_listed = !ret_socket;
 	int r = timer_new(env->engine->loop, host_on_time, host, &host->timer);
-	if (r == 0 && ret_socket)
-		r = guard_new(env->engine->loop, host, ret_socket, &host->guard);
-	if (r < 0) {
-		timer_free(host->timer);
-		mem_free(host);
-		return err_pass(r);
-	}
 	env->host = host;
-	return 0;
+	if (r == 0 && ret_socket)
+		r = host_open_guard(host, ret_socket);
+	if (r < 0)
+		extension_host_free(env);
+	return err_pass(r);
 }
 
 void extension_host_free(struct environment *env)
@@ -73,6 +90,7 @@ void extension_host_free(struct environment *env)
 	env->host = NULL;
 	if (!host)
 		return;
+	telemetry_free(host->telemetry);
 	guard_free(host->guard);
 	timer_free(host->timer);
 	mem_free(host);
@@ -209,6 +227,9 @@ void extension_host_on_frame(struct extension_host *host, const struct guard_fra
 		else if (extension && !extension->is_gone)
 			host_on_extension_ended(host, extension, frame);
 		break;
+	case GUARD_CONNECTED:
+		telemetry_on_connected(host->telemetry, frame->ticket, fd_take(&unused));
+		break;
 	default:
 		break;
 	}
@@ -234,19 +255,20 @@ void extension_host_log(struct environment *env)
 	char text[2048];
 	struct buf line;
 
-	if (!env->host || !log_lines_want(version, LOG_WEIGHT_INFO))
+	if (!env->host)
 		return;
 	for (unsigned i = 0; i < env->host->all.count; i++) {
 		const struct extension *extension = &env->host->all.list[i];
+		const struct log_extension told = { .name = extension->name,
+			.state = extension_state_name(extension->state),
+			.is_invoked = extension->events & EXTENSION_INVOKE,
+			.is_shut = extension->events & EXTENSION_SHUTDOWN,
+			.error_type = extension->error_type };
+		telemetry_extension(env, &told);
 		buf_init_over(&line, text, sizeof(text));
-		log_put_extension(&line, version,
-			&(struct log_extension){ .name = extension->name,
-				.state = extension_state_name(extension->state),
-				.is_invoked = extension->events & EXTENSION_INVOKE,
-				.is_shut = extension->events & EXTENSION_SHUTDOWN,
-				.error_type = extension->error_type },
-			clock_real_ms());
-		environment_log_put(env, buf_str(&line));
+		log_put_extension(&line, version, &told, clock_real_ms());
+		if (log_lines_want(version, LOG_WEIGHT_INFO))
+			environment_log_put(env, buf_str(&line));
 	}
 }
 

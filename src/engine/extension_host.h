@@ -12,7 +12,9 @@ struct environment;
 struct guard;
 struct http_conn;
 struct http_request;
+struct http_head;
 struct invocation;
+struct telemetry;
 struct timer;
 
 /* The Shutdown phase: first the runtime goes, then the extensions. */
@@ -22,6 +24,7 @@ struct extension_host {
 	struct environment *env;
 	struct extensions all;
 	struct guard *guard;			 /* NULL: there are only internal ones */
+	struct telemetry *telemetry;		 /* with a guard */
 	struct extension *external[GUARDED_MAX]; /* by the guard's numbers */
 	bool is_listed;				 /* the guard has started all that there are */
 	bool is_runtime_started, is_runtime_gone;
@@ -75,6 +78,12 @@ void extension_host_report(struct environment *env, const char *status, const ch
 /* Is this a request of the Extensions API? Then it has been answered, or waits. */
 [[nodiscard]] bool extension_api_route(
 	struct environment *env, struct http_conn *conn, const struct http_request *request);
+/*
+ * Who asks this? NULL when it has been refused; `unknown` is what one is called that is not there: "extension" is
+ * followed by the id.
+ */
+struct extension *extension_api_asker(struct environment *env, struct http_conn *conn,
+	const struct http_head *head, const char *unknown);
 /* The runtime has this invocation: so do those that want to know. */
 void extension_api_invoke(struct environment *env, const struct invocation *invocation);
 /* Answer its parked question, if there is one: the Shutdown phase, and why. */

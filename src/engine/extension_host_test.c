@@ -1,18 +1,22 @@
 #include "engine/fake_logs.h"
 #include "engine/fake_runtime.h"
 #include "os/fd.h"
+#include "os/socket.h"
 #include "wire/guard.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static struct fake_node node;
 static struct fake_sandbox sandbox;
 static struct fake_peer runtime;
 static struct fake_call call;
+static int extensions_log = -1;
 
 /* An extension, as far as the router can see one. */
 struct fake_extension {
@@ -110,6 +114,21 @@ static bool guard_hears(void *context)
 	return fd_receive(sandbox.guard, frame, sizeof(*frame), &len, NULL, 0, &fd_count) == 0;
 }
 
+/* The first thing that it hears: it may begin, and where extensions print to. */
+static void guard_begin(void)
+{
+	struct guard_frame frame;
+	size_t len = 0, fd_count = 0;
+	int log = -1;
+
+	int r = fd_receive(sandbox.guard, &frame, sizeof(frame), &len, &log, 1, &fd_count);
+	CHECK(r == 0 && frame.op == GUARD_BEGIN && fd_count == 1);
+	fd_close(&extensions_log);
+	extensions_log = log;
+	r = fd_set_nonblock(sandbox.guard, true);
+	CHECK(r == 0);
+}
+
 static void guard_await(enum guard_op op, uint32_t who)
 {
 	struct guard_frame frame = {};
@@ -133,8 +152,7 @@ static void start_guarded(void)
 	start(true);
 	fake_invoke_name(&node, "f", &call);
 	fake_await_guarded(&node, &sandbox);
-	int r = fd_set_nonblock(sandbox.guard, true);
-	CHECK(r == 0);
+	guard_begin();
 	fake_spawned(&node, &sandbox);
 }
 
@@ -153,6 +171,7 @@ static void start_one(const char *events)
 
 static void stop(void)
 {
+	fd_close(&extensions_log);
 	fake_call_done(&call);
 	fake_hang_up(&runtime);
 	fake_node_stop(&node);
@@ -268,6 +287,7 @@ static void test_who_asks_for_the_log_gets_its_report_too(void)
 	start(true);
 	fake_invoke(&node, &(struct fake_ask){ .name = "f", .wants_tail = true }, &call);
 	fake_await_guarded(&node, &sandbox);
+	guard_begin();
 	fake_spawned(&node, &sandbox);
 	guard_say(GUARD_EXTENSION, 0, 0, 0, "one");
 	guard_say(GUARD_LISTED, 0, 0, 0, "");
@@ -294,6 +314,7 @@ static void test_one_that_takes_too_long_ends_the_environment_as_a_timeout(void)
 		&(struct fake_target){ .name = "f", .has_extensions = true, .timeout_ms = 50 });
 	fake_invoke_name(&node, "f", &call);
 	fake_await_guarded(&node, &sandbox);
+	guard_begin();
 	fake_spawned(&node, &sandbox);
 	guard_say(GUARD_EXTENSION, 0, 0, 0, "one");
 	guard_say(GUARD_LISTED, 0, 0, 0, "");
@@ -364,6 +385,7 @@ static void test_an_initialisation_that_fails_is_tried_again_and_then_fails(void
 		if (i == 1)
 			break;
 		fake_await_guarded(&node, &sandbox);
+		guard_begin();
 		fake_spawned(&node, &sandbox);
 	}
 	fake_await(&node, &call);
@@ -487,6 +509,205 @@ static void test_internal_ones_give_the_runtime_half_a_second(void)
 	fake_exit(&node, &sandbox, EXIT_SIGNAL, SIGTERM);
 	fake_hang_up(&one.peer);
 	stop();
+}
+
+/* --- telemetry --- */
+
+static int sink = -1; /* where the extension listens */
+
+static struct fake_reply subscribe(const char *path, const char *format)
+{
+	char fields[96], start[64], body[512];
+
+	if (sink < 0) {
+		int r = socket_listen(S("127.0.0.1:0"), 16, &sink);
+		CHECK(r == 0);
+	}
+	fields_of(&one, fields, sizeof(fields));
+	(void)snprintf(start, sizeof(start), "PUT %s", path);
+	(void)snprintf(body, sizeof(body),
+		"{\"schemaVersion\":\"2022-12-13\",\"types\":[\"platform\",\"function\",\"extension\"],"
+		"\"buffering\":{\"timeoutMs\":25},\"destination\":{\"protocol\":\"HTTP\","
+		"\"URI\":\"http://sandbox.localdomain:%d/a\"}%s}",
+		socket_port(sink), format);
+	return ask(&one.peer, start, fields, str_of(body));
+}
+
+/* The guard is asked for a connection, and makes one (or says that it could not). */
+static void connect_sink(int error)
+{
+	struct guard_frame frame = {};
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)socket_port(sink)),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+	fake_until(&node, guard_hears, &frame);
+	CHECK(frame.op == GUARD_CONNECT && frame.value == (uint32_t)socket_port(sink));
+	frame.op = GUARD_CONNECTED;
+	frame.value = (uint32_t)error;
+	scoped_fd fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (!error)
+		CHECK(connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0);
+	int r = fd_send(sandbox.guard, &frame, sizeof(frame), &fd, error ? 0 : 1);
+	CHECK(r == 0);
+}
+
+static struct buf delivered;
+
+struct reading {
+	int fd;
+	bool is_whole;
+};
+
+static bool batch_is_read(void *context)
+{
+	struct reading *reading = context;
+	char bytes[4096];
+
+	ssize_t n = recv(reading->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	if (n > 0)
+		buf_put(&delivered, (str){ bytes, (size_t)n });
+	reading->is_whole = str_ends(buf_str(&delivered), S("]"));
+	return reading->is_whole || n == 0;
+}
+
+/* One batch is taken, and answered with this status: what it said is in `delivered`. */
+static void take_batch(int status)
+{
+	char answer[64];
+
+	connect_sink(0);
+	scoped_fd fd = accept(sink, NULL, NULL);
+	struct reading reading = { fd, false };
+	buf_done(&delivered);
+	buf_init(&delivered, 4 * 1024 * 1024);
+	fake_until(&node, batch_is_read, &reading);
+	CHECK(str_starts(buf_str(&delivered), S("POST /a HTTP/1.1\r\nHost: sandbox.localdomain:")));
+	int len = snprintf(answer, sizeof(answer), "HTTP/1.1 %d X\r\n\r\n", status);
+	CHECK(send(fd, answer, (size_t)len, 0) == len);
+}
+
+/* Batches are taken until one has this. */
+static void take_until(const char *text)
+{
+	do
+		take_batch(200);
+	while (str_find_str(buf_str(&delivered), str_of(text)) < 0);
+}
+
+static void start_telemetry(void)
+{
+	start_guarded();
+	guard_say(GUARD_EXTENSION, 0, 0, 0, "one");
+	guard_say(GUARD_LISTED, 0, 0, 0, "");
+	connect_extension(&one, "one", "\"INVOKE\"");
+	guard_await(GUARD_START, GUARD_RUNTIME);
+	struct fake_reply reply = subscribe("/2022-07-01/telemetry", "");
+	CHECK(reply.status == 200);
+	CHECK_STR(reply.body, S("\"OK\""));
+}
+
+static void stop_telemetry(void)
+{
+	fd_close(&sink);
+	buf_done(&delivered);
+	fake_hang_up(&one.peer);
+	stop();
+}
+
+static void test_telemetry_tells_what_was_before_and_that_the_runtime_is_done(void)
+{
+	start_telemetry();
+	take_batch(200);
+	CHECK(str_find_str(buf_str(&delivered), S("\"type\":\"platform.initStart\"")) > 0);
+	CHECK(str_find_str(buf_str(&delivered),
+		      S("\"type\":\"platform.telemetrySubscription\",\"record\":{\"name\":\"one\"")) >
+		0);
+	send_next(&one);
+	fake_connect(&node, &sandbox, &runtime);
+	fake_next(&runtime);
+	(void)fake_receive_event(&runtime, call.request_id);
+	await_event(&one, "INVOKE");
+	fake_print(&sandbox, "of the function\n");
+	CHECK(write(extensions_log, "of mine\n", 8) == 8);
+	take_until("\"type\":\"function\",\"record\":\"of the function\"");
+	fake_respond(&runtime, call.request_id, "1", fake_next_text);
+	fake_await(&node, &call);
+	take_until("\"type\":\"platform.runtimeDone\"");
+	CHECK(str_find_str(buf_str(&delivered), S("platform.report")) < 0);
+	send_next(&one);
+	take_until("\"type\":\"platform.report\"");
+	CHECK(str_find_str(buf_str(&delivered), S("\"extensionOverhead\"")) > 0);
+	fake_logs_await(&node,
+		"TELEMETRY\tName: one\tState: Subscribed\tTypes: [Platform, Function, "
+		"Extension]\n");
+	fake_logs_await(&node, "of mine\n");
+	stop_telemetry();
+}
+
+static void test_a_batch_that_is_refused_comes_again(void)
+{
+	start_telemetry();
+	connect_sink(ECONNREFUSED);
+	take_batch(500);
+	take_batch(200);
+	CHECK(str_find_str(buf_str(&delivered), S("platform.initStart")) > 0);
+	send_next(&one);
+	finish(&runtime);
+	stop_telemetry();
+}
+
+static void test_subscribing_has_its_rules(void)
+{
+	static const struct {
+		const char *more, *fault;
+	} rows[] = {
+		{ ",\"types\":[]", "types should not be empty" },
+		{ ",\"types\":[\"x\"]", "types should be one of platform, function, extension" },
+		{ ",\"schemaVersion\":\"1\"", "schemaVersion is not valid" },
+		{ ",\"buffering\":{\"timeoutMs\":24}", "timeoutMs should be between 25 and 30000" },
+		{ ",\"buffering\":{\"maxBytes\":1}",
+			"maxBytes should be between 262144 and 1048576" },
+		{ ",\"destination\":{\"protocol\":\"HTTP\",\"URI\":\"http://sandbox.localdomain\"},"
+		  "\"types\":[]",
+			"URI port is not provided; types should not be empty" },
+		{ ",\"destination\":{\"protocol\":\"HTTP\",\"URI\":\"http://10.0.0.1:80\"}",
+			"URI host should be sandbox.localdomain" },
+		{ ",\"destination\":{\"protocol\":\"HTTP\",\"URI\":\"http://localhost:9001\"}",
+			"URI port is not valid" },
+		{ ",\"destination\":{\"protocol\":\"HTTP\",\"URI\":\"http://localhost:80/\\r\\n\"}",
+			"URI path is not valid" },
+		{ ",\"destination\":{\"protocol\":\"TCP\"}",
+			"protocol TCP is not available in mayfly yet, use HTTP" },
+	};
+	char want[256];
+
+	start_guarded();
+	guard_say(GUARD_EXTENSION, 0, 0, 0, "one");
+	guard_say(GUARD_LISTED, 0, 0, 0, "");
+	connect_extension(&one, "one", "\"INVOKE\"");
+	guard_await(GUARD_START, GUARD_RUNTIME);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fake_reply reply = subscribe("/2022-07-01/telemetry", rows[i].more);
+		CHECK(reply.status == 400);
+		(void)snprintf(want, sizeof(want),
+			"{\"errorMessage\":\"%s\",\"errorType\":\"ValidationError\"}\n",
+			rows[i].fault);
+		CHECK_STR(reply.body, str_of(want));
+	}
+	struct fake_reply reply = subscribe(
+		"/2020-08-15/logs", ",\"schemaVersion\":\"2021-03-18\"");
+	CHECK(reply.status == 200);
+	fake_logs_await(&node, "LOGS\tName: one\tState: Subscribed");
+	send_next(&one);
+	finish(&runtime);
+	fake_hang_up(&one.peer);
+	one.peer.fd = -1;
+	fake_connect(&node, &sandbox, &one.peer);
+	reply = subscribe("/2022-07-01/telemetry", "");
+	is_refused(&reply, "Telemetry.SubscriptionClosed",
+		"Telemetry API subscription is closed already");
+	stop_telemetry();
 }
 
 /* --- what is refused --- */
@@ -618,6 +839,8 @@ TESTS(TEST(test_the_runtime_begins_when_all_have_registered),
 	TEST(test_a_guard_that_talks_nonsense_changes_nothing),
 	TEST(test_shutdown_ends_the_runtime_then_tells_extensions),
 	TEST(test_who_does_not_go_in_time_is_killed),
+	TEST(test_telemetry_tells_what_was_before_and_that_the_runtime_is_done),
+	TEST(test_a_batch_that_is_refused_comes_again), TEST(test_subscribing_has_its_rules),
 	TEST(test_internal_ones_give_the_runtime_half_a_second),
 	TEST(test_registering_has_its_rules), TEST(test_the_account_is_told_to_who_asks_for_it),
 	TEST(test_who_asks_must_be_known), TEST(test_errors_have_their_rules))

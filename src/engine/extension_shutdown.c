@@ -16,6 +16,7 @@
 #include "engine/environment.h"
 #include "engine/extension_host.h"
 #include "engine/guard.h"
+#include "engine/telemetry.h"
 #include "os/clock.h"
 
 #include <assert.h>
@@ -44,6 +45,7 @@ static void shutdown_extensions(struct extension_host *host)
 	uint64_t now_ms = loop_now_ms(host->env->engine->loop);
 
 	host->phase = SHUTDOWN_EXTENSIONS;
+	telemetry_flush(host->env);
 	timer_set(host->timer, host->end_ms - MIN(now_ms, host->end_ms));
 	for (uint32_t who = 0; who < GUARDED_MAX; who++) {
 		struct extension *extension = host->external[who];

@@ -98,6 +98,13 @@ void guard_free(struct guard *guard)
 	mem_free(guard);
 }
 
+int guard_begin(struct guard *guard, int log)
+{
+	const struct guard_frame frame = { .op = GUARD_BEGIN };
+
+	return err_pass(fd_send(guard->socket, &frame, sizeof(frame), &log, 1));
+}
+
 void guard_ask(struct guard *guard, enum guard_op op, uint32_t who, uint32_t value, uint64_t ticket)
 {
 	const struct guard_frame frame = { .op = op, .who = who, .value = value, .ticket = ticket };

@@ -18,6 +18,8 @@ struct loop;
 void guard_free(struct guard *guard);
 /* Take what has come by now. */
 void guard_read(struct guard *guard);
+/* Let it begin; extensions print to `log` (borrowed). 0 or a fault. */
+[[nodiscard]] int guard_begin(struct guard *guard, int log);
 /* Ask it something. One that does not listen is one that will be killed: nothing is returned. */
 void guard_ask(
 	struct guard *guard, enum guard_op op, uint32_t who, uint32_t value, uint64_t ticket);

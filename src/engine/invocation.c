@@ -28,6 +28,7 @@
 #include "engine/pool.h"
 #include "engine/response_stream.h"
 #include "engine/runtime_api.h"
+#include "engine/telemetry.h"
 #include "engine/trace.h"
 #include "http/server.h"
 #include "model/limits.h"
@@ -144,6 +145,7 @@ void invocation_start(struct invocation *invocation, struct environment *env)
 	env->invocation = invocation;
 	env->is_talker = env->has_printed;
 	env->has_printed = false;
+	telemetry_start(env, invocation->request_id);
 	if (!log_lines_want(version, LOG_WEIGHT_INFO))
 		return;
 	buf_init_over(&line, text, sizeof(text));
@@ -289,11 +291,30 @@ static void put_report(
 	invocation_tail_put(invocation, buf_str(&line));
 }
 
+/* Extensions may wait for this word before they ask for their next event. */
+static void tell_runtime_done(struct invocation *invocation, const struct log_report *report)
+{
+	if (!invocation->is_done_told)
+		telemetry_runtime_done(invocation->env, report);
+	invocation->is_done_told = true;
+}
+
+/* Its caller waits for the extensions, who hear that the runtime does not. */
+static void invocation_hold(struct invocation *invocation)
+{
+	struct log_report report;
+
+	invocation->is_held = true;
+	make_report(invocation, &report);
+	tell_runtime_done(invocation, &report);
+}
+
 void invocation_write_report(
 	struct environment *env, struct invocation *invocation, const struct log_report *report)
 {
 	put_end(env, report);
 	put_report(env, invocation, report);
+	telemetry_report(env, report);
 	env->is_init_reported = true;
 }
 
@@ -322,6 +343,7 @@ void invocation_conclude(struct invocation *invocation)
 		environment_log_drain(env);
 	environment_log_end_line(env);
 	make_report(invocation, &report);
+	tell_runtime_done(invocation, &report);
 	if (!extension_host_keep_report(invocation, &report))
 		invocation_write_report(env, invocation, &report);
 	env->invocation = NULL;
@@ -382,7 +404,7 @@ static void invocation_finish(struct deferred *self)
 	/* REPORT is a part of the tail: it comes when the extensions have asked for their next event. */
 	if (invocation->wants_tail && invocation->is_answered && env &&
 		!extension_host_is_ready(env)) {
-		invocation->is_held = true;
+		invocation_hold(invocation);
 		return;
 	}
 	invocation_conclude(invocation);

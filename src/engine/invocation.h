@@ -33,9 +33,10 @@ struct invocation {
 	bool has_begun;	   /* its sink has */
 	uint64_t streamed; /* bytes that it was given */
 	bool is_abandoned;
-	bool is_ended;	  /* a result was chosen */
-	bool is_answered; /* by the runtime, which goes on */
-	bool is_held;	  /* it has ended, and its caller waits for the whole of its log */
+	bool is_ended;	   /* a result was chosen */
+	bool is_answered;  /* by the runtime, which goes on */
+	bool is_done_told; /* platform.runtimeDone was sent to who has subscribed */
+	bool is_held;	   /* it has ended, and its caller waits for the whole of its log */
 	bool wants_tail;
 	char request_id[UUID_LEN + 1];
 	char qualifier[QUALIFIER_MAX];

@@ -219,6 +219,50 @@ void log_put_extension(struct buf *out, const struct function_version *version,
 	buf_put(out, S("}}\n"));
 }
 
+static void put_subscription_types(
+	struct buf *out, const struct log_subscription *subscription, bool is_json)
+{
+	const struct {
+		bool is_there;
+		const char *text, *json;
+	} types[] = { { subscription->is_platform, "Platform", "\"platform\"" },
+		{ subscription->is_function, "Function", "\"function\"" },
+		{ subscription->is_extension, "Extension", "\"extension\"" } };
+	bool is_first = true;
+
+	buf_put_char(out, '[');
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		if (!types[i].is_there)
+			continue;
+		if (!is_first)
+			buf_put(out, is_json ? S(",") : S(", "));
+		buf_put(out, str_of(is_json ? types[i].json : types[i].text));
+		is_first = false;
+	}
+	buf_put_char(out, ']');
+}
+
+void log_put_subscription(struct buf *out, const struct function_version *version,
+	const struct log_subscription *subscription, uint64_t now_ms)
+{
+	if (!version->log_is_json) {
+		buf_put(out, subscription->is_logs_api ? S("LOGS") : S("TELEMETRY"));
+		buf_put(out, S("\tName: "));
+		buf_put(out, str_of(subscription->name));
+		buf_put(out, S("\tState: Subscribed\tTypes: "));
+		put_subscription_types(out, subscription, false);
+		buf_put_char(out, '\n');
+		return;
+	}
+	open_event(out, subscription->is_logs_api ? "logsSubscription" : "telemetrySubscription",
+		now_ms);
+	buf_put(out, S("\"name\":"));
+	buf_put_json(out, str_of(subscription->name));
+	buf_put(out, S(",\"state\":\"Subscribed\",\"types\":"));
+	put_subscription_types(out, subscription, true);
+	buf_put(out, S("}}\n"));
+}
+
 /* --- floods --- */
 
 /* The Telemetry API's platform.logsDropped; text has no form of Lambda's own for it. */

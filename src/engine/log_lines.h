@@ -61,6 +61,16 @@ struct log_extension {
 void log_put_extension(struct buf *out, const struct function_version *version,
 	const struct log_extension *extension, uint64_t now_ms);
 
+/* An extension that has subscribed to telemetry. */
+struct log_subscription {
+	const char *name; /* foreign */
+	bool is_logs_api; /* it asked the older API */
+	bool is_platform, is_function, is_extension;
+};
+/* TELEMETRY, or LOGS. */
+void log_put_subscription(struct buf *out, const struct function_version *version,
+	const struct log_subscription *subscription, uint64_t now_ms);
+
 /* START, with the version that runs. */
 struct log_start {
 	const char *request_id;

@@ -23,6 +23,7 @@
 #include "engine/pool.h"
 #include "engine/response_stream.h"
 #include "engine/snapshot.h"
+#include "engine/telemetry.h"
 #include "http/server.h"
 #include "model/limits.h"
 
@@ -370,20 +371,13 @@ static void on_refuse(void *context, int status, struct buf *fields, struct buf 
 		fail_too_large(env->invocation);
 }
 
-/* What mayfly does not have yet says so. */
-static bool is_other_api(str path)
-{
-	return str_starts(path, S("/2022-07-01/telemetry")) ||
-		str_starts(path, S("/2020-08-15/logs"));
-}
-
 static void route(struct environment *env, struct http_conn *conn, struct http_request *request)
 {
 	const struct http_head *head = &request->head;
 	bool is_get = head->verb == HTTP_GET, is_error;
 	str path = head->path, id;
 
-	if (extension_api_route(env, conn, request))
+	if (extension_api_route(env, conn, request) || telemetry_api_route(env, conn, request))
 		return;
 	if (env->state == ENV_DEAD)
 		http_conn_abort(conn);
@@ -397,9 +391,6 @@ static void route(struct environment *env, struct http_conn *conn, struct http_r
 		on_snapshot(env, conn, request);
 	else if (is_get && str_eq(path, S("/2018-06-01/ping")))
 		http_reply(conn, &(struct http_reply){ .status = 200, .body = S("pong") });
-	else if (is_other_api(path))
-		runtime_api_refuse(conn, 501, S("Telemetry.NotSupported"),
-			S("The Telemetry and Logs APIs are not available in mayfly yet."));
 	else
 		runtime_api_refuse(
 			conn, 404, S("NotFound"), S("The Runtime API has no such path."));

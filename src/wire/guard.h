@@ -14,7 +14,8 @@ enum {
 
 enum guard_op {
 	/* router → guard */
-	GUARD_START = 1, /* the extensions have registered: start the runtime */
+	GUARD_BEGIN = 1, /* start the extensions; with 1 descriptor: what they print to */
+	GUARD_START,	 /* they have registered: start the runtime */
 	GUARD_TERMINATE, /* SIGTERM for `who` */
 	GUARD_KILL,	 /* SIGKILL for `who` and its process group */
 	GUARD_CONNECT,	 /* a connection to 127.0.0.1:`value` is wanted */

@@ -43,6 +43,7 @@ enum { ENV_COUNT_MAX = 1024, DIRENTS_SIZE = 8192 };
 static struct {
 	const struct pack_spec *pack;
 	int signals;		     /* signalfd: SIGCHLD */
+	int log;		     /* of extensions */
 	pid_t pids[GUARDED_MAX + 1]; /* the last is the runtime; 0: none */
 	bool is_kill_asked;	     /* of the runtime */
 	char names[GUARDED_MAX + 1][GUARD_NAME_MAX];
@@ -140,7 +141,8 @@ static void guard_exec_extension(const char *name)
 	char *argv[] = { path, NULL };
 
 	(void)snprintf(path, sizeof(path), "%s/%s", EXTENSIONS_DIR, name);
-	if (chdir("/") == 0)
+	if (dup2(guard.log, STDOUT_FILENO) >= 0 && dup2(guard.log, STDERR_FILENO) >= 0 &&
+		chdir("/") == 0)
 		execve(path, argv, guard.env);
 }
 
@@ -214,6 +216,17 @@ static void guard_start_extensions(void)
 }
 
 /* --- what the router asks --- */
+
+/* The first thing it says; it said so before there was a sandbox. */
+static void guard_await_begin(void)
+{
+	struct guard_frame frame = {};
+	size_t len = 0, fd_count = 0;
+
+	int r = fd_receive(JAIL_FD_IMAGE, &frame, sizeof(frame), &len, &guard.log, 1, &fd_count);
+	if (r < 0 || len != sizeof(frame) || frame.op != GUARD_BEGIN || fd_count != 1)
+		_exit(1);
+}
 
 /* In our network, of which the router has no part. */
 static void guard_connect(const struct guard_frame *ask)
@@ -322,7 +335,9 @@ _Noreturn void guard_run(const struct pack_spec *pack)
 {
 	guard.pack = pack;
 	guard_prepare();
+	guard_await_begin();
 	guard_start_extensions();
+	fd_close(&guard.log);
 	for (;;) {
 		struct pollfd fds[] = { { .fd = JAIL_FD_IMAGE, .events = POLLIN },
 			{ .fd = guard.signals, .events = POLLIN } };

@@ -16,7 +16,7 @@ EXTENSION = '''#!/usr/bin/env python3
 import http.client, json, os, sys, time
 
 NAME = os.path.basename(sys.argv[0])
-TODO = json.loads(os.environ.get("TODO", "{}"))
+STEPS = json.loads(os.environ.get("STEPS", "{}"))
 
 
 def ask(method, path, body=None, **headers):
@@ -32,7 +32,7 @@ def say(*words):
 
 
 def do(step):
-    for word in TODO.get(step, "").split(","):
+    for word in STEPS.get(step, "").split(","):
         what, _, value = word.partition("=")
         if what == "exit":
             os._exit(int(value))
@@ -117,10 +117,10 @@ def log(aws, eventually):
 
 @pytest.fixture
 def made(functions, layers):
-    """A Python function with one extension of that name, which does TODO."""
+    """A Python function with one extension of that name, which does STEPS."""
 
     def make(todo=None, names=("watcher",), source=HANDLER, **more):
-        settings = {"Timeout": 10, "Environment": {"Variables": {"TODO": json.dumps(todo or {}), "MINE": "yes"}}, **more}
+        settings = {"Timeout": 10, "Environment": {"Variables": {"STEPS": json.dumps(todo or {}), "MINE": "yes"}}, **more}
         return functions.make(source, Layers=[layers.extensions(*names)], **settings)
 
     return make
@@ -280,6 +280,79 @@ def test_ten_and_no_more(functions, made):
     names = [f"e{i:02}" for i in range(11)]
     assert functions.call(made(names=names[:10], MemorySize=512), {})
     assert failure(functions, made(names=names, MemorySize=512))[0] == "Extension.LaunchError"
+
+
+# --- telemetry ---
+
+LISTENER = '''#!/usr/bin/env python3
+import http.client, http.server, json, os, queue, threading
+
+API = os.environ["AWS_LAMBDA_RUNTIME_API"]
+DONE = queue.Queue()
+
+
+class Sink(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        for event in json.loads(self.rfile.read(int(self.headers["Content-Length"]))):
+            if event["type"].startswith("platform."):
+                print("got:", json.dumps(event), flush=True)
+            elif "got:" not in event["record"]:
+                print("got:", event["type"], event["record"], flush=True)
+            if event["type"] == "platform.runtimeDone":
+                DONE.put(event)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def ask(method, path, body=None, **fields):
+    api = http.client.HTTPConnection(API)
+    names = {"Lambda-Extension-" + name: value for name, value in fields.items()}
+    api.request(method, path, json.dumps(body) if body is not None else None, names)
+    answer = api.getresponse()
+    return answer, json.loads(answer.read())
+
+
+me = ask("POST", "/2020-01-01/extension/register", {"events": ["INVOKE", "SHUTDOWN"]}, Name="listener")[0].headers["Lambda-Extension-Identifier"]
+server = http.server.ThreadingHTTPServer(("", 8080), Sink)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+wish = {
+    "schemaVersion": "2022-12-13", "types": ["platform", "function", "extension"],
+    "buffering": {"maxItems": 1000, "maxBytes": 262144, "timeoutMs": 25},
+    "destination": {"protocol": "HTTP", "URI": "http://sandbox.localdomain:8080"},
+}
+answer, body = ask("PUT", "/2022-07-01/telemetry", wish, Identifier=me)
+print("subscribed:", answer.status, body, flush=True)
+while True:
+    event = ask("GET", "/2020-01-01/extension/event/next", Identifier=me)[1]
+    if event["eventType"] == "SHUTDOWN":
+        break
+    DONE.get(timeout=9)  # as agents do: the next event is asked for when the runtime is known to be done
+'''
+
+
+@pytest.mark.parametrize("tail", [{}, {"LogType": "Tail"}])
+def test_telemetry_reaches_an_extension_that_waits_for_it(functions, layers, log, tail):
+    source = "def handler(event, context):\n    print('hello from', context.aws_request_id)\n    return context.aws_request_id\n"
+    layer = layers.publish({"extensions/listener": LISTENER})
+    name = functions.make(source, Layers=[layer], Timeout=10)
+    requests = [functions.call(name, {}, **tail) for _ in range(2)]
+    text = log.wait(name, *(f'"platform.report".*?{request}' for request in requests))
+    assert "subscribed: 200 OK" in text
+    assert "TELEMETRY\tName: listener\tState: Subscribed\tTypes: [Platform, Function, Extension]\n" in text
+    events = [json.loads(line) for line in re.findall(r"got: ({.*})", text)]
+    kinds = [event["type"].removeprefix("platform.") for event in events]
+    for kind in ("initStart", "telemetrySubscription", "initRuntimeDone", "initReport", "extension", "start", "runtimeDone", "report"):
+        assert kind in kinds, kinds
+    assert f"got: function hello from {requests[0]}" in text
+    reports = [event["record"] for event in events if event["type"] == "platform.report"]
+    assert [report["requestId"] for report in reports][:2] == requests
+    assert all(report["status"] == "success" and report["metrics"]["durationMs"] > 0 for report in reports)
 
 
 # --- internal ones ---

@@ -13,7 +13,7 @@ from warden import EXIT_KILLED, EXIT_SIGNAL, EXIT_STATUS, START_GUARD
 
 U32 = ctypes.c_uint32
 HEADER = (wardens.daemon.ROOT / "src" / "wire" / "guard.h").read_text()
-OPS = ["NONE", *(name.removeprefix("GUARD_") for name in ["GUARD_START", *wardens.enum_of(HEADER, "guard_op")])]
+OPS = ["NONE", *(name.removeprefix("GUARD_") for name in ["GUARD_BEGIN", *wardens.enum_of(HEADER, "guard_op")])]
 OP = {name: number for number, name in enumerate(OPS)}
 RUNTIME = 10
 
@@ -30,6 +30,11 @@ class Guard:
         self.line.settimeout(wardens.SECONDS)
         self.sandbox = router.spawn(code, start=START_GUARD, third=theirs.fileno(), **options)
         theirs.close()
+        reading, writing = os.pipe()
+        os.fchmod(writing, 0o222)
+        socket.send_fds(self.line, [bytes(GuardFrame(op=OP["BEGIN"]))], [writing])
+        os.close(writing)
+        self.log = os.fdopen(reading)  # of extensions
 
     def ask(self, op, who=0, value=0, ticket=0):
         self.line.send(bytes(GuardFrame(op=OP[op], who=who, value=value, ticket=ticket)))
@@ -44,6 +49,7 @@ class Guard:
 
     def close(self):
         self.line.close()
+        self.log.close()
 
 
 def script(text):
@@ -84,7 +90,7 @@ def test_extensions_begin_in_order_and_the_runtime_when_it_is_asked_for(guarded)
     say = script('echo "$0 in $PWD: $FOO ${_HANDLER-none} ${LAMBDA_TASK_ROOT-none}"; exec sleep 1000')
     guard = guarded({"b": say, "a": say, "sub/no": say}, script("echo runtime; exec sleep 1000"), env={"FOO": "x", "_HANDLER": "h"})
     begin(guard, "a", "b")
-    lines = {guard.sandbox.line() for _ in range(2)}
+    lines = {guard.log.readline().strip() for _ in range(2)}
     assert lines == {f"/opt/extensions/{name} in /: x none none" for name in "ab"}
     guard.ask("START", RUNTIME)
     assert guard.sandbox.line() == "runtime"
@@ -139,8 +145,8 @@ def test_signals_reach_whom_they_are_for(guarded):
     guard.ask("KILL", 0)  # its children too: else the log would stay open
     assert guard.hear() == ("ENDED", 0, EXIT_SIGNAL, signal.SIGKILL, "")
     guard.ask("KILL", 5)
+    assert guard.log.read() == ""
     guard.close()
-    guard.sandbox.output()
     assert guard.sandbox.exited().kind == EXIT_STATUS
 
 
@@ -179,8 +185,14 @@ def test_nobody_inside_gets_hold_of_the_line(guarded):
     look = script('echo "$(ls /proc/self/fd | tr "\\n" " ")"; ls /proc/$PPID/fd >/dev/null 2>&1 && echo open || echo shut; exec sleep 1000')
     guard = guarded({"a": look})
     begin(guard, "a")
-    assert guard.sandbox.line().split() == ["0", "1", "2", "3"]  # the last is the directory that ls reads
-    assert guard.sandbox.line() == "shut"
+    assert guard.log.readline().split() == ["0", "1", "2", "3"]  # the last is the directory that ls reads
+    assert guard.log.readline() == "shut\n"
+
+
+def test_an_extension_may_open_its_output(guarded):
+    guard = guarded({"a": script("echo one > /dev/stdout; echo two > /dev/stderr; exec sleep 1000")})
+    begin(guard, "a")
+    assert [guard.log.readline() for _ in range(2)] == ["one\n", "two\n"]
 
 
 def test_a_guard_needs_a_socket(new_warden):
