@@ -81,7 +81,8 @@ static void put_joined(struct buf *to, str event)
 
 void telemetry_put(struct telemetry_subscriber *subscriber, str event)
 {
-	if (subscriber->batch.len + event.len + 1 > ROOM_FACTOR * (size_t)subscriber->bytes_max) {
+	if (subscriber->batch.len + event.len + 1 >
+		ROOM_FACTOR * (size_t)subscriber->wish.bytes_max) {
 		subscriber->dropped_records++;
 		subscriber->dropped_bytes += event.len;
 		return;
@@ -107,7 +108,7 @@ static void telemetry_event(
 		telemetry->backlog_items++;
 	}
 	for (int i = 0; i < TELEMETRY_SUBSCRIBERS_MAX; i++)
-		if (telemetry->list[i].extension && (telemetry->list[i].types & type))
+		if (telemetry->list[i].extension && (telemetry->list[i].wish.types & type))
 			telemetry_put(&telemetry->list[i], text);
 }
 
@@ -213,7 +214,7 @@ void telemetry_line(struct environment *env, enum telemetry_type type, str line)
 	struct buf event;
 
 	for (int i = 0; telemetry && i < TELEMETRY_SUBSCRIBERS_MAX; i++)
-		is_wanted |= telemetry->list[i].extension && (telemetry->list[i].types & type);
+		is_wanted |= telemetry->list[i].extension && (telemetry->list[i].wish.types & type);
 	if (!is_wanted)
 		return;
 	if (str_ends(line, S("\n")))
@@ -234,10 +235,10 @@ void telemetry_subscribed(struct environment *env, const struct telemetry_subscr
 	const struct function_version *version = env->pool->version;
 	struct telemetry *telemetry = subscriber->telemetry;
 	const struct log_subscription subscription = { .name = subscriber->extension->name,
-		.is_logs_api = subscriber->is_logs_api,
-		.is_platform = subscriber->types & TELEMETRY_PLATFORM,
-		.is_function = subscriber->types & TELEMETRY_FUNCTION,
-		.is_extension = subscriber->types & TELEMETRY_EXTENSION };
+		.is_logs_api = subscriber->wish.is_logs_api,
+		.is_platform = subscriber->wish.types & TELEMETRY_PLATFORM,
+		.is_function = subscriber->wish.types & TELEMETRY_FUNCTION,
+		.is_extension = subscriber->wish.types & TELEMETRY_EXTENSION };
 	char text[2048];
 	struct buf line;
 

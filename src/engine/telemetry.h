@@ -6,6 +6,7 @@
  */
 #include "base/buf.h"
 #include "engine/log_lines.h"
+#include "engine/telemetry_request.h"
 #include "model/function.h"
 
 struct environment;
@@ -18,13 +19,7 @@ struct runtime_pack;
 struct timer;
 struct watch;
 
-/* What one may subscribe to; bits. */
-enum telemetry_type { TELEMETRY_PLATFORM = 1, TELEMETRY_FUNCTION = 2, TELEMETRY_EXTENSION = 4 };
-
-enum {
-	TELEMETRY_SUBSCRIBERS_MAX = 10, /* each extension has one subscription */
-	TELEMETRY_PATH_MAX = 256,
-};
+enum { TELEMETRY_SUBSCRIBERS_MAX = 10 }; /* each extension has one subscription */
 
 enum telemetry_state {
 	DELIVERY_RESTING,
@@ -37,11 +32,7 @@ enum telemetry_state {
 struct telemetry_subscriber {
 	struct telemetry *telemetry;
 	const struct extension *extension; /* NULL: the place is free */
-	unsigned types;
-	bool is_logs_api;
-	uint32_t items_max, bytes_max, timeout_ms;
-	uint16_t port;
-	char host[64], path[TELEMETRY_PATH_MAX];
+	struct telemetry_wish wish;
 	struct timer *timer; /* the batch is due; else the delivery has failed, or takes too long */
 	struct buf batch;    /* events, joined by commas */
 	uint32_t items;

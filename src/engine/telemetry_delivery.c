@@ -68,7 +68,8 @@ static void make_request(struct telemetry_subscriber *subscriber)
 	buf_putf(out,
 		"POST %s HTTP/1.1\r\nHost: %s:%u\r\nContent-Type: application/json\r\n"
 		"Connection: close\r\nContent-Length: %zu\r\n\r\n[",
-		subscriber->path, subscriber->host, subscriber->port, subscriber->batch.len + 2);
+		subscriber->wish.path, subscriber->wish.host, subscriber->wish.port,
+		subscriber->batch.len + 2);
 	buf_put(out, buf_str(&subscriber->batch));
 	buf_put_char(out, ']');
 	subscriber->out_items = subscriber->items;
@@ -85,7 +86,7 @@ static void delivery_ask(struct telemetry_subscriber *subscriber)
 	subscriber->state = DELIVERY_ASKED;
 	subscriber->sent = subscriber->answer_len = 0;
 	timer_set(subscriber->timer, DELIVERY_MS);
-	guard_ask(telemetry->env->host->guard, GUARD_CONNECT, GUARD_RUNTIME, subscriber->port,
+	guard_ask(telemetry->env->host->guard, GUARD_CONNECT, GUARD_RUNTIME, subscriber->wish.port,
 		(uint64_t)(subscriber - telemetry->list));
 }
 
@@ -93,8 +94,8 @@ static void delivery_ask(struct telemetry_subscriber *subscriber)
 
 static bool is_due(const struct telemetry_subscriber *subscriber)
 {
-	return subscriber->items >= subscriber->items_max ||
-		subscriber->batch.len >= subscriber->bytes_max;
+	return subscriber->items >= subscriber->wish.items_max ||
+		subscriber->batch.len >= subscriber->wish.bytes_max;
 }
 
 void telemetry_wake(struct telemetry_subscriber *subscriber, bool is_urgent)
@@ -103,7 +104,7 @@ void telemetry_wake(struct telemetry_subscriber *subscriber, bool is_urgent)
 		return;
 	if (!is_urgent && !is_due(subscriber)) {
 		if (subscriber->items == 1)
-			timer_set(subscriber->timer, subscriber->timeout_ms);
+			timer_set(subscriber->timer, subscriber->wish.timeout_ms);
 		return;
 	}
 	make_request(subscriber);
@@ -131,7 +132,7 @@ static void delivery_end(struct telemetry_subscriber *subscriber)
 	buf_done(&subscriber->out);
 	subscriber->state = DELIVERY_RESTING;
 	if (subscriber->items)
-		timer_set(subscriber->timer, is_due(subscriber) ? 0 : subscriber->timeout_ms);
+		timer_set(subscriber->timer, is_due(subscriber) ? 0 : subscriber->wish.timeout_ms);
 }
 
 static void delivery_fail(struct telemetry_subscriber *subscriber)
