@@ -365,7 +365,6 @@ static void environment_judge(struct environment *env)
 
 void environment_on_failed(struct environment *env)
 {
-	assert(!env->is_restarting || env->state == ENV_BOOTING);
 	if (env->state == ENV_DEAD || env->is_gone || env->is_restarting)
 		return;
 	environment_log_drain(env);
