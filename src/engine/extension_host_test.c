@@ -177,13 +177,21 @@ static void stop(void)
 	fake_node_stop(&node);
 }
 
+static void answer_and_next(
+	struct fake_peer *peer, const struct fake_call *answered, const char *body)
+{
+	fake_respond(peer, answered->request_id, body, NULL);
+	CHECK(fake_receive(peer).status == 202);
+	fake_next(peer);
+}
+
 /* The runtime begins, and the call gets its answer. */
 static void finish(struct fake_peer *peer)
 {
 	fake_connect(&node, &sandbox, peer);
 	fake_next(peer);
 	(void)fake_receive_event(peer, call.request_id);
-	fake_respond(peer, call.request_id, "1", fake_next_text);
+	answer_and_next(peer, &call, "1");
 	fake_await(&node, &call);
 }
 
@@ -228,7 +236,7 @@ static void test_initialisation_ends_when_extensions_and_runtime_have_asked(void
 	send_next(&one);
 	(void)fake_receive_event(&runtime, call.request_id);
 	await_event(&one, "INVOKE");
-	fake_respond(&runtime, call.request_id, "1", fake_next_text);
+	answer_and_next(&runtime, &call, "1");
 	fake_await(&node, &call);
 	send_next(&one);
 	fake_logs_await(&node, "REPORT RequestId");
@@ -251,7 +259,7 @@ static void test_a_guard_without_extensions_begins_at_once(void)
 	fake_connect(&node, &sandbox, &runtime);
 	fake_next(&runtime);
 	(void)fake_receive_event(&runtime, call.request_id);
-	fake_respond(&runtime, call.request_id, "1", fake_next_text);
+	answer_and_next(&runtime, &call, "1");
 	fake_await(&node, &call);
 	CHECK(!call.is_error);
 	stop();
@@ -264,10 +272,9 @@ static void test_an_answer_does_not_wait_for_extensions_but_the_next_event_does(
 	start_one("\"INVOKE\"");
 	(void)fake_receive_event(&runtime, call.request_id);
 	await_event(&one, "INVOKE");
-	fake_respond(&runtime, call.request_id, "1", fake_next_text);
+	answer_and_next(&runtime, &call, "1");
 	fake_await(&node, &call);
 	CHECK(!call.is_error && fake_payload_is(&call, "1"));
-	CHECK(fake_receive(&runtime).status == 202);
 	fake_target_put(&node, &(struct fake_target){ .name = "f", .has_extensions = true });
 	fake_invoke_name(&node, "f", &next);
 	fake_turn(&node);
@@ -275,7 +282,7 @@ static void test_an_answer_does_not_wait_for_extensions_but_the_next_event_does(
 	send_next(&one);
 	(void)fake_receive_event(&runtime, next.request_id);
 	await_event(&one, "INVOKE");
-	fake_respond(&runtime, next.request_id, "2", fake_next_text);
+	answer_and_next(&runtime, &next, "2");
 	fake_await(&node, &next);
 	fake_call_done(&next);
 	fake_hang_up(&one.peer);
@@ -323,7 +330,7 @@ static void test_one_that_takes_too_long_ends_the_environment_as_a_timeout(void)
 	fake_connect(&node, &sandbox, &runtime);
 	fake_next(&runtime);
 	(void)fake_receive_event(&runtime, call.request_id);
-	fake_respond(&runtime, call.request_id, "1", fake_next_text);
+	answer_and_next(&runtime, &call, "1");
 	fake_await(&node, &call);
 	CHECK(!call.is_error);
 	fake_logs_await(&node, "Status: timeout");
@@ -453,9 +460,8 @@ static void test_shutdown_ends_the_runtime_then_tells_extensions(void)
 
 	start_one("\"SHUTDOWN\"");
 	(void)fake_receive_event(&runtime, call.request_id);
-	fake_respond(&runtime, call.request_id, "1", fake_next_text);
+	answer_and_next(&runtime, &call, "1");
 	fake_await(&node, &call);
-	CHECK(fake_receive(&runtime).status == 202);
 	fake_target_put(&node,
 		&(struct fake_target){ .name = "f", .revision = "2", .has_extensions = true });
 	engine_function_changed(node.engine, S("000000000000"), S("us-east-1"), S("f"));
@@ -475,7 +481,7 @@ static void test_who_does_not_go_in_time_is_killed(void)
 {
 	start_one("\"SHUTDOWN\"");
 	(void)fake_receive_event(&runtime, call.request_id);
-	fake_respond(&runtime, call.request_id, "1", fake_next_text);
+	answer_and_next(&runtime, &call, "1");
 	fake_await(&node, &call);
 	fake_target_put(&node,
 		&(struct fake_target){ .name = "f", .revision = "2", .has_extensions = true });
@@ -499,9 +505,8 @@ static void test_internal_ones_give_the_runtime_half_a_second(void)
 	(void)fake_receive_event(&runtime, call.request_id);
 	await_event(&one, "INVOKE");
 	send_next(&one);
-	fake_respond(&runtime, call.request_id, "1", fake_next_text);
+	answer_and_next(&runtime, &call, "1");
 	fake_await(&node, &call);
-	CHECK(fake_receive(&runtime).status == 202);
 	fake_target_put(&node, &(struct fake_target){ .name = "f", .revision = "2" });
 	engine_function_changed(node.engine, S("000000000000"), S("us-east-1"), S("f"));
 	fake_await_order(&node, &sandbox, FRAME_TERMINATE);
@@ -631,7 +636,7 @@ static void test_telemetry_tells_what_was_before_and_that_the_runtime_is_done(vo
 	fake_print(&sandbox, "of the function\n");
 	CHECK(write(extensions_log, "of mine\n", 8) == 8);
 	take_until("\"type\":\"function\",\"record\":\"of the function\"");
-	fake_respond(&runtime, call.request_id, "1", fake_next_text);
+	answer_and_next(&runtime, &call, "1");
 	fake_await(&node, &call);
 	take_until("\"type\":\"platform.runtimeDone\"");
 	CHECK(str_find_str(buf_str(&delivered), S("platform.report")) < 0);
@@ -737,7 +742,7 @@ static void test_registering_has_its_rules(void)
 		"transition is not allowed");
 	fake_hang_up(&peer);
 	fake_hang_up(&one.peer);
-	fake_respond(&runtime, call.request_id, "1", fake_next_text);
+	answer_and_next(&runtime, &call, "1");
 	fake_await(&node, &call);
 	stop();
 }
@@ -793,7 +798,7 @@ static void test_who_asks_must_be_known(void)
 	is_refused(&reply, "Extension.UnknownExtensionIdentifier",
 		"Unknown Lambda-Extension-Identifier");
 	fake_hang_up(&peer);
-	fake_respond(&runtime, call.request_id, "1", fake_next_text);
+	answer_and_next(&runtime, &call, "1");
 	fake_await(&node, &call);
 	fake_hang_up(&one.peer);
 	stop();
@@ -820,7 +825,7 @@ static void test_errors_have_their_rules(void)
 		"transition is not allowed",
 		one.id);
 	is_refused(&reply, "Extension.InvalidExtensionState", message);
-	fake_respond(&runtime, call.request_id, "1", fake_next_text);
+	answer_and_next(&runtime, &call, "1");
 	fake_await(&node, &call);
 	fake_hang_up(&one.peer);
 	stop();
