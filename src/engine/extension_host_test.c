@@ -703,9 +703,9 @@ static void test_subscribing_has_its_rules(void)
 	struct fake_reply reply = subscribe(
 		"/2020-08-15/logs", ",\"schemaVersion\":\"2021-03-18\"");
 	CHECK(reply.status == 200);
-	fake_logs_await(&node, "LOGS\tName: one\tState: Subscribed");
 	send_next(&one);
 	finish(&runtime);
+	fake_logs_await(&node, "LOGS\tName: one\tState: Subscribed");
 	fake_hang_up(&one.peer);
 	one.peer.fd = -1;
 	fake_connect(&node, &sandbox, &one.peer);

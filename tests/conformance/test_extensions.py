@@ -141,7 +141,7 @@ def test_the_phases_of_an_environment(functions, made, log, lambda_):
     text = log.wait(name, "REPORT")
     order = [
         "INIT_START", "watcher: starts / ", "watcher: registered 200", "runtime: initialises",
-        "EXTENSION\tName: watcher\tState: Ready\tEvents: [INVOKE,SHUTDOWN]\n", "START RequestId", "watcher: event", "END", "REPORT",
+        "EXTENSION\tName: watcher\tState: Ready\tEvents: [INVOKE,SHUTDOWN]\n", "START RequestId", "watcher: event", "END RequestId", "REPORT RequestId",
     ]  # fmt: skip
     places = [text.index(what) for what in order]
     assert places == sorted(places), text
