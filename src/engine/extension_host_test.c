@@ -285,6 +285,7 @@ static void test_an_answer_does_not_wait_for_extensions_but_the_next_event_does(
 	answer_and_next(&runtime, &next, "2");
 	fake_await(&node, &next);
 	fake_call_done(&next);
+	send_next(&one);
 	fake_hang_up(&one.peer);
 	stop();
 }
@@ -659,6 +660,8 @@ static void test_a_batch_that_is_refused_comes_again(void)
 	CHECK(str_find_str(buf_str(&delivered), S("platform.initStart")) > 0);
 	send_next(&one);
 	finish(&runtime);
+	await_event(&one, "INVOKE");
+	send_next(&one);
 	stop_telemetry();
 }
 
@@ -705,6 +708,8 @@ static void test_subscribing_has_its_rules(void)
 	CHECK(reply.status == 200);
 	send_next(&one);
 	finish(&runtime);
+	await_event(&one, "INVOKE");
+	send_next(&one);
 	fake_logs_await(&node, "LOGS\tName: one\tState: Subscribed");
 	fake_hang_up(&one.peer);
 	one.peer.fd = -1;
@@ -741,9 +746,11 @@ static void test_registering_has_its_rules(void)
 		"State transition from Running to Registered failed for extension one. Error: State "
 		"transition is not allowed");
 	fake_hang_up(&peer);
-	fake_hang_up(&one.peer);
 	answer_and_next(&runtime, &call, "1");
 	fake_await(&node, &call);
+	await_event(&one, "INVOKE");
+	send_next(&one);
+	fake_hang_up(&one.peer);
 	stop();
 }
 
@@ -769,6 +776,8 @@ static void test_the_account_is_told_to_who_asks_for_it(void)
 		"Extension with this name already registered");
 	send_next(&one);
 	finish(&runtime);
+	await_event(&one, "INVOKE");
+	send_next(&one);
 	fake_hang_up(&one.peer);
 	stop();
 }
@@ -800,6 +809,7 @@ static void test_who_asks_must_be_known(void)
 	fake_hang_up(&peer);
 	answer_and_next(&runtime, &call, "1");
 	fake_await(&node, &call);
+	send_next(&one);
 	fake_hang_up(&one.peer);
 	stop();
 }
@@ -827,6 +837,7 @@ static void test_errors_have_their_rules(void)
 	is_refused(&reply, "Extension.InvalidExtensionState", message);
 	answer_and_next(&runtime, &call, "1");
 	fake_await(&node, &call);
+	send_next(&one);
 	fake_hang_up(&one.peer);
 	stop();
 }
