@@ -198,7 +198,7 @@ void platform_on_unpacked(const struct unpacked_frame *frame)
 }
 
 int platform_unpack(struct platform *platform, const uint8_t digest[static 32], int zip_fd,
-	uint64_t bytes_max, uint32_t *ret_answer, uint64_t *ret_bytes)
+	uint64_t bytes_max, struct unpacked *ret_unpacked)
 {
 	struct request request = {
 		.platform = platform,
@@ -214,8 +214,10 @@ int platform_unpack(struct platform *platform, const uint8_t digest[static 32], 
 		return err_pass(request.result);
 	if (request.answer.answer == UNPACK_FAULT)
 		return err_raise(-(int)request.answer.detail);
-	*ret_answer = request.answer.answer;
-	*ret_bytes = request.answer.bytes;
+	*ret_unpacked = (struct unpacked){ .answer = request.answer.answer,
+		.bytes = request.answer.bytes,
+		.has_extensions = request.answer.answer == UNPACK_DONE &&
+			request.answer.detail == UNPACK_EXTENSIONS };
 	return 0;
 }
 

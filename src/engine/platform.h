@@ -64,12 +64,19 @@ struct platform {
 	void (*on_changed)(struct platform *platform, str account, str region, str name);
 };
 
+/* How unpacking went. */
+struct unpacked {
+	uint32_t answer;     /* enum unpack_answer */
+	uint64_t bytes;	     /* of all files */
+	bool has_extensions; /* there is a directory of that name: of a layer it starts processes */
+};
+
 /*
  * Worker: unpack a ZIP by the jailed unpacker into the code directory; waits for it. Returns 0 and
- * *ret_answer (enum unpack_answer) with *ret_bytes, the unpacked size; or a fault.
+ * *ret_unpacked, or a fault.
  */
 [[nodiscard]] int platform_unpack(struct platform *platform, const uint8_t digest[static 32],
-	int zip_fd, uint64_t bytes_max, uint32_t *ret_answer, uint64_t *ret_bytes);
+	int zip_fd, uint64_t bytes_max, struct unpacked *ret_unpacked);
 
 /*
  * Worker: remove the unpacked code of a digest, unless an environment of this node still has it.

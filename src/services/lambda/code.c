@@ -110,13 +110,15 @@ static int code_check_size(struct call *call, int zip)
 
 static int code_unpack(struct call *call, int zip, struct lambda_code *code)
 {
-	uint32_t answer;
+	struct unpacked unpacked;
 
 	int r = platform_unpack(
-		call->platform, code->digest, zip, LIMIT_UNZIPPED_BYTES, &answer, &code->unpacked);
+		call->platform, code->digest, zip, LIMIT_UNZIPPED_BYTES, &unpacked);
 	if (r < 0)
 		return err_pass(r);
-	switch (answer) {
+	code->unpacked = unpacked.bytes;
+	code->has_extensions = unpacked.has_extensions;
+	switch (unpacked.answer) {
 	case UNPACK_DONE:
 		return 0;
 	case UNPACK_TOO_LARGE:
@@ -230,6 +232,7 @@ void lambda_code_put(struct tree *config, const struct lambda_code *code)
 	tree_put_str(config, "CodeSha256", code->sha256);
 	tree_put_int(config, "CodeSize", (int64_t)code->size);
 	tree_put_int(config, "Unpacked", (int64_t)code->unpacked);
+	tree_put_bool(config, "HasExtensions", code->has_extensions);
 }
 
 void lambda_code_use_by(struct batch *batch, const json_t *zip, str user)

@@ -12,6 +12,7 @@ struct lambda_code {
 	str sha256; /* base64 of the digest, in the call's arena */
 	uint64_t size;
 	uint64_t unpacked;	   /* bytes of all its files */
+	bool has_extensions;	   /* a layer: of processes to start */
 	struct platform *platform; /* not NULL: in use by this call, see lambda_code_done() */
 	bool is_used;		   /* a version has it: set after the commit */
 };
@@ -26,7 +27,7 @@ void lambda_code_done(struct lambda_code *code);
 #define scoped_code [[gnu::cleanup(lambda_code_done)]] struct lambda_code
 
 /*
- * Put into a configuration what its code is: CodeSha256, CodeSize, and "Unpacked", which is ours.
+ * Put into a configuration what its code is: CodeSha256, CodeSize, and "Unpacked" and "HasExtensions", which are ours.
  */
 void lambda_code_put(struct tree *config, const struct lambda_code *code);
 

@@ -82,6 +82,7 @@ static int use_add(struct call *call, str arn, struct tree *shown, struct tree *
 	tree_copy(&item, "CodeSize", json_object_get(layer, "CodeSize"));
 	tree_copy(&zip, "CodeSha256", json_object_get(layer, "CodeSha256"));
 	tree_copy(&zip, "Unpacked", json_object_get(layer, "Unpacked"));
+	tree_copy(&zip, "HasExtensions", json_object_get(layer, "HasExtensions"));
 	tree_add(shown, item.at);
 	tree_add(code, zip.at);
 	tree_join(shown, &item);

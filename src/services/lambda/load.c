@@ -73,6 +73,7 @@ static int load_layers(const json_t *config, struct function_version *version)
 		if (r < 0)
 			return err_pass(r);
 		version->layer_count = (uint32_t)i + 1;
+		version->has_extensions |= json_is_true(json_object_get(layer, "HasExtensions"));
 	}
 	return 0;
 }

@@ -71,18 +71,18 @@ static int settle_unpack_one(
 {
 	uint8_t digest[DIGEST_LEN];
 	scoped_fd zip = -1;
-	uint64_t size, bytes;
-	uint32_t answer = UNPACK_FAULT;
+	uint64_t size;
+	struct unpacked unpacked = { .answer = UNPACK_FAULT };
 
 	int r = record_digest(zip_of, digest);
 	if (r == 0)
 		r = blobs_get(scope->platform->blobs, digest, &zip, &size);
 	if (r == BLOBS_DONE)
 		r = platform_unpack(
-			scope->platform, digest, zip, LIMIT_UNZIPPED_BYTES, &answer, &bytes);
+			scope->platform, digest, zip, LIMIT_UNZIPPED_BYTES, &unpacked);
 	if (r < 0)
 		return err_pass(r);
-	*ret_is_unpacked = r == BLOBS_DONE && answer == UNPACK_DONE;
+	*ret_is_unpacked = r == BLOBS_DONE && unpacked.answer == UNPACK_DONE;
 	return 0;
 }
 

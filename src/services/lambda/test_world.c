@@ -31,7 +31,7 @@ static pthread_mutex_t told = PTHREAD_MUTEX_INITIALIZER; /* what the engine was 
 /* --- the engine --- */
 
 int platform_unpack(struct platform *platform, const uint8_t digest[static 32], int zip_fd,
-	uint64_t bytes_max, uint32_t *ret_answer, uint64_t *ret_bytes)
+	uint64_t bytes_max, struct unpacked *ret_unpacked)
 {
 	char head[16] = "";
 
@@ -39,12 +39,14 @@ int platform_unpack(struct platform *platform, const uint8_t digest[static 32], 
 	(void)digest;
 	CHECK(bytes_max == 262144000);
 	the_world->unpacks++;
+	*ret_unpacked = (struct unpacked){ .answer = UNPACK_DONE };
 	ssize_t len = pread(zip_fd, head, sizeof(head) - 1, 0);
-	*ret_bytes = strstr(head, "BIG") ? WORLD_BIG : 0;
+	ret_unpacked->has_extensions = strstr(head, "EXT") != NULL;
+	ret_unpacked->bytes = strstr(head, "BIG") ? WORLD_BIG : 0;
 	if (!the_world->is_unpacking || len < 4 || memcmp(head, "PK", 2) != 0)
-		*ret_answer = UNPACK_NOT_A_ZIP;
+		ret_unpacked->answer = UNPACK_NOT_A_ZIP;
 	else
-		*ret_answer = strstr(head, "LARGE") ? UNPACK_TOO_LARGE : UNPACK_DONE;
+		ret_unpacked->answer = strstr(head, "LARGE") ? UNPACK_TOO_LARGE : UNPACK_DONE;
 	return 0;
 }
 
