@@ -112,8 +112,7 @@ static int code_unpack(struct call *call, int zip, struct lambda_code *code)
 {
 	struct unpacked unpacked;
 
-	int r = platform_unpack(
-		call->platform, code->digest, zip, LIMIT_UNZIPPED_BYTES, &unpacked);
+	int r = platform_unpack(call->platform, code->digest, zip, LIMIT_UNZIPPED_BYTES, &unpacked);
 	if (r < 0)
 		return err_pass(r);
 	code->unpacked = unpacked.bytes;

@@ -332,6 +332,32 @@ static void test_a_function_has_the_layers_in_their_order(void)
 	world_free(world);
 }
 
+static bool fn_has_extensions(struct world *world)
+{
+	struct function_target *target = NULL;
+
+	CHECK(lambda_load_target(world->platform, S("123456789012"), S("us-east-1"), S("fn"), S(""),
+		      &target) == LOAD_DONE);
+	bool has_extensions = target->version->has_extensions;
+	function_target_free(target);
+	return has_extensions;
+}
+
+static void test_a_function_knows_whether_a_layer_has_extensions(void)
+{
+	struct world *world = world_new();
+
+	CHECK_OK(publish(world, "x", "one"));
+	CHECK_OK(publish(world, "y", "EXT"));
+	world_create(world, "fn");
+	CHECK(!fn_has_extensions(world));
+	CHECK_OK(layers_of_fn(world, json_pack("[s]", ARN "x:1")));
+	CHECK(!fn_has_extensions(world));
+	CHECK_OK(layers_of_fn(world, json_pack("[ss]", ARN "y:1", ARN "x:1")));
+	CHECK(fn_has_extensions(world));
+	world_free(world);
+}
+
 static void test_what_functions_cannot_have(void)
 {
 	struct world *world = world_new();
@@ -429,6 +455,7 @@ TESTS(TEST(test_versions_are_counted_and_never_numbered_again), TEST(test_what_i
 	TEST(test_a_version_can_be_downloaded), TEST(test_lists_have_the_newest_first_and_pages),
 	TEST(test_lists_have_filters), TEST(test_the_life_of_a_layer_policy),
 	TEST(test_another_account_needs_the_policy),
-	TEST(test_a_function_has_the_layers_in_their_order), TEST(test_what_functions_cannot_have),
-	TEST(test_code_and_layers_have_250_mb_together),
+	TEST(test_a_function_has_the_layers_in_their_order),
+	TEST(test_a_function_knows_whether_a_layer_has_extensions),
+	TEST(test_what_functions_cannot_have), TEST(test_code_and_layers_have_250_mb_together),
 	TEST(test_zips_are_used_by_versions_of_layers_and_of_functions))

@@ -78,8 +78,7 @@ static int settle_unpack_one(
 	if (r == 0)
 		r = blobs_get(scope->platform->blobs, digest, &zip, &size);
 	if (r == BLOBS_DONE)
-		r = platform_unpack(
-			scope->platform, digest, zip, LIMIT_UNZIPPED_BYTES, &unpacked);
+		r = platform_unpack(scope->platform, digest, zip, LIMIT_UNZIPPED_BYTES, &unpacked);
 	if (r < 0)
 		return err_pass(r);
 	*ret_is_unpacked = r == BLOBS_DONE && unpacked.answer == UNPACK_DONE;
