@@ -145,15 +145,14 @@ void invocation_start(struct invocation *invocation, struct environment *env)
 	env->invocation = invocation;
 	env->is_talker = env->has_printed;
 	env->has_printed = false;
-	telemetry_start(env, invocation->request_id);
+	const struct log_start start = { .request_id = invocation->request_id,
+		.trace = str_of(invocation->trace),
+		.tenant = invocation->tenant };
+	telemetry_start(env, &start);
 	if (!log_lines_want(version, LOG_WEIGHT_INFO))
 		return;
 	buf_init_over(&line, text, sizeof(text));
-	log_put_start(&line, version,
-		&(struct log_start){ .request_id = invocation->request_id,
-			.trace = str_of(invocation->trace),
-			.tenant = invocation->tenant },
-		clock_real_ms());
+	log_put_start(&line, version, &start, clock_real_ms());
 	environment_log_put(env, buf_str(&line));
 }
 

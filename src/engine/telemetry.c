@@ -154,16 +154,16 @@ void telemetry_extension(struct environment *env, const struct log_extension *ex
 	telemetry_event(telemetry, TELEMETRY_PLATFORM, &event);
 }
 
-void telemetry_start(struct environment *env, const char *request_id)
+void telemetry_start(struct environment *env, const struct log_start *start)
 {
 	struct telemetry *telemetry = telemetry_of(env);
-	char text[1024];
+	char text[2048];
 	struct buf event;
 
 	if (!telemetry)
 		return;
 	buf_init_over(&event, text, sizeof(text));
-	log_put_start(&event, &telemetry->version, request_id, clock_real_ms());
+	log_put_start(&event, &telemetry->version, start, clock_real_ms());
 	telemetry_event(telemetry, TELEMETRY_PLATFORM, &event);
 }
 

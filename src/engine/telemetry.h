@@ -73,7 +73,7 @@ void telemetry_init_start(
 	struct environment *env, const struct log_init *init, const struct runtime_pack *pack);
 void telemetry_init_done(struct environment *env, const struct log_init *init);
 void telemetry_extension(struct environment *env, const struct log_extension *extension);
-void telemetry_start(struct environment *env, const char *request_id);
+void telemetry_start(struct environment *env, const struct log_start *start);
 /* The runtime is done with it; extensions, which may wait for this word, need not be. */
 void telemetry_runtime_done(struct environment *env, const struct log_report *report);
 /* All are. */
