@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "services/lambda/records.h"
+#include "services/lambda/statements.h"
 #include "services/lambda/tree.h"
 
 #include <errno.h>
@@ -17,41 +18,6 @@
 enum { LOAD_ARENA_MAX = 1024 * 1024, URL_ARENA_MAX = 1024 * 1024, ACCOUNT_LEN = 12 };
 
 /* --- the policy --- */
-
-/* Is this what is known about a request by URL? A key that is not known of it is not met. */
-static bool condition_holds(str operator, str key, const json_t *value, str auth_type)
-{
-	if (str_eq(operator, S("StringEquals")) && str_eq(key, S("lambda:FunctionUrlAuthType")))
-		return str_eq(json_view(value), auth_type);
-	if (str_eq(operator, S("Bool")) && str_eq(key, S("lambda:InvokedViaFunctionUrl")))
-		return str_eq(json_view(value), S("true"));
-	return false;
-}
-
-static bool conditions_hold(const json_t *statement, str auth_type)
-{
-	const char *operator, * key;
-	json_t *group, *value;
-
-	json_object_foreach(json_object_get(statement, "Condition"), operator, group)
-	{
-		json_object_foreach(group, key, value)
-		{
-			if (!condition_holds(str_of(operator), str_of(key), value, auth_type))
-				return false;
-		}
-	}
-	return true;
-}
-
-static bool statement_is_about_urls(const json_t *statement, str auth_type)
-{
-	str action = json_get_str(statement, "Action");
-
-	return (str_eq(action, S("lambda:InvokeFunctionUrl")) || str_eq(action, S("lambda:*")) ||
-		       str_eq(action, S("*"))) &&
-		conditions_hold(statement, auth_type);
-}
 
 /* "arn:aws:iam::123456789012:root" → the account; empty for everything else. */
 static str principal_account(str arn)
@@ -64,28 +30,31 @@ static str principal_account(str arn)
 	return part.len == ACCOUNT_LEN && str_eq(rest, S("root")) ? part : S("");
 }
 
+/* What is known about a request by URL is the same for all; each account that the policy names is asked for once. */
 static int url_read_policy(struct function_url *url, const json_t *policy)
 {
 	const json_t *statements = json_object_get(policy, "Statement");
 	str *accounts = arena_new(&url->arena, (json_array_size(statements) + 1) * sizeof(str));
-	str auth_type = url->is_iam ? S("AWS_IAM") : S("NONE");
+	struct policy_request request = {
+		.action = S("lambda:InvokeFunctionUrl"),
+		.given = { [POLICY_URL_AUTH_TYPE] = url->is_iam ? S("AWS_IAM") : S("NONE"),
+			[POLICY_VIA_URL] = S("true") },
+	};
 	size_t i;
 	json_t *statement;
 
 	if (!accounts)
 		return err_raise(-ENOMEM);
 	url->accounts = accounts;
+	url->is_open = lambda_policy_allows(policy, &request);
 	json_array_foreach(statements, i, statement)
 	{
 		const json_t *principal = json_object_get(statement, "Principal");
-		if (!statement_is_about_urls(statement, auth_type))
+		request.account = principal_account(json_get_str(principal, "AWS"));
+		if (request.account.len == 0 || !lambda_policy_allows(policy, &request))
 			continue;
-		str account = principal_account(json_get_str(principal, "AWS"));
-		if (json_is_string(principal) && str_eq(json_view(principal), S("*")))
-			url->is_open = true;
-		else if (account.len)
-			accounts[url->account_count++] = arena_str(&url->arena, account);
-		if (url->account_count && !accounts[url->account_count - 1].at)
+		accounts[url->account_count] = arena_str(&url->arena, request.account);
+		if (!accounts[url->account_count++].at)
 			return err_raise(-ENOMEM);
 	}
 	return 0;
