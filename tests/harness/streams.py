@@ -2,16 +2,34 @@
 
 # One function does it all: `steps` say what is written, and what happens in between.
 STEPS = """
+const crypto = require('crypto');
 const http = require('http');
 const crash = () => process.kill(process.pid, 'SIGKILL');
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/* A GET with the function's credentials: "you must URI-encode each path segment twice". */
+function signed(path) {
+	const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION } = process.env;
+	const hash = (text) => crypto.createHash('sha256').update(text).digest('hex');
+	const hmac = (key, text) => crypto.createHmac('sha256', key).update(text).digest();
+	const now = new Date().toISOString().replace(/[-:]|\\.\\d+/g, '');
+	const scope = [now.slice(0, 8), AWS_REGION, 'lambda', 'aws4_request'];
+	const fields = { host: '127.0.0.1:4566', 'x-amz-date': now, 'x-amz-security-token': AWS_SESSION_TOKEN };
+	const names = Object.keys(fields).join(';');
+	const lines = Object.entries(fields).map(([name, value]) => `${name}:${value}`);
+	const twice = path.split('/').map(encodeURIComponent).join('/');
+	const text = hash(['GET', twice, '', ...lines, '', names, hash('')].join('\\n'));
+	const key = scope.reduce(hmac, 'AWS4' + AWS_SECRET_ACCESS_KEY);
+	const signature = hmac(key, ['AWS4-HMAC-SHA256', now, scope.join('/'), text].join('\\n')).toString('hex');
+	return { ...fields, Authorization: `AWS4-HMAC-SHA256 Credential=${AWS_ACCESS_KEY_ID}/${scope.join('/')}, ` +
+		`SignedHeaders=${names}, Signature=${signature}` };
+}
+
 /* Wait until this function has the tag: the sign of a client, over the endpoint that functions have. */
 async function tagged(context, key) {
 	const path = `/2017-03-31/tags/${encodeURIComponent(context.invokedFunctionArn)}`;
-	const headers = { Authorization: 'AWS4-HMAC-SHA256 Credential=test/20240101/us-east-1/lambda/aws4_request, ' +
-		'SignedHeaders=host, Signature=' + '0'.repeat(64) };
 	for (;;) {
+		const headers = signed(path);
 		const text = await new Promise((resolve, reject) => {
 			http.get({ host: '127.0.0.1', port: 4566, path, headers }, (answer) => {
 				let body = '';
