@@ -282,6 +282,27 @@ def test_ten_and_no_more(functions, made):
     assert failure(functions, made(names=names, MemorySize=512))[0] == "Extension.LaunchError"
 
 
+def test_snapshots_are_not_for_functions_with_extensions(functions, made, log):
+    """Neither external ones nor those that the runtime registers itself: their versions work without."""
+    snapshots = {"ApplyOn": "PublishedVersions"}
+    for name, why in ((made(SnapStart=snapshots), "external extensions"), (functions.make(INTERNAL, SnapStart=snapshots), "an internal extension")):
+        version = functions.publish(name)["Version"]
+        config = functions.client.get_function_configuration(FunctionName=name, Qualifier=version)
+        assert config["SnapStart"]["OptimizationStatus"] == "Off"
+        assert why in config["StateReason"]
+        assert functions.call(name, {}, Qualifier=version)
+
+
+def test_the_log_in_json(functions, made, log):
+    name = made(LoggingConfig={"LogFormat": "JSON", "SystemLogLevel": "INFO"})
+    functions.call(name, {})
+    text = log.wait(name, "platform.report")
+    (extension,) = [json.loads(line) for line in text.splitlines() if '"platform.extension"' in line]
+    assert extension["record"] == {"name": "watcher", "state": "Ready", "events": ["INVOKE", "SHUTDOWN"]}
+    report = next(json.loads(line) for line in text.splitlines() if '"platform.report"' in line)
+    assert report["record"]["spans"][0]["name"] == "extensionOverhead"
+
+
 # --- telemetry ---
 
 LISTENER = '''#!/usr/bin/env python3
