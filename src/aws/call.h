@@ -41,6 +41,7 @@ struct call {
 	str host;	  /* the Host header, for URLs that are given out; never empty */
 	str source_ip;
 	str request_id; /* the UUID of this call */
+	str trace;	/* X-Amzn-Trace-Id, or empty */
 	str http_path;	/* percent-encoded, as sent */
 	int blob_fd; /* > 0: the blob member that is left out of `in`, as a file; the front's to close */
 	uint64_t blob_len; /* of that file */

@@ -299,6 +299,37 @@ static void on_web(
 		});
 }
 
+static struct front_caller caller_of(const struct front_listener *listener,
+	const struct identity *identity, const char request_id[static UUID_LEN + 1])
+{
+	return (struct front_caller){
+		.service = identity->model,
+		.account = front_account(listener, identity),
+		.region = region_is_plain(identity->claim.region) ? identity->claim.region
+								  : str_of(listener->region),
+		.access_key = identity->claim.access_key,
+		.request_id = { request_id, UUID_LEN },
+		.listener = listener,
+	};
+}
+
+/* What operators do. */
+static bool answer_control(struct front_listener *listener, struct http_conn *conn,
+	struct http_request *request, const struct identity *identity,
+	const struct front_caller *caller)
+{
+	const struct front_options *options = &listener->front->options;
+
+	if (!str_starts(request->head.path, S("/_mayfly/async")))
+		return false;
+	if (listener->is_inner || !options->control)
+		reply_not_found(conn);
+	else if (is_signed(listener, conn, request, identity, caller->request_id) &&
+		!options->control(options->context, conn, request, caller))
+		reply_not_found(conn);
+	return true;
+}
+
 static void on_request(void *context, struct http_conn *conn, struct http_request *request)
 {
 	struct front_listener *listener = context;
@@ -311,19 +342,12 @@ static void on_request(void *context, struct http_conn *conn, struct http_reques
 		on_web(listener, conn, request);
 		return;
 	}
-	if (answer_local(listener, conn, request))
-		return;
 	request_id_next(request_id);
 	identify(&front->options, &request->head, request->body, &identity);
-	struct front_caller caller = {
-		.service = identity.model,
-		.account = front_account(listener, &identity),
-		.region = region_is_plain(identity.claim.region) ? identity.claim.region
-								 : str_of(listener->region),
-		.access_key = identity.claim.access_key,
-		.request_id = { request_id, UUID_LEN },
-		.listener = listener,
-	};
+	const struct front_caller caller = caller_of(listener, &identity, request_id);
+	if (answer_control(listener, conn, request, &identity, &caller) ||
+		answer_local(listener, conn, request))
+		return;
 	if (front->options.fast && is_invocation(request, &identity)) {
 		if (!is_signed(listener, conn, request, &identity, caller.request_id) ||
 			front->options.fast(front->options.context, conn, request, &caller))

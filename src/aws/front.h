@@ -64,6 +64,12 @@ struct front_options {
 		const struct front_caller *caller);
 	/* Asked for /metrics and paths below /_mayfly/, /_localstack/state/ and /moto-api/: true when it took it. */
 	bool (*extra)(void *context, struct http_conn *conn, struct http_request *request);
+	/*
+	 * Asked for paths below /_mayfly/async, which show and change what is private: never for a sandbox, and only for who
+	 * has signed where that is asked for.
+	 */
+	bool (*control)(void *context, struct http_conn *conn, struct http_request *request,
+		const struct front_caller *caller);
 	void *context;
 };
 

@@ -124,6 +124,7 @@ static void call_fill(
 		.host = http_field(&self->head, S("Host")),
 		.source_ip = S("127.0.0.1"),
 		.request_id = str_of(self->request_id),
+		.trace = http_field(&self->head, S("X-Amzn-Trace-Id")),
 		.http_path = self->head.path,
 		.arena = &self->arena,
 		.platform = self->front->options.platform,

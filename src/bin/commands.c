@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "bin/client.h"
+#include "bin/command_line.h"
 #include "os/clock.h"
 #include "os/fd.h"
 #include "wire/digest.h"
@@ -22,95 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EXIT_OK = 0, EXIT_NO = 1, EXIT_USAGE = 2, FOLLOW_MS = 500, PAYLOAD_MAX = 8 * 1024 * 1024 };
-
-/* --- the command line --- */
-
-struct option {
-	const char *name;	/* "--payload" */
-	const char *short_name; /* "-o", or NULL */
-	const char **value;	/* takes a value */
-	bool *is_set;		/* or is a switch */
-};
-
-struct usage {
-	const char *text;
-	const struct option *options;
-	size_t count;
-	const char **word; /* the one word that is no option, or NULL */
-};
-
-static const struct option *option_find(const struct usage *usage, const char *name)
-{
-	for (size_t i = 0; i < usage->count; i++) {
-		const struct option *option = &usage->options[i];
-		if (strcmp(option->name, name) == 0 ||
-			(option->short_name && strcmp(option->short_name, name) == 0))
-			return option;
-	}
-	return NULL;
-}
-
-/* Take the command line apart: -1 to go on, or the exit status. */
-static int usage_read(const struct usage *usage, int argc, char **argv)
-{
-	for (int i = 0; i < argc; i++) {
-		const struct option *option = option_find(usage, argv[i]);
-		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-			fputs(usage->text, stdout);
-			return EXIT_OK;
-		}
-		if (option && option->is_set) {
-			*option->is_set = true;
-		} else if (option && i + 1 < argc) {
-			*option->value = argv[++i];
-		} else if (option) {
-			fprintf(stderr, "mayfly: %s needs a value\n", option->name);
-			return EXIT_USAGE;
-		} else if (argv[i][0] != '-' && usage->word && !*usage->word) {
-			*usage->word = argv[i];
-		} else {
-			fprintf(stderr, "mayfly: what is '%s'?\n\n%s", argv[i], usage->text);
-			return EXIT_USAGE;
-		}
-	}
-	if (usage->word && !*usage->word) {
-		fputs(usage->text, stderr);
-		return EXIT_USAGE;
-	}
-	return -1;
-}
-
-static bool output_is_json(const char *output, int *ret_exit)
-{
-	*ret_exit = -1;
-	if (!output || strcmp(output, "text") == 0)
-		return false;
-	if (strcmp(output, "json") == 0)
-		return true;
-	fprintf(stderr, "mayfly: -o is text or json, not '%s'\n", output);
-	*ret_exit = EXIT_USAGE;
-	return false;
-}
-
-static void print(str text)
-{
-	fwrite(text.at, 1, text.len, stdout);
-}
-
-/* An AWS error as one line. */
-static int print_error(const struct client_answer *answer)
-{
-	json_t *error = json_loadb(answer->body.at, answer->body.len, JSON_REJECT_DUPLICATES, NULL);
-	const char *message = json_string_value(json_object_get(error, "Message"));
-
-	if (!message)
-		message = json_string_value(json_object_get(error, "message"));
-	fprintf(stderr, "mayfly: the daemon answered %ld: %s\n", answer->status,
-		message ? message : "(no message)");
-	json_decref(error);
-	return EXIT_NO;
-}
+enum { FOLLOW_MS = 500, PAYLOAD_MAX = 8 * 1024 * 1024 };
 
 /* --- invoke --- */
 
@@ -199,7 +112,7 @@ int command_invoke(int argc, char **argv)
 		"Usage: mayfly invoke FUNCTION [--payload TEXT|@FILE|-] [--qualifier VERSION|ALIAS] [--log]\n\n"
 		"Invokes a function and prints its answer. --log prints the end of its log on standard error.\n"
 		"Exits 1 when the function fails. The daemon is AWS_ENDPOINT_URL, or http://127.0.0.1:4566.\n",
-		options, ARRAY_LEN(options), &function
+		options, ARRAY_LEN(options), &function, false
 	};
 	struct buf payload;
 
@@ -332,7 +245,7 @@ int command_logs(int argc, char **argv)
 	const struct usage usage = {
 		"Usage: mayfly logs FUNCTION|LOG-GROUP [--since SECONDS] [--follow] [-o text|json]\n\n"
 		"Prints what a function logged in the last SECONDS (600), and with --follow what comes.\n",
-		options, ARRAY_LEN(options), &function
+		options, ARRAY_LEN(options), &function, false
 	};
 	uint64_t seconds;
 	char group[600];
@@ -355,34 +268,6 @@ int command_logs(int argc, char **argv)
 }
 
 /* --- status and env --- */
-
-static void print_scalar(const json_t *value)
-{
-	if (json_is_string(value))
-		printf("%s", json_string_value(value));
-	else if (json_is_integer(value))
-		printf("%lld", (long long)json_integer_value(value));
-	else if (json_is_boolean(value))
-		printf(json_is_true(value) ? "yes" : "no");
-}
-
-static void print_table(const json_t *rows)
-{
-	size_t i;
-	json_t *row, *value;
-	const char *key;
-
-	json_array_foreach(rows, i, row)
-	{
-		printf(" ");
-		json_object_foreach(row, key, value)
-		{
-			printf(" %s=", key);
-			print_scalar(value);
-		}
-		printf("\n");
-	}
-}
 
 static void print_report(json_t *report)
 {
@@ -416,7 +301,7 @@ static int report_command(int argc, char **argv, const char *text, const char *p
 {
 	const char *output = NULL;
 	const struct option options[] = { { "--output", "-o", &output, NULL } };
-	const struct usage usage = { text, options, ARRAY_LEN(options), NULL };
+	const struct usage usage = { text, options, ARRAY_LEN(options), NULL, false };
 	struct client client;
 	struct client_answer answer;
 

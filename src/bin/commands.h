@@ -7,3 +7,5 @@ int command_invoke(int argc, char **argv);
 int command_logs(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_env(int argc, char **argv);
+/* commands_async.c */
+int command_async(int argc, char **argv);

@@ -36,6 +36,7 @@ static const struct {
 	{ "status", command_status, "show the daemon's counters, settings and runtimes" },
 	{ "env", command_env, "list the execution environments" },
 	{ "invoke", command_invoke, "invoke a function" },
+	{ "async", command_async, "asynchronous invocations: what waits, what has failed and why" },
 	{ "logs", command_logs, "print a function's log" },
 	{ "runtime", runtime_main, "list the runtime packs, install what one needs" },
 	{ "version", command_version, "print the version" },

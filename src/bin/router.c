@@ -24,6 +24,7 @@
 #include "os/loop.h"
 #include "services/cloudwatch/service.h"
 #include "services/iam/service.h"
+#include "services/lambda/async.h"
 #include "services/lambda/invoke.h"
 #include "services/lambda/load.h"
 #include "services/lambda/relaxed.h"
@@ -36,6 +37,7 @@
 #include "store/docs.h"
 #include "store/logs.h"
 #include "store/metrics.h"
+#include "store/queue.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -115,13 +117,24 @@ static void on_all_drained(void *context)
 	front_drain(router->front, on_calls_ended, router);
 }
 
-/* The front first: its open requests are invocations that the engine still has to finish. */
-static void on_front_drained(void *context)
+static void on_async_drained(void *context)
 {
 	struct router *router = context;
 
 	router->drain_waits_for = "environments";
 	engine_drain(router->platform.engine, on_all_drained, router);
+}
+
+/*
+ * The front first: its open requests are invocations that the engine still has to finish. So has it those of events, and
+ * what these invoke in turn: nothing is refused before they have ended.
+ */
+static void on_front_drained(void *context)
+{
+	struct router *router = context;
+
+	router->drain_waits_for = "asynchronous invocations";
+	async_drain(router->platform.async, on_async_drained, router);
 }
 
 /* An operator who waits for the end wants to know what for. */
@@ -147,6 +160,7 @@ static void on_drain(void *context)
 	log_info("draining");
 	router->drain_waits_for = "open requests";
 	timer_set(router->drain_watch, DRAIN_WATCH_MS);
+	async_stop(router->platform.async);
 	front_drain(router->front, on_front_drained, router);
 }
 
@@ -217,6 +231,9 @@ static void sweep_run(struct work *work)
 	r = metrics_expire(sweep->router->platform.metrics, clock_real_ms());
 	if (r < 0)
 		err_log(r, "expire old metrics");
+	r = async_expire(sweep->router->platform.async);
+	if (r < 0)
+		err_log(r, "expire failed asynchronous invocations");
 	if (!sweep->is_first)
 		return;
 	r = lambda_start(&sweep->router->platform);
@@ -229,6 +246,8 @@ static void sweep_done(struct work *work)
 	struct sweep_work *sweep = list_entry(work, struct sweep_work, work);
 
 	timer_set(sweep->router->sweep, SWEEP_MS);
+	if (sweep->is_first)
+		async_wake(sweep->router->platform.async); /* what the last process has left */
 	mem_free(sweep);
 }
 
@@ -261,6 +280,8 @@ static int open_stores(struct platform *platform)
 		r = logs_open("logs.db", &platform->logs);
 	if (r == 0)
 		r = metrics_open("metrics.db", &platform->metrics);
+	if (r == 0)
+		r = queue_open("events.db", &platform->queue);
 	if (r == 0)
 		r = blobs_open("zips", &platform->blobs);
 	if (r == 0)
@@ -297,6 +318,22 @@ static int open_urls(struct platform *platform)
 	return 0;
 }
 
+static int open_async(struct router *router)
+{
+	const struct settings *settings = &router->settings;
+
+	int r = async_new(&router->platform, &router->platform.async);
+	if (r < 0)
+		return err_pass(r);
+	router_apply_async(router);
+	async_set_destinations(router->platform.async,
+		&(struct async_destinations){
+			.endpoint = settings_text(settings, SET_DESTINATIONS),
+			.key = settings_text(settings, SET_DESTINATIONS_KEY),
+		});
+	return 0;
+}
+
 static int open_front(struct router *router)
 {
 	const struct settings *settings = &router->settings;
@@ -316,6 +353,7 @@ static int open_front(struct router *router)
 			.is_web = lambda_url_is,
 			.web = lambda_url_serve,
 			.extra = router_extra,
+			.control = router_control,
 			.context = &router->platform,
 		},
 		&router->front);
@@ -384,13 +422,16 @@ static int router_open(struct router *router)
 	if (r == 0)
 		r = open_urls(&router->platform);
 	if (r == 0)
+		r = open_async(router);
+	if (r == 0)
 		r = open_front(router);
 	if (r == 0)
 		r = timer_new(router->loop, on_sweep, router, &router->sweep);
 	if (r == 0)
 		r = timer_new(router->loop, on_drain_is_slow, router, &router->drain_watch);
 	if (r == 0)
-		r = router_filter_install();
+		r = router_filter_install(
+			settings_text(&router->settings, SET_DESTINATIONS).len > 0);
 	if (r == 0)
 		r = warden_say(router->platform.warden, FRAME_READY);
 	return err_pass(r);
@@ -400,12 +441,14 @@ static void router_close(struct router *router)
 {
 	front_free(router->front);
 	url_book_free(router->platform.urls);
+	async_free(router->platform.async);
 	engine_free(router->platform.engine);
 	timer_free(router->sweep);
 	timer_free(router->drain_watch);
 	warden_client_free(router->platform.warden);
 	loop_free(router->loop);
 	blobs_close(router->platform.blobs);
+	queue_close(router->platform.queue);
 	logs_close(router->platform.logs);
 	metrics_close(router->platform.metrics);
 	docs_close(router->platform.docs);

@@ -11,13 +11,16 @@
 #include "engine/engine.h"
 #include "engine/runtimes.h"
 #include "http/server.h"
+#include "model/retry.h"
 #include "os/clock.h"
 #include "os/loop.h"
+#include "services/lambda/async.h"
 #include "services/lambda/code.h"
 #include "store/blobs.h"
 #include "store/docs.h"
 #include "store/logs.h"
 #include "store/metrics.h"
+#include "store/queue.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -135,7 +138,8 @@ static json_t *settings_json(const struct settings *settings)
 	settings_put(settings, &lines);
 	rest = buf_str(&lines);
 	while (str_cut(&rest, '\n', &line)) {
-		if (!str_cut(&line, '=', &name) || str_eq(name, S("access-keys")))
+		if (!str_cut(&line, '=', &name) || str_eq(name, S("access-keys")) ||
+			str_eq(name, S("destinations-key")))
 			continue;
 		char key[64];
 		if (str_to_array(name, key, sizeof(key)) == 0)
@@ -143,6 +147,25 @@ static json_t *settings_json(const struct settings *settings)
 	}
 	buf_done(&lines);
 	return object;
+}
+
+static json_t *async_json(const struct async *async)
+{
+	struct async_counters c;
+
+	async_counters(async, &c);
+	json_t *figures = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "accepted",
+		(json_int_t)c.accepted, "succeeded", (json_int_t)c.succeeded, "retried",
+		(json_int_t)c.retried, "throttled", (json_int_t)c.refused, "failed",
+		(json_int_t)c.failed, "expired", (json_int_t)c.expired, "dropped",
+		(json_int_t)c.dropped, "delivered", (json_int_t)c.delivered, "deliveryFailures",
+		(json_int_t)c.delivery_failures, "running", (json_int_t)c.running, "queuedBytes",
+		(json_int_t)c.queued_bytes);
+	if (c.wait_ms != RETRY_WAIT_MS)
+		json_object_set_new(figures, "retryWaits",
+			json_sprintf("%llu ms and %llu ms (AWS: 60000 ms and 120000 ms)",
+				(unsigned long long)c.wait_ms, (unsigned long long)c.wait_ms * 2));
+	return figures;
 }
 
 static void add_provision(void *context, const struct provision_info *info)
@@ -173,9 +196,10 @@ static json_t *provisioned_json(struct engine *engine)
 static void reply_status(struct router *router, struct http_conn *conn)
 {
 	reply_json(conn, 200,
-		json_pack("{s:s,s:I,s:o,s:o,s:o,s:o}", "version", MAYFLY_VERSION, "uptimeMs",
+		json_pack("{s:s,s:I,s:o,s:o,s:o,s:o,s:o}", "version", MAYFLY_VERSION, "uptimeMs",
 			(json_int_t)(clock_mono_ms() - router->started_ms), "counters",
-			counters_json(router->platform.engine), "runtimes",
+			counters_json(router->platform.engine), "async",
+			async_json(router->platform.async), "runtimes",
 			runtimes_json(router->runtimes), "provisioned",
 			provisioned_json(router->platform.engine), "settings",
 			settings_json(&router->settings)));
@@ -239,6 +263,8 @@ static void reset_run(struct work *work)
 	struct platform *platform = &errand->router->platform;
 
 	int r = docs_wipe(platform->docs);
+	if (r == 0)
+		r = queue_wipe(platform->queue);
 	platform_reset(platform); /* now nothing is written into logs any more */
 	if (r == 0)
 		r = logs_wipe(platform->logs);

@@ -3,7 +3,8 @@
  *
  * The router reads every foreign byte, so it is the process that is assumed to be taken over one day. It has no
  * capability and an empty user's files; this list takes away the rest of the kernel's surface: no exec, no
- * new sockets of any kind (listeners come from the warden, connections from accept), no mount, no ptrace, no
+ * new sockets of any kind (listeners come from the warden, connections from accept) unless it has to reach an endpoint for
+ * destinations, no mount, no ptrace, no
  * keys, no bpf. A call that is not listed fails with EPERM.
  */
 #include "bin/router_filter.h"
@@ -15,6 +16,7 @@
 #include <fcntl.h>
 #include <seccomp.h>
 #include <stddef.h>
+#include <sys/socket.h>
 
 static const int allowed[] = {
 	/* memory */
@@ -157,6 +159,25 @@ static const int allowed[] = {
 #endif
 };
 
+/*
+ * With an endpoint for destinations: connections to it over IP, and what looking up its name takes. Nothing else of a
+ * socket is opened: no UNIX socket, no packet, no netlink beyond what getaddrinfo(3) reads addresses with.
+ */
+static int filter_connections(scmp_filter_ctx filter)
+{
+	static const int calls[] = { SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(sendmmsg),
+		SCMP_SYS(recvmmsg), SCMP_SYS(socketpair) };
+	static const uint64_t families[] = { AF_INET, AF_INET6, AF_NETLINK };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(calls); i++)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(families); i++)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+			SCMP_A0(SCMP_CMP_EQ, families[i]));
+	return r;
+}
+
 /* Threads only: no new namespace, and no child that could be waited for. */
 static int filter_threads(scmp_filter_ctx filter)
 {
@@ -172,7 +193,7 @@ static int filter_threads(scmp_filter_ctx filter)
 	return r;
 }
 
-static int filter_fill(scmp_filter_ctx filter)
+static int filter_fill(scmp_filter_ctx filter, bool may_connect)
 {
 	int r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a binary tree */
 
@@ -184,16 +205,18 @@ static int filter_fill(scmp_filter_ctx filter)
 	}
 	if (r == 0)
 		r = filter_threads(filter);
+	if (r == 0 && may_connect)
+		r = filter_connections(filter);
 	return r;
 }
 
-int router_filter_install(void)
+int router_filter_install(bool may_connect)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	if (!filter)
 		return err_raise(-ENOMEM);
 
-	int r = filter_fill(filter);
+	int r = filter_fill(filter, may_connect);
 	if (r == 0)
 		r = seccomp_load(filter);
 	seccomp_release(filter);

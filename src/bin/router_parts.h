@@ -25,6 +25,7 @@ struct router {
 void router_apply_log(const struct router *router);
 void router_apply_platform(struct router *router);
 void router_apply_engine(struct router *router);
+void router_apply_async(struct router *router);
 [[nodiscard]] int router_apply_front(struct router *router);
 /* See warden_events.on_reread. */
 void router_on_reread(void *context, int file);
@@ -37,6 +38,10 @@ void router_on_reread(void *context, int file);
 
 /* router_metrics.c: GET /metrics. */
 void router_reply_metrics(struct router *router, struct http_conn *conn);
+
+/* The paths below /_mayfly/async: see front_options.control. */
+bool router_control(void *context, struct http_conn *conn, struct http_request *request,
+	const struct front_caller *caller);
 
 /* The paths below /_mayfly/ and the test controls: see front_options.extra. */
 bool router_extra(void *context, struct http_conn *conn, struct http_request *request);

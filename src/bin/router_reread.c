@@ -14,6 +14,7 @@
 #include "os/host.h"
 #include "os/loop.h"
 #include "os/socket.h"
+#include "services/lambda/async.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -112,6 +113,18 @@ void router_apply_engine(struct router *router)
 		});
 }
 
+void router_apply_async(struct router *router)
+{
+	const struct settings *settings = &router->settings;
+
+	async_tune(router->platform.async,
+		&(struct async_tuning){
+			.wait_ms = settings_number(settings, SET_ASYNC_WAIT),
+			.keep_ms = settings_number(settings, SET_ASYNC_KEEP) * 3600 * 1000,
+			.bytes_max = settings_number(settings, SET_ASYNC_QUEUE) * MIB,
+		});
+}
+
 int router_apply_front(struct router *router)
 {
 	const struct settings *settings = &router->settings;
@@ -174,6 +187,7 @@ static int reread_apply(struct reread *reread)
 	router_apply_log(router);
 	router_apply_platform(router);
 	router_apply_engine(router);
+	router_apply_async(router);
 	return err_pass(router_apply_front(router));
 }
 

@@ -76,6 +76,19 @@ enum setting_when { SETTING_AT_START, SETTING_LIVE };
 		"a function's share of CPU by its memory: as a weight, or as a hard ceiling")      \
 	X(CREDENTIALS, "function-credentials", SETTING_SWITCH, "true", 0, 0, SETTING_LIVE, "",     \
 		"give functions temporary credentials of their role, and the endpoint's address")  \
+	X(ASYNC_WAIT, "async-wait", SETTING_NUMBER, "60000", 10, 600'000, SETTING_LIVE,            \
+		"milliseconds",                                                                    \
+		"the wait before the first retry of an asynchronous invocation (AWS: 60,000); "    \
+		"all other waits shrink with it")                                                  \
+	X(ASYNC_KEEP, "async-keep", SETTING_NUMBER, "24", 0, 336, SETTING_LIVE, "hours",           \
+		"how long a failed asynchronous invocation without a destination is kept")         \
+	X(ASYNC_QUEUE, "async-queue", SETTING_NUMBER, "4096", 1, 1'000'000, SETTING_LIVE, "MB",    \
+		"what all queued asynchronous invocations may have; above it they are throttled")  \
+	X(DESTINATIONS, "destinations", SETTING_TEXT, "", 0, 0, SETTING_AT_START, "URL",           \
+		"the AWS-compatible endpoint of queues, topics, event buses and buckets that "     \
+		"destinations and dead-letter queues name")                                        \
+	X(DESTINATIONS_KEY, "destinations-key", SETTING_TEXT, "", 0, 0, SETTING_AT_START,          \
+		"id:secret", "the credentials that requests to it are signed with")                \
 	X(LIMITS, "limits", SETTING_CHOICE, "strict", 0, 0, SETTING_AT_START, "strict|relaxed",    \
 		"relaxed: functions tagged mayfly:limits = relaxed have the next four limits, "    \
 		"all others AWS's")                                                                \

@@ -14,6 +14,7 @@
 #include "engine/pool.h"
 #include "engine/provision.h"
 #include "engine/runtimes.h"
+#include "model/lineage.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -53,6 +54,23 @@ static bool tenant_refuses(struct invocation *invocation, const struct function_
 		return false;
 	invocation_refuse(invocation,
 		version->is_per_tenant ? INVOKE_NO_TENANT : INVOKE_TENANT_UNWANTED, S("Tenant"));
+	return true;
+}
+
+/* Counted in the trace, which goes on with whatever the function invokes. */
+static bool loop_refuses(struct invocation *invocation, const struct function_version *version)
+{
+	char text[TRACE_MAX];
+	struct buf trace;
+
+	buf_init_over(&trace, text, sizeof(text));
+	unsigned before = lineage_step(str_of(invocation->trace), version->arn, &trace);
+	if (!trace.err)
+		(void)!str_to_array(buf_str(&trace), invocation->trace, sizeof(invocation->trace));
+	if (before < LINEAGE_LOOP_MAX || version->may_loop)
+		return false;
+	invocation_refuse(invocation, INVOKE_RECURSIVE,
+		S("The function was invoked in a recursive loop, and stopped."));
 	return true;
 }
 
@@ -210,8 +228,8 @@ void invocation_admit(struct invocation *invocation, const struct function_targe
 	struct function_version *version = target_choose(invocation->engine, target);
 
 	if (state_refuses(invocation, version) || tenant_refuses(invocation, version) ||
-		payload_refuses(invocation, version) || runtime_refuses(invocation, version) ||
-		rate_refuses(invocation))
+		loop_refuses(invocation, version) || payload_refuses(invocation, version) ||
+		runtime_refuses(invocation, version) || rate_refuses(invocation))
 		return;
 	invocation->pool = pool_find(function, version, invocation->tenant);
 	if (!invocation->pool) {

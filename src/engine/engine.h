@@ -80,6 +80,7 @@ enum invoke_outcome {
 	INVOKE_PENDING,		 /* ResourceConflictException: still being created */
 	INVOKE_SNAPSHOT_PENDING, /* SnapStartNotReadyException: its snapshot is being made */
 	INVOKE_STATE_FAILED,	 /* ResourceConflictException: creation failed */
+	INVOKE_RECURSIVE,	 /* RecursiveInvocationException: a loop that is not allowed */
 	INVOKE_THROTTLED, /* TooManyRequestsException: `detail` is its Reason, see `throttle` too */
 	INVOKE_TOO_LARGE, /* RequestTooLargeException: see `payload_max` */
 	INVOKE_NO_TENANT, /* InvalidParameterValueException: it wants to know for whom */

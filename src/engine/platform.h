@@ -17,6 +17,8 @@ struct blobs;
 struct logs;
 struct metrics;
 struct recents;
+struct queue;
+struct async;
 struct engine;
 struct warden_client;
 struct runtimes;
@@ -47,6 +49,8 @@ struct platform {
 	struct blobs *blobs;
 	struct logs *logs;
 	struct metrics *metrics;
+	struct queue *queue; /* of asynchronous invocations */
+	struct async *async; /* what works on it, see services/lambda/async.h */
 	struct engine *engine;
 	struct warden_client *warden;
 	const struct runtimes *runtimes;

@@ -30,6 +30,7 @@ struct function_version {
 	bool log_is_json;
 	bool is_traced;	    /* TracingConfig Active */
 	bool is_per_tenant; /* TenancyConfig: no environment of it serves two tenants */
+	bool may_loop;	    /* RecursiveLoop Allow */
 	enum function_state state;
 	uint32_t memory_mb;
 	uint32_t timeout_ms;

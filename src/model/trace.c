@@ -14,7 +14,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { TRACE_REST_MAX = 128 };
+enum { TRACE_REST_MAX = 512 };
 
 /* A header's parts; at == NULL: it has none. */
 struct trace_parts {

@@ -5,7 +5,7 @@
  */
 #include "base/str.h"
 
-enum { TRACE_MAX = 256, TRACE_ROOT_MAX = 36, TRACE_SEGMENT_MAX = 17 };
+enum { TRACE_MAX = 768, TRACE_ROOT_MAX = 36, TRACE_SEGMENT_MAX = 17 };
 
 /* What new ids are made of: random bits, and the time. */
 struct trace_seed {

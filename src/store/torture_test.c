@@ -9,6 +9,7 @@
 #include "store/docs.h"
 #include "store/faulty_vfs.h"
 #include "store/logs.h"
+#include "store/queue.h"
 
 #include <errno.h>
 #include <sqlite3.h>
@@ -27,7 +28,7 @@ static void enter_folder(void)
 static void leave_folder(void)
 {
 	static const char *const names[] = { "docs.db", "docs.db-wal", "docs.db-shm", "logs.db",
-		"logs.db-wal", "logs.db-shm" };
+		"logs.db-wal", "logs.db-shm", "queue.db", "queue.db-wal", "queue.db-shm" };
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		(void)unlink(names[i]);
 	CHECK(chdir("/") == 0 && rmdir(folder) == 0);
@@ -242,6 +243,94 @@ static void test_events_survive_every_failed_allocation_of_sqlite(void)
 	torture_logs(arm_sqlite);
 }
 
+/* --- queues --- */
+
+struct queue_seen {
+	uint64_t id;
+	size_t count;
+	char body[16];
+};
+
+static int queue_see(void *context, const struct queue_item *item)
+{
+	struct queue_seen *seen = context;
+
+	seen->id = item->id;
+	seen->count++;
+	CHECK(str_to_array(item->body, seen->body, sizeof(seen->body)) == 0);
+	return 0;
+}
+
+static struct queue_seen queue_seen(struct queue *queue)
+{
+	struct queue_seen seen = {};
+
+	CHECK(queue_list(queue, S("lane"), 0, queue_see, &seen) == 0);
+	return seen;
+}
+
+/* One item is followed by the next in one step: there is always exactly one, the old one or the new one. */
+static int follow_in_trouble(void (*arm)(int nth), int nth)
+{
+	struct queue *queue = NULL;
+	char next[16];
+
+	CHECK(queue_open("queue.db", &queue) == 0);
+	struct queue_seen old = queue_seen(queue);
+	(void)snprintf(next, sizeof(next), "body %d", nth);
+	struct queue_write writes[] = {
+		{ QUEUE_REMOVE, { .id = old.id } },
+		{ QUEUE_ADD, { .lane = S("lane"), .note = S("note"), .body = str_of(next) } },
+	};
+	arm(nth);
+	int r = queue_write(queue, writes, ARRAY_LEN(writes));
+	arm(0);
+	for (int i = 0; i < 2; i++) {
+		struct queue_seen now = queue_seen(queue);
+		bool is_new = now.count == 1 && strcmp(now.body, next) == 0;
+		bool is_old = now.count == old.count && now.id == old.id;
+		CHECK(r == 0 ? is_new : is_new || is_old);
+		queue_close(queue);
+		CHECK(queue_open("queue.db", &queue) == 0);
+	}
+	queue_close(queue);
+	return r;
+}
+
+static void torture_queue(void (*arm)(int nth))
+{
+	int faults = 0;
+	int r = -1;
+
+	enter_folder();
+	for (int nth = 1; nth < 1000 && (r < 0 || nth < 40); nth++) {
+		r = follow_in_trouble(arm, nth);
+		faults += r < 0;
+	}
+	CHECK(r == 0);
+	CHECK(faults > 0);
+	leave_folder();
+}
+
+static void test_queues_survive_every_failed_write(void)
+{
+	faulty_vfs_code = SQLITE_IOERR_WRITE;
+	torture_queue(arm_disk);
+}
+
+static void test_queues_survive_a_full_disk(void)
+{
+	faulty_vfs_code = SQLITE_FULL;
+	faulty_vfs_stays = true;
+	torture_queue(arm_disk);
+	faulty_vfs_stays = false;
+}
+
+static void test_queues_survive_every_failed_allocation_of_sqlite(void)
+{
+	torture_queue(arm_sqlite);
+}
+
 /* Opening takes our own allocations too: each one fails once, none leaks. */
 static void test_opening_survives_every_failed_allocation(void)
 {
@@ -273,4 +362,6 @@ TESTS(TEST(test_the_rack_is_set_up), TEST(test_documents_survive_every_failed_wr
 	TEST(test_documents_survive_every_failed_allocation_of_sqlite),
 	TEST(test_events_survive_every_failed_write),
 	TEST(test_events_survive_every_failed_allocation_of_sqlite),
+	TEST(test_queues_survive_every_failed_write), TEST(test_queues_survive_a_full_disk),
+	TEST(test_queues_survive_every_failed_allocation_of_sqlite),
 	TEST(test_opening_survives_every_failed_allocation))

@@ -10,7 +10,7 @@ import pytest
 from harness.errors import error
 from harness.functions import unique
 
-COMMANDS = ["serve", "doctor", "status", "env", "invoke", "logs", "runtime"]
+COMMANDS = ["serve", "doctor", "status", "env", "invoke", "logs", "runtime", "async"]
 
 
 @pytest.fixture

@@ -239,8 +239,8 @@ def assert_nothing_leaks(before, after, is_sanitized):
         # a zygote more or less is no leak; one for every tenth kill would be
         if after[key] > before[key] + 6:
             grown[key] = (before[key], after[key])
-    # three databases; each keeps up to eight connections of a file and its log, and maps one index
-    if after["store fds"] > 3 * (8 * 2 + 1):
+    # four databases; each keeps up to eight connections of a file and its log, and maps one index
+    if after["store fds"] > 4 * (8 * 2 + 1):
         grown["store fds"] = (before["store fds"], after["store fds"])
     for kind, count in after["processes"].items():
         if count > before["processes"].get(kind, 0) + 2:

@@ -39,44 +39,4 @@ static void test_runtimes_are_updated_automatically(void)
 	world_free(world);
 }
 
-static void test_recursive_loops_are_allowed(void)
-{
-	struct world *world = world_new();
-
-	world_create(world, "fn");
-	struct answer got = ask(world, lambda_get_function_recursion_config,
-		"GetFunctionRecursionConfig", "fn", NULL);
-	CHECK_STR(answer_text(&got, "RecursiveLoop"), S("Allow"));
-	got = world_call(world, lambda_put_function_recursion_config, "PutFunctionRecursionConfig",
-		"{s:s,s:s}", "FunctionName", "fn", "RecursiveLoop", "Allow");
-	CHECK_STR(answer_text(&got, "RecursiveLoop"), S("Allow"));
-	got = world_call(world, lambda_put_function_recursion_config, "PutFunctionRecursionConfig",
-		"{s:s,s:s}", "FunctionName", "fn", "RecursiveLoop", "Terminate");
-	CHECK(got.result == CALL_ERROR && str_find_str(got.message, S("not available")) > 0);
-	world_free(world);
-}
-
-static void test_there_is_no_event_invoke_config(void)
-{
-	struct world *world = world_new();
-
-	world_create(world, "fn");
-	struct answer got = ask(world, lambda_get_function_event_invoke_config,
-		"GetFunctionEventInvokeConfig", "fn", NULL);
-	CHECK_ERROR(got, 404, "ResourceNotFoundException",
-		"The function " ARN "fn:$LATEST doesn't have an EventInvokeConfig");
-	got = ask(world, lambda_get_function_event_invoke_config, "GetFunctionEventInvokeConfig",
-		"none", "live");
-	CHECK_ERROR(got, 404, "ResourceNotFoundException",
-		"The function " ARN "none:live doesn't have an EventInvokeConfig");
-	got = ask(world, lambda_list_function_event_invoke_configs,
-		"ListFunctionEventInvokeConfigs", "fn", NULL);
-	CHECK(json_is_array(answer_at(&got, "FunctionEventInvokeConfigs")));
-	got = ask(world, lambda_list_function_event_invoke_configs,
-		"ListFunctionEventInvokeConfigs", "none", NULL);
-	CHECK_ERROR(got, 404, "ResourceNotFoundException", "The function doesn't exist.");
-	world_free(world);
-}
-
-TESTS(TEST(test_runtimes_are_updated_automatically), TEST(test_recursive_loops_are_allowed),
-	TEST(test_there_is_no_event_invoke_config))
+TESTS(TEST(test_runtimes_are_updated_automatically))

@@ -230,6 +230,7 @@ static int alias_delete_once(struct call *call, const struct lambda_ref *ref, vo
 		return r < 0 ? err_pass(r) : 0;
 	batch_delete(&batch, KIND_ALIAS, record_child_key(&function, name), revision);
 	batch_delete(&batch, KIND_POLICY, record_child_key(&function, name), DOCS_ANY);
+	batch_delete(&batch, KIND_EVENT_INVOKE, record_child_key(&function, name), DOCS_ANY);
 	batch_put_function(&batch, &function);
 	r = lambda_provision_drop(&batch, ref->name, name);
 	if (r == 0)

@@ -43,11 +43,6 @@ static bool is_never(const json_t *value)
 	return false;
 }
 
-static bool is_target_none(const json_t *value)
-{
-	return json_get_str(value, "TargetArn").len == 0;
-}
-
 static const struct {
 	const char *name;
 	bool (*is_none)(const json_t *value); /* asks for nothing: accepted */
@@ -55,7 +50,6 @@ static const struct {
 } config_unavailable[] = {
 	{ "FileSystemConfigs", is_empty_list, "FileSystemConfigs" },
 	{ "KMSKeyArn", is_empty_text, "KMSKeyArn" },
-	{ "DeadLetterConfig", is_target_none, "DeadLetterConfig with a TargetArn" },
 	{ "ImageConfig", is_empty_object, "ImageConfig" },
 	{ "CapacityProviderConfig", is_never, "CapacityProviderConfig" },
 	{ "DurableConfig", is_never, "DurableConfig" },
@@ -138,6 +132,33 @@ static int config_set_logging(struct call *call, struct tree *config)
 	tree_drop(&logging, "ApplicationLogLevel");
 	tree_drop(&logging, "SystemLogLevel");
 	return err_pass(logging.err);
+}
+
+/* --- dead letters --- */
+
+/* "The ARN of an Amazon SQS queue or Amazon SNS topic"; without one there is none. */
+static int config_set_dead_letter(struct call *call, struct tree *config)
+{
+	const json_t *given = call_get(call, "DeadLetterConfig");
+	str arn = json_get_str(given, "TargetArn"), rest = arn, part = {};
+
+	if (!given)
+		return 0;
+	tree_drop(config, "DeadLetterConfig");
+	if (!arn.len)
+		return err_pass(config->err);
+	for (int i = 0; i < 3; i++)
+		if (!str_cut(&rest, ':', &part))
+			part = S("");
+	if (!str_eq(part, S("sqs")) && !str_eq(part, S("sns")))
+		return lambda_refuse(call, INVALID,
+			"The provided dead-letter target " STR_FMT
+			" is neither an Amazon SQS queue nor an Amazon SNS topic.",
+			STR_ARG(arn));
+	struct tree dead = tree_object(config, "DeadLetterConfig");
+	tree_put_str(&dead, "TargetArn", arn);
+	tree_join(config, &dead);
+	return err_pass(config->err);
 }
 
 /* --- SnapStart --- */
@@ -235,6 +256,8 @@ static int config_apply(struct call *call, struct tree *config, const json_t *ta
 		r = lambda_environment_set(call, config);
 	if (r == 0)
 		r = config_set_logging(call, config);
+	if (r == 0)
+		r = config_set_dead_letter(call, config);
 	if (r)
 		return err_pass(r);
 

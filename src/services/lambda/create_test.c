@@ -147,8 +147,9 @@ static void test_what_cannot_act_is_refused_by_name(void)
 			"FileSystemConfigs is not available in mayfly yet." },
 		{ "KMSKeyArn", "\"arn:aws:kms:::key/x\"",
 			"KMSKeyArn is not available in mayfly yet." },
-		{ "DeadLetterConfig", "{\"TargetArn\":\"arn:aws:sqs:us-east-1:1:q\"}",
-			"DeadLetterConfig with a TargetArn is not available in mayfly yet." },
+		{ "DeadLetterConfig", "{\"TargetArn\":\"arn:aws:s3:::bucket\"}",
+			"The provided dead-letter target arn:aws:s3:::bucket is neither an Amazon SQS "
+			"queue nor an Amazon SNS topic." },
 		{ "ImageConfig", "{\"Command\":[\"x\"]}",
 			"ImageConfig is not available in mayfly yet." },
 		{ "DurableConfig", "{\"ExecutionTimeout\":1}",

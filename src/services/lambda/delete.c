@@ -86,7 +86,7 @@ static int delete_page(const struct function_record *function, str kind, bool *r
 /* All that is below the function, and at last the note that it is there. */
 static int delete_rest(const struct function_record *function)
 {
-	const str kinds[] = { KIND_VERSION, KIND_ALIAS, KIND_POLICY, KIND_URL };
+	const str kinds[] = { KIND_VERSION, KIND_ALIAS, KIND_POLICY, KIND_URL, KIND_EVENT_INVOKE };
 	struct batch batch = { .scope = function->scope };
 
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
@@ -228,6 +228,8 @@ static int delete_version_once(struct call *call, const struct lambda_ref *ref, 
 		return err_pass(r);
 	batch_delete(&batch, KIND_VERSION, record_version_key(&function, number), DOCS_ANY);
 	batch_delete(&batch, KIND_POLICY, record_child_key(&function, ref->qualifier), DOCS_ANY);
+	batch_delete(
+		&batch, KIND_EVENT_INVOKE, record_child_key(&function, ref->qualifier), DOCS_ANY);
 	lambda_code_leave(&batch, &function, config, ref->qualifier);
 	batch_put_function(&batch, &function);
 	r = lambda_provision_drop(&batch, ref->name, ref->qualifier);

@@ -27,3 +27,5 @@ bool lambda_invoke_fast(void *context, struct http_conn *conn, struct http_reque
 
 /* The common way, for both: DryRun, Event, and the errors of everything that the fast path does not take. */
 int op_invoke(struct call *call);
+/* The old operation: Event with another address. */
+int op_invoke_async(struct call *call);

@@ -129,6 +129,13 @@ void invoke_reply_refused(const struct fast_invoke *fast, const struct invocatio
 		error.type = "ResourceConflictException";
 		error.message = str_of(text);
 		break;
+	case INVOKE_RECURSIVE: /* the words are the model's, too */
+		error.status = 400;
+		error.type = "RecursiveInvocationException";
+		error.message = S(
+			"Lambda has detected your function being invoked in a recursive loop with other "
+			"Amazon Web Services resources and stopped your function's invocation.");
+		break;
 	case INVOKE_THROTTLED:
 		error.status = 429;
 		error.type = "TooManyRequestsException";

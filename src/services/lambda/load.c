@@ -122,6 +122,7 @@ static int load_version(const struct function_record *function, const json_t *co
 		.is_traced = str_eq(json_get_str(json_object_get(config, "TracingConfig"), "Mode"),
 			S("Active")),
 		.is_per_tenant = json_object_get(config, "TenancyConfig") != NULL,
+		.may_loop = str_eq(json_get_str(function->doc, "RecursiveLoop"), S("Allow")),
 		.state = load_state(config),
 		/* What was granted may be gone: the tag, or the setting. */
 		.memory_mb = load_number(config, "MemorySize", limits.memory_mb),

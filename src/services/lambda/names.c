@@ -150,8 +150,7 @@ int lambda_version_read(const struct function_record *function, str version,
 	return RECORD_FOUND;
 }
 
-/* From the function to the version that the qualifier names. RECORD_FOUND, RECORD_ABSENT or a fault. */
-static int lambda_found_follow(struct lambda_found *found, str qualifier)
+int lambda_found_follow(struct lambda_found *found, str qualifier)
 {
 	enum qualifier_kind kind = qualifier_kind(qualifier);
 

@@ -68,6 +68,9 @@ struct lambda_found {
 void lambda_found_done(struct lambda_found *found);
 #define scoped_found [[gnu::cleanup(lambda_found_done)]] struct lambda_found
 
+/* From found->function to what the qualifier names below it: RECORD_FOUND, RECORD_ABSENT or a fault. */
+[[nodiscard]] int lambda_found_follow(struct lambda_found *found, str qualifier);
+
 /* Read what the reference leads to: 0, CALL_ERROR (function, version or alias not found), or a fault. */
 [[nodiscard]] int lambda_find(
 	struct call *call, const struct lambda_ref *ref, struct lambda_found *ret_found);

@@ -74,11 +74,17 @@ int lambda_update_function_url_config(struct call *call);
 int lambda_delete_function_url_config(struct call *call);
 int lambda_list_function_url_configs(struct call *call);
 
-/* absent.c: what a function has none of, told truthfully */
-int lambda_get_runtime_management_config(struct call *call);
-int lambda_put_runtime_management_config(struct call *call);
+/* recursion.c */
 int lambda_get_function_recursion_config(struct call *call);
 int lambda_put_function_recursion_config(struct call *call);
+
+/* event_invoke.c */
+int lambda_put_function_event_invoke_config(struct call *call);
+int lambda_update_function_event_invoke_config(struct call *call);
 int lambda_get_function_event_invoke_config(struct call *call);
 int lambda_delete_function_event_invoke_config(struct call *call);
 int lambda_list_function_event_invoke_configs(struct call *call);
+
+/* absent.c: what a function has none of, told truthfully */
+int lambda_get_runtime_management_config(struct call *call);
+int lambda_put_runtime_management_config(struct call *call);

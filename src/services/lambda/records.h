@@ -8,6 +8,7 @@
  *	lambda.policy     account/region/name/id/qualifier        "" for the function itself
  *	lambda.url        account/region/name/id/qualifier        a function URL; "$LATEST" for the function itself
  *	lambda.url-owner  url-id                                  whose URL it is
+ *	lambda.event      account/region/name/id/qualifier        how it is invoked asynchronously
  *	lambda.unsettled  account/region/name                     this function has states to finish
  *	lambda.snapshot   account/region/name/id/0000000007       an image of the version is kept, or being made
  *	lambda.deleted    account/region/name/id                  what was below it is still to be removed
@@ -27,19 +28,20 @@
 
 struct platform;
 
-#define KIND_FUNCTION  S("lambda.function")
-#define KIND_VERSION   S("lambda.version")
-#define KIND_ALIAS     S("lambda.alias")
-#define KIND_POLICY    S("lambda.policy")
-#define KIND_URL       S("lambda.url")
-#define KIND_URL_OWNER S("lambda.url-owner")
-#define KIND_UNSETTLED S("lambda.unsettled")
-#define KIND_SNAPSHOT  S("lambda.snapshot")
-#define KIND_DELETED   S("lambda.deleted")
-#define KIND_RESERVED  S("lambda.reserved")
-#define KIND_CODE      S("lambda.code")
-#define KIND_GARBAGE   S("lambda.garbage")
-#define KIND_SECRET    S("lambda.secret")
+#define KIND_FUNCTION	  S("lambda.function")
+#define KIND_VERSION	  S("lambda.version")
+#define KIND_ALIAS	  S("lambda.alias")
+#define KIND_POLICY	  S("lambda.policy")
+#define KIND_URL	  S("lambda.url")
+#define KIND_URL_OWNER	  S("lambda.url-owner")
+#define KIND_EVENT_INVOKE S("lambda.event")
+#define KIND_UNSETTLED	  S("lambda.unsettled")
+#define KIND_SNAPSHOT	  S("lambda.snapshot")
+#define KIND_DELETED	  S("lambda.deleted")
+#define KIND_RESERVED	  S("lambda.reserved")
+#define KIND_CODE	  S("lambda.code")
+#define KIND_GARBAGE	  S("lambda.garbage")
+#define KIND_SECRET	  S("lambda.secret")
 
 enum { RECORD_SCHEMA = 1, RECORD_VERSION_MAX = 999'999'999 };
 

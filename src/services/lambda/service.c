@@ -49,6 +49,7 @@ static const struct call_route lambda_routes[] = {
 	{ "GetProvisionedConcurrencyConfig", lambda_get_provisioned_concurrency_config },
 	{ "GetRuntimeManagementConfig", lambda_get_runtime_management_config },
 	{ "Invoke", op_invoke },
+	{ "InvokeAsync", op_invoke_async },
 	{ "InvokeWithResponseStream", op_invoke },
 	{ "ListAliases", lambda_list_aliases },
 	{ "ListCodeSigningConfigs", lambda_list_code_signing_configs },
@@ -65,6 +66,7 @@ static const struct call_route lambda_routes[] = {
 	{ "PublishVersion", lambda_publish_version },
 	{ "PutFunctionCodeSigningConfig", lambda_put_function_code_signing_config },
 	{ "PutFunctionConcurrency", lambda_put_function_concurrency },
+	{ "PutFunctionEventInvokeConfig", lambda_put_function_event_invoke_config },
 	{ "PutFunctionRecursionConfig", lambda_put_function_recursion_config },
 	{ "PutProvisionedConcurrencyConfig", lambda_put_provisioned_concurrency_config },
 	{ "PutRuntimeManagementConfig", lambda_put_runtime_management_config },
@@ -76,6 +78,7 @@ static const struct call_route lambda_routes[] = {
 	{ "UpdateCodeSigningConfig", lambda_update_code_signing_config },
 	{ "UpdateFunctionCode", lambda_update_function_code },
 	{ "UpdateFunctionConfiguration", lambda_update_function_configuration },
+	{ "UpdateFunctionEventInvokeConfig", lambda_update_function_event_invoke_config },
 	{ "UpdateFunctionUrlConfig", lambda_update_function_url_config },
 };
 

@@ -210,6 +210,15 @@ void url_answer_refused(struct url_request *self, const struct invocation_result
 				.reason = result->detail,
 				.retry_after = result->retry_after_s });
 		return;
+	case INVOKE_RECURSIVE: /* the words are the model's */
+		answer_error(self,
+			&(struct url_error){ .status = 400,
+				.type = "RecursiveInvocationException",
+				.message = S(
+					"Lambda has detected your function being invoked in a recursive "
+					"loop with other Amazon Web Services resources and stopped your "
+					"function's invocation.") });
+		return;
 	case INVOKE_TOO_LARGE:
 		answer_large(self, result->payload_max);
 		return;

@@ -1,0 +1,405 @@
+/*
+ * Each of the four services has its own form: SQS and EventBridge speak JSON, SNS a form, S3 takes the record as a file.
+ * The requests go to the one endpoint that the setting `destinations` names and are signed by libcurl.
+ */
+#include "services/lambda/async_deliver.h"
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "model/limits.h"
+#include "os/clock.h"
+#include "os/random.h"
+#include "services/lambda/async_parts.h"
+#include "wire/digest.h"
+#include "wire/http.h"
+#include "wire/timestamp.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { REQUEST_MAX = 64 * 1024 * 1024, ANSWER_MAX = 64 * 1024, TEXT_MAX = 8 * 1024 };
+
+/* --- the request --- */
+
+/* arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE */
+struct target {
+	str service, region, account, resource;
+};
+
+/* Also empty: a client has written it, and it is printed into other formats. */
+static bool is_plain(str text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.at[i];
+		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-')
+			return false;
+	}
+	return text.len <= 64;
+}
+
+static bool target_read(str arn, struct target *ret_target)
+{
+	str parts[5];
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		if (!str_cut(&arn, ':', &parts[i]))
+			return false;
+	*ret_target = (struct target){ parts[2], parts[3], parts[4], arn };
+	return arn.len > 0 && is_plain(ret_target->region) && is_plain(ret_target->account);
+}
+
+static void request_field(struct delivery_request *request, const char *name, str value)
+{
+	buf_put(&request->fields, str_of(name));
+	buf_put(&request->fields, S(": "));
+	buf_put(&request->fields, value);
+	buf_put_char(&request->fields, '\0');
+}
+
+static void json_member(struct buf *out, const char *name, str value)
+{
+	buf_putf(out, "\"%s\":", name);
+	buf_put_json(out, value);
+}
+
+/* The attributes of a dead letter: name, type, value. */
+struct attribute {
+	const char *name;
+	const char *type;
+	str value;
+};
+
+static size_t attributes_of(const struct delivery *delivery, struct attribute to[static 3])
+{
+	if (!delivery->code.len)
+		return 0;
+	to[0] = (struct attribute){ "RequestID", "String", delivery->request_id };
+	to[1] = (struct attribute){ "ErrorCode", "Number", delivery->code };
+	to[2] = (struct attribute){ "ErrorMessage", "String", delivery->message };
+	return delivery->message.len ? 3 : 2; /* no service takes an empty one */
+}
+
+static void make_sqs(const struct delivery *delivery, const struct target *target,
+	struct delivery_request *request)
+{
+	struct attribute attributes[3];
+	size_t count = attributes_of(delivery, attributes);
+	struct buf *out = &request->body;
+
+	buf_put_char(&request->url, '/');
+	request_field(request, "Content-Type", S("application/x-amz-json-1.0"));
+	request_field(request, "X-Amz-Target", S("AmazonSQS.SendMessage"));
+	buf_put(out, S("{\"QueueUrl\":\""));
+	buf_put(out, delivery->endpoint);
+	buf_putf(out, "/" STR_FMT "/", STR_ARG(target->account));
+	uri_encode(target->resource, false, out);
+	buf_put(out, S("\","));
+	json_member(out, "MessageBody", delivery->body);
+	for (size_t i = 0; i < count; i++) {
+		buf_put(out, i ? S(",") : S(",\"MessageAttributes\":{"));
+		buf_putf(out, "\"%s\":{\"DataType\":\"%s\",", attributes[i].name,
+			attributes[i].type);
+		json_member(out, "StringValue", attributes[i].value);
+		buf_put_char(out, '}');
+	}
+	buf_put(out, count ? S("}}") : S("}"));
+}
+
+static void form_member(struct buf *out, const char *name, str value)
+{
+	buf_putf(out, "&%s=", name);
+	uri_encode(value, false, out);
+}
+
+static void make_sns(const struct delivery *delivery, struct delivery_request *request)
+{
+	struct attribute attributes[3];
+	size_t count = attributes_of(delivery, attributes);
+	struct buf *out = &request->body;
+
+	buf_put_char(&request->url, '/');
+	request_field(
+		request, "Content-Type", S("application/x-www-form-urlencoded; charset=utf-8"));
+	buf_put(out, S("Action=Publish&Version=2010-03-31"));
+	form_member(out, "TopicArn", delivery->target);
+	form_member(out, "Message", delivery->body);
+	for (size_t i = 0; i < count; i++) {
+		buf_putf(out,
+			"&MessageAttributes.entry.%zu.Name=%s&MessageAttributes.entry.%zu.Value.DataType=%s"
+			"&MessageAttributes.entry.%zu.Value.StringValue=",
+			i + 1, attributes[i].name, i + 1, attributes[i].type, i + 1);
+		uri_encode(attributes[i].value, false, out);
+	}
+}
+
+/* The record says by its condition whether it is one of a success. */
+static void make_events(const struct delivery *delivery, struct delivery_request *request)
+{
+	bool is_success = str_find_str(str_slice(delivery->body, 0, TEXT_MAX),
+				  S("\"condition\":\"Success\"")) >= 0;
+	struct buf *out = &request->body;
+
+	buf_put_char(&request->url, '/');
+	request_field(request, "Content-Type", S("application/x-amz-json-1.1"));
+	request_field(request, "X-Amz-Target", S("AWSEvents.PutEvents"));
+	buf_put(out, S("{\"Entries\":[{\"Source\":\"lambda\","));
+	json_member(out, "DetailType",
+		is_success ? S("Lambda Function Invocation Result - Success")
+			   : S("Lambda Function Invocation Result - Failure"));
+	buf_put_char(out, ',');
+	json_member(out, "EventBusName", delivery->target);
+	buf_put_char(out, ',');
+	json_member(out, "Detail", delivery->body);
+	buf_put(out, S("}]}"));
+}
+
+/* "aws/lambda/async/NAME/YYYY/MM/DD/YYYY-MM-DDTHH.MM.SS-UUID" */
+static void put_bucket_key(struct buf *out, const struct delivery *delivery)
+{
+	struct buf time;
+
+	buf_init(&time, 64);
+	timestamp_put_iso8601(&time, delivery->now_ms, false);
+	buf_put(out, S("aws/lambda/async/"));
+	uri_encode(delivery->function, false, out);
+	buf_put_char(out, '/');
+	timestamp_put_date_path(out, delivery->now_ms);
+	buf_put_char(out, '/');
+	for (size_t i = 0; i < time.len && time.at[i] != 'Z'; i++)
+		buf_put_char(out, time.at[i] == ':' ? '.' : time.at[i]);
+	buf_put_char(out, '-');
+	buf_put(out, delivery->random);
+	buf_done(&time);
+}
+
+static void make_s3(const struct delivery *delivery, const struct target *target,
+	struct delivery_request *request)
+{
+	uint8_t digest[32];
+	struct buf hex;
+
+	request->method = "PUT";
+	buf_put_char(&request->url, '/');
+	uri_encode(target->resource, false, &request->url);
+	buf_put_char(&request->url, '/');
+	put_bucket_key(&request->url, delivery);
+	buf_init(&hex, 80);
+	digest_sha256(delivery->body, digest);
+	hex_put(&hex, (str){ (const char *)digest, sizeof(digest) });
+	request_field(request, "X-Amz-Content-Sha256", buf_str(&hex));
+	request_field(request, "Content-Type", S("application/json"));
+	buf_done(&hex);
+	buf_put(&request->body, delivery->body);
+}
+
+static bool delivery_is_possible(
+	const struct delivery *delivery, const struct target *target, struct buf *why)
+{
+	bool is_lambda = str_eq(target->service, S("lambda"));
+
+	if (is_lambda)
+		buf_putf(why, "The record has %zu bytes, but an event for a function may have %d.",
+			delivery->body.len, LIMIT_EVENT_BYTES);
+	else if (!delivery->endpoint.len)
+		buf_put(why,
+			S("No endpoint for queues, topics, buses and buckets is configured: set "
+			  "'destinations'."));
+	else if (str_ends(target->resource, S(".fifo")))
+		buf_put(why, S("FIFO queues and topics cannot be a destination."));
+	return !why->len;
+}
+
+bool delivery_request_make(
+	const struct delivery *delivery, struct delivery_request *ret_request, struct buf *why)
+{
+	struct delivery_request *request = ret_request;
+	struct target target;
+
+	*request = (struct delivery_request){ .method = "POST" };
+	buf_init(&request->url, TEXT_MAX);
+	buf_init(&request->fields, TEXT_MAX);
+	buf_init(&request->body, REQUEST_MAX);
+	if (!target_read(delivery->target, &target)) {
+		buf_put(why, S("The target is no ARN."));
+		return false;
+	}
+	if (!delivery_is_possible(delivery, &target, why))
+		return false;
+	request->service = target.service;
+	request->region = target.region.len ? target.region : delivery->region;
+	buf_put(&request->url, delivery->endpoint);
+	if (str_eq(target.service, S("sqs"))) {
+		make_sqs(delivery, &target, request);
+	} else if (str_eq(target.service, S("sns"))) {
+		make_sns(delivery, request);
+	} else if (str_eq(target.service, S("events"))) {
+		make_events(delivery, request);
+	} else if (str_eq(target.service, S("s3"))) {
+		make_s3(delivery, &target, request);
+	} else {
+		buf_put(why, S("The target is neither a queue, a topic, a bus nor a bucket."));
+		return false;
+	}
+	return true;
+}
+
+void delivery_request_done(struct delivery_request *request)
+{
+	buf_done(&request->url);
+	buf_done(&request->fields);
+	buf_done(&request->body);
+}
+
+/* PutEvents answers 200 also when it has taken nothing: it counts what it has not. */
+enum delivery_answer delivery_judge(str service, long status, str body)
+{
+	if (status >= 500 || status == 429 || status == 408 || status < 200)
+		return DELIVERY_LATER;
+	if (status >= 300)
+		return DELIVERY_REFUSED;
+	if (!str_eq(service, S("events")))
+		return DELIVERY_DONE;
+	bool is_taken = str_find_str(body, S("\"FailedEntryCount\":0")) >= 0 ||
+		str_find_str(body, S("\"FailedEntryCount\": 0")) >= 0;
+	return is_taken ? DELIVERY_DONE : DELIVERY_LATER;
+}
+
+/* --- the way --- */
+
+struct exchange {
+	struct curl_slist *fields;
+	struct buf answer;
+	char signature[256];
+	char error[CURL_ERROR_SIZE];
+};
+
+static size_t on_answer(char *bytes, size_t size, size_t count, void *context)
+{
+	struct buf *answer = context;
+	size_t len = MIN(
+		size * count, answer->ceiling - answer->len); /* the beginning says enough */
+
+	buf_put(answer, (str){ bytes, len });
+	return answer->err ? 0 : size * count;
+}
+
+static bool exchange_fields(struct exchange *exchange, struct delivery_request *request)
+{
+	str rest = buf_str(&request->fields), field;
+	struct curl_slist *grown = curl_slist_append(NULL, "Expect:");
+
+	exchange->fields = grown;
+	while (grown && str_cut(&rest, '\0', &field)) {
+		grown = curl_slist_append(exchange->fields, field.at); /* ended by that NUL */
+		if (grown)
+			exchange->fields = grown;
+	}
+	return grown != NULL;
+}
+
+static bool exchange_setup(CURL *curl, struct exchange *exchange, struct delivery_request *request,
+	const char *credentials)
+{
+	const char *url = buf_cstr(&request->url);
+
+	if (!url || request->fields.err || request->body.err || !exchange_fields(exchange, request))
+		return false;
+	(void)snprintf(exchange->signature, sizeof(exchange->signature),
+		"aws:amz:" STR_FMT ":" STR_FMT, STR_ARG(request->region),
+		STR_ARG(request->service));
+	curl_easy_setopt(curl, CURLOPT_URL, url);
+	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
+	curl_easy_setopt(curl, CURLOPT_AWS_SIGV4, exchange->signature);
+	curl_easy_setopt(curl, CURLOPT_USERPWD, credentials);
+	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, exchange->fields);
+	curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body.at);
+	curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_answer);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &exchange->answer);
+	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, exchange->error);
+	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 5L);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT, 20L);
+	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	return true;
+}
+
+/* One try: what came of it, and in words in `why`. */
+static enum delivery_answer exchange_run(
+	struct delivery_request *request, const char *credentials, struct buf *why)
+{
+	struct exchange exchange = {};
+	CURL *curl = curl_easy_init();
+	CURLcode code = CURLE_OUT_OF_MEMORY;
+	enum delivery_answer answer = DELIVERY_LATER;
+	long status = 0;
+
+	buf_init(&exchange.answer, ANSWER_MAX);
+	if (curl && exchange_setup(curl, &exchange, request, credentials))
+		code = curl_easy_perform(curl);
+	if (code == CURLE_OK) {
+		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+		answer = delivery_judge(request->service, status, buf_str(&exchange.answer));
+		buf_putf(why, "The target answered %ld: ", status);
+		buf_put(why, str_slice(buf_str(&exchange.answer), 0, 150));
+	} else {
+		buf_put(why, S("The target could not be reached: "));
+		buf_put(why, str_of(exchange.error[0] ? exchange.error : curl_easy_strerror(code)));
+	}
+	curl_slist_free_all(exchange.fields);
+	curl_easy_cleanup(curl);
+	buf_done(&exchange.answer);
+	return answer;
+}
+
+static enum delivery_answer courier_deliver(const struct async_item *item, struct buf *why)
+{
+	const struct async_destinations *to = &item->async->destinations;
+	char random[UUID_LEN + 1], credentials[512];
+	struct delivery_request request;
+	enum delivery_answer answer = DELIVERY_REFUSED;
+
+	random_uuid(random);
+	bool is_made = delivery_request_make(
+		&(struct delivery){
+			.target = item->target,
+			.endpoint = to->endpoint,
+			.function = item->name,
+			.region = item->region,
+			.request_id = item->request_id,
+			.code = item->code,
+			.message = item->message,
+			.body = item->body,
+			.now_ms = clock_real_ms(),
+			.random = str_of(random),
+		},
+		&request, why);
+	if (is_made &&
+		str_to_array(to->key.len ? to->key : S("mayfly:mayfly"), credentials,
+			sizeof(credentials)) == 0)
+		answer = exchange_run(&request, credentials, why);
+	delivery_request_done(&request);
+	return answer;
+}
+
+void async_courier_run(struct work *work)
+{
+	struct async_courier *courier = list_entry(work, struct async_courier, work);
+	struct async_item *item = courier->item;
+	char text[sizeof(item->why)];
+	struct buf why;
+
+	buf_init_over(&why, text, sizeof(text));
+	enum delivery_answer answer = courier_deliver(item, &why);
+	courier->is_delivered = answer == DELIVERY_DONE;
+	courier->is_hopeless = answer == DELIVERY_REFUSED;
+	if (str_to_array(buf_str(&why), item->why, sizeof(item->why)) < 0)
+		(void)!str_to_array(S("The target did not take it."), item->why, sizeof(item->why));
+	if (answer == DELIVERY_LATER)
+		log_warn("delivery_retried", LOG_STR("function", item->name),
+			LOG_STR("target", item->target), LOG_STR("request", item->request_id),
+			LOG_TEXT("why", item->why));
+}
