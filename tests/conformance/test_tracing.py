@@ -39,7 +39,7 @@ def traced_call(lambda_, functions):
 @pytest.mark.parametrize("runtime, source", [("python3.12", TRACE), (NODE, TRACE_NODE)])
 def test_a_function_that_only_passes_on_begins_no_sampled_trace(functions, traced_call, runtime, source):
     seen, log = traced_call(functions.make(source, runtime=runtime))
-    assert list(seen) == ["Root", "Parent", "Sampled"] and seen["Sampled"] == "0"
+    assert list(seen) == ["Root", "Parent", "Sampled", "Lineage"] and seen["Sampled"] == "0"
     assert re.fullmatch("1-[0-9a-f]{8}-[0-9a-f]{24}", seen["Root"]) and re.fullmatch("[0-9a-f]{16}", seen["Parent"])
     assert "XRAY" not in log
 
@@ -54,9 +54,11 @@ def test_an_active_function_samples_and_its_report_says_so(functions, traced_cal
 def test_the_callers_trace_and_decision_stand(functions, traced_call, settings):
     name = functions.make(TRACE, **settings)
     seen, log = traced_call(name, f"Root={ROOT};Parent={PARENT};Sampled=0")
+    lineage = seen.pop("Lineage")  # the function itself, for the first time
+    assert re.fullmatch("[0-9a-f]{8}:0", lineage)
     assert seen == {"Root": ROOT, "Parent": PARENT, "Sampled": "0"} and "XRAY" not in log
-    seen, log = traced_call(name, f"Root={ROOT};Parent={PARENT};Sampled=1;Lineage=1:a87bd80c:0")
-    assert (seen["Root"], seen["Sampled"], seen["Lineage"]) == (ROOT, "1", "1:a87bd80c:0")
+    seen, log = traced_call(name, f"Root={ROOT};Parent={PARENT};Sampled=1;Lineage=a87bd80c:5")
+    assert (seen["Root"], seen["Sampled"], seen["Lineage"]) == (ROOT, "1", f"a87bd80c:5|{lineage}")
     assert seen["Parent"] != PARENT, "the function's own segment is the parent of what it calls"
     assert f"XRAY TraceId: {ROOT}\tSegmentId: {seen['Parent']}\tSampled: true" in log
 
