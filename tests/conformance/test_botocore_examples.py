@@ -1,6 +1,7 @@
 """botocore's own examples for Lambda: where the operation exists, the call is made as printed there and the answer
 has the keys of the printed answer."""
 
+import contextlib
 import json
 import re
 
@@ -30,6 +31,13 @@ NOT_ANSWERED = {
 NOT_ANSWERED_BY = {
     "CreateFunction": {"LastUpdateStatus"},  # while it is Pending
     "ListFunctions": {"NextMarker"},  # printed as "": there are no more
+}
+
+LAYER = {
+    "Content": {"ZipFile": zip_source("VALUE = 1\n")},
+    "Description": "My Python layer",
+    "CompatibleRuntimes": ["python3.7"],
+    "LicenseInfo": "MIT",
 }
 
 # What must have been put before it can be read or deleted.
@@ -70,8 +78,18 @@ def prepared(west):
     return west
 
 
+def prepare_layer(client):
+    """my-layer with a version 1, which nobody deletes: numbers are never given twice."""
+    if not client.list_layer_versions(LayerName="my-layer")["LayerVersions"]:
+        client.publish_layer_version(**LAYER, LayerName="my-layer")
+
+
 def prepare_input(operation, example):
     given = dict(example.get("input") or {})
+    if operation == "PublishLayerVersion":
+        given["Content"] = LAYER["Content"]  # printed with an object in S3
+    if operation == "GetLayerVersionByArn":
+        given["Arn"] = f"arn:aws:lambda:{REGION}:{ACCOUNT}:layer:my-layer:1"  # printed in another region
     if operation == "CreateFunction":
         given["FunctionName"] = "another-function"
         given["Code"] = {"ZipFile": zip_source("exports.handler = async () => 1;\n", "nodejs22.x")}
@@ -87,6 +105,11 @@ def prepare_input(operation, example):
 def put_before(client, operation, example):
     """The examples that read and delete a configuration assume that of an earlier example."""
     verb, what = re.fullmatch("([A-Z][a-z]+)(.*)", operation).groups()
+    if "Layer" in what:
+        prepare_layer(client)
+    if operation == "RemoveLayerVersionPermission":
+        with contextlib.suppress(client.exceptions.ResourceConflictException):  # added by the example of that
+            client.add_layer_version_permission(**example["input"], Action="lambda:GetLayerVersion", Principal="*")
     if verb in ("Get", "Delete", "Update") and what in PUT_BEFORE:
         named = {key: value for key, value in example["input"].items() if key in ("FunctionName", "Qualifier")}
         getattr(client, xform_name("Put" + what))(**named, **PUT_BEFORE[what])
