@@ -224,6 +224,7 @@ struct errand {
 	int result;
 	int fd;
 	uint64_t size;
+	struct queue_figures queue;
 };
 
 static void errand_gone(struct front_user *user)
@@ -328,6 +329,29 @@ static void code_done(struct work *work)
 	mem_free(errand);
 }
 
+static void metrics_run(struct work *work)
+{
+	struct errand *errand = list_entry(work, struct errand, work);
+
+	errand->result = queue_figures(errand->router->platform.queue, S(""), &errand->queue);
+	if (errand->result < 0)
+		err_log(errand->result, "look at the queue of events");
+}
+
+static void metrics_done(struct work *work)
+{
+	struct errand *errand = list_entry(work, struct errand, work);
+
+	if (errand->conn) {
+		http_conn_set_user(errand->conn, NULL);
+		if (errand->result == 0)
+			router_reply_metrics(errand->router, errand->conn, &errand->queue);
+		else
+			reply_message(errand->conn, 500, "The queue of events could not be read.");
+	}
+	mem_free(errand);
+}
+
 /* POST /_mayfly/faults?every=N: every N-th allocation fails from now on; 0: none. False in a build without faults. */
 static bool set_faults(struct http_conn *conn, str query)
 {
@@ -361,7 +385,7 @@ bool router_extra(void *context, struct http_conn *conn, struct http_request *re
 		return true;
 	}
 	if (verb == HTTP_GET && str_eq(path, S("/metrics"))) {
-		router_reply_metrics(router, conn);
+		errand_start(router, conn, path, metrics_run, metrics_done);
 		return true;
 	}
 	if (verb == HTTP_GET && str_eq(path, S("/_mayfly/environments"))) {

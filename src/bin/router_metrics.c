@@ -9,6 +9,8 @@
 #include "engine/measure.h"
 #include "http/server.h"
 #include "os/clock.h"
+#include "services/lambda/async.h"
+#include "store/queue.h"
 
 #include <inttypes.h>
 
@@ -223,7 +225,35 @@ static void put_node(struct buf *out, const struct engine_counters *c, uint64_t 
 		c->memory_mb_max * MIB);
 }
 
-void router_reply_metrics(struct router *router, struct http_conn *conn)
+/* --- of asynchronous invocations --- */
+
+static void put_events(
+	struct buf *out, const struct async *async, const struct queue_figures *queue)
+{
+	uint64_t now_ms = clock_real_ms();
+	struct async_counters c;
+
+	async_counters(async, &c);
+	const struct labelled ends[] = { { "succeeded", c.succeeded }, { "failed", c.failed },
+		{ "expired", c.expired }, { "dropped", c.dropped } };
+	put_plain(out, "events_accepted_total", "counter", "Asynchronous invocations taken.",
+		c.accepted);
+	put_family(out, "events_ended_total", "counter", "How they ended, after all attempts.");
+	put_labelled(out, "events_ended_total", "end", ends, ARRAY_LEN(ends));
+	put_plain(out, "event_retries_total", "counter", "Attempts that follow a failed one.",
+		c.retried);
+	put_plain(out, "event_deliveries_total", "counter",
+		"Records that reached a destination or dead-letter queue.", c.delivered);
+	put_plain(out, "event_delivery_failures_total", "counter",
+		"Attempts to deliver one that failed.", c.delivery_failures);
+	put_plain(out, "events_waiting", "gauge", "Events in the queue.", queue->waiting);
+	put_plain(out, "event_queue_age_seconds", "gauge",
+		"How long the oldest of them has been there.",
+		queue->oldest_ms ? (now_ms - MIN(queue->oldest_ms, now_ms)) / 1000 : 0);
+}
+
+void router_reply_metrics(
+	struct router *router, struct http_conn *conn, const struct queue_figures *queue)
 {
 	struct engine *engine = router->platform.engine;
 	struct engine_counters counters;
@@ -233,6 +263,7 @@ void router_reply_metrics(struct router *router, struct http_conn *conn)
 	buf_init(&out, METRICS_MAX);
 	put_node(&out, &counters, clock_mono_ms() - router->started_ms);
 	put_environments(&out, &counters);
+	put_events(&out, router->platform.async, queue);
 	put_functions(&out, engine);
 	put_runtimes(&out, engine);
 	http_reply(conn,

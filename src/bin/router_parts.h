@@ -36,8 +36,10 @@ void router_on_reread(void *context, int file);
  */
 [[nodiscard]] int router_open_session_key(uint8_t key[static SESSION_KEY_LEN]);
 
-/* router_metrics.c: GET /metrics. */
-void router_reply_metrics(struct router *router, struct http_conn *conn);
+/* router_metrics.c: GET /metrics, with what a worker has seen of the queue of events. */
+struct queue_figures;
+void router_reply_metrics(
+	struct router *router, struct http_conn *conn, const struct queue_figures *queue);
 
 /* The paths below /_mayfly/async: see front_options.control. */
 bool router_control(void *context, struct http_conn *conn, struct http_request *request,

@@ -71,6 +71,21 @@ def test_what_functions_did_is_counted(metered, aws_of, eventually):
     assert of(samples, "mayfly_memory_limit_bytes") > of(samples, "mayfly_memory_bytes") > 0
 
 
+def test_asynchronous_invocations_are_counted(metered, aws_of, eventually):
+    functions = aws_of(metered).functions()
+    name = functions.make()
+    before = scrape(metered)
+    assert of(before, "mayfly_events_waiting") == of(before, "mayfly_event_queue_age_seconds") == 0
+    functions.invoke(name, {}, InvocationType="Event")
+    eventually(lambda: of(scrape(metered), "mayfly_events_ended_total", end="succeeded") == 1)
+    after = scrape(metered)
+    assert of(after, "mayfly_events_accepted_total") == of(before, "mayfly_events_accepted_total") + 1
+    functions.invoke(functions.make(FAILS), {}, InvocationType="Event")  # is tried again in a minute
+    eventually(lambda: of(scrape(metered), "mayfly_event_queue_age_seconds") >= 1)
+    assert of(scrape(metered), "mayfly_events_waiting") == 1
+    assert of(scrape(metered), "mayfly_event_retries_total") <= 1
+
+
 def test_buckets_grow(metered):
     samples = scrape(metered)
     for name in ("invocation", "init"):
