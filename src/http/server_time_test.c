@@ -53,7 +53,8 @@ static void drip(struct rig *rig)
 		rig_send(fd, S("x"));
 		rig_send(body, S("x"));
 	}
-	CHECK(clock_mono_ms() - from_ms >= 90 && clock_mono_ms() - from_ms < 5000);
+	/* The loop's time is that of its turn's beginning: a timer may be early by a turn. */
+	CHECK(clock_mono_ms() - from_ms >= 50 && clock_mono_ms() - from_ms < 5000);
 	rig_expect(fd, 408, S("refused 408"));
 	rig_expect(body, 408, S("refused 408"));
 	rig_expect_end(fd);

@@ -168,7 +168,7 @@ static int queue_add_item(struct sql *sql, const struct queue_item *item, uint64
 static int queue_add(struct sql *sql, const struct queue_item *item)
 {
 	struct query query;
-	uint64_t id;
+	uint64_t id = 0;
 
 	int r = queue_add_item(sql, item, &id);
 	if (r < 0)

@@ -107,7 +107,7 @@ static int publish_once(struct call *call, const struct lambda_ref *ref, void *c
 	struct lambda_code *code = context;
 	struct batch batch = { .scope = &ref->scope };
 	json_auto_t *doc = NULL;
-	uint64_t number;
+	uint64_t number = 0;
 
 	int r = publish_count(ref, &batch, &number);
 	if (r == 0)
@@ -157,7 +157,7 @@ static int layer_get(struct call *call, const struct lambda_scope *scope, str na
 int lambda_get_layer_version(struct call *call)
 {
 	struct lambda_ref ref;
-	uint64_t number;
+	uint64_t number = 0;
 
 	int r = lambda_layer_ref(call, &ref);
 	if (r == 0)
@@ -169,7 +169,7 @@ int lambda_get_layer_version_by_arn(struct call *call)
 {
 	struct lambda_scope scope = lambda_scope_of(call);
 	struct layer_name name;
-	uint64_t number;
+	uint64_t number = 0;
 
 	/* What the pattern lets pass besides are layers of AWS's own, of which there are none. */
 	if (layer_name_parse(call_str(call, "Arn"), &name) < 0 ||
@@ -205,7 +205,7 @@ static int delete_once(struct call *call, const struct lambda_ref *ref, void *co
 int lambda_delete_layer_version(struct call *call)
 {
 	struct lambda_ref ref;
-	uint64_t number;
+	uint64_t number = 0;
 
 	int r = lambda_layer_ref_own(call, &ref);
 	if (r == 0)

@@ -112,8 +112,10 @@ static int caller_id(struct call *call, str *ret_id)
 		return err_pass(r);
 	if (!id.at)
 		id = role_id_derive(call, call->account, str_of(session->role));
+	if (!id.at)
+		return err_raise(-ENOMEM);
 	*ret_id = arena_strf(call->arena, STR_FMT ":%s", STR_ARG(id), session->name);
-	return id.at && ret_id->at ? 0 : err_raise(-ENOMEM);
+	return ret_id->at ? 0 : err_raise(-ENOMEM);
 }
 
 static int sts_get_caller_identity(struct call *call)
