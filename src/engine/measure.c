@@ -35,8 +35,9 @@ static struct measure_function *measure_function_new(struct measures *measures, 
 	if (!function)
 		return NULL;
 
-	memcpy(function->text, key.at, key.len);
-	function->key = function->name = (str){ function->text, key.len };
+	char *text = (char *)(function + 1);
+	memcpy(text, key.at, key.len);
+	function->key = function->name = (str){ text, key.len };
 	bool has_parts = str_cut(&function->name, '/', &function->account) &&
 		str_cut(&function->name, '/', &function->region);
 	assert(has_parts);

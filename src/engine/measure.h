@@ -24,11 +24,10 @@ struct measure_spread {
 };
 
 struct measure_function {
-	str key;			/* account/region/name: into `text` */
-	str account, region, name;	/* into `text`; empty: all the others */
+	str key;			/* account/region/name, as it stands behind this struct */
+	str account, region, name;	/* into the key; empty: all the others */
 	uint64_t invocations, errors;	/* that ran; of them: with an error */
 	uint64_t throttles, running_us; /* refused; how long those that ran did */
-	char text[];
 };
 
 struct measure_runtime {

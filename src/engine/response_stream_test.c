@@ -44,7 +44,7 @@ static void stop(void)
 	fake_node_stop(&node);
 }
 
-static void send_text(struct fake_peer *to, const char *format, ...)
+[[gnu::format(printf, 2, 3)]] static void send_text(struct fake_peer *to, const char *format, ...)
 {
 	char text[2048];
 	va_list args;
