@@ -8,6 +8,7 @@ import time
 
 import boto3
 import botocore.config
+import botocore.exceptions
 import botocore.session
 import pytest
 
@@ -256,12 +257,17 @@ def root():
 
 @pytest.fixture(scope="session")
 def eventually():
-    """Try until the condition holds: eventually(lambda: …)."""
+    """Try until the condition holds: eventually(lambda: …). What is not there yet (a log group, say) is a no."""
 
     def wait(condition, seconds=10, pause=0.05):
         deadline = time.monotonic() + seconds
         while True:
-            result = condition()
+            try:
+                result = condition()
+            except botocore.exceptions.ClientError as error:
+                if error.response["Error"]["Code"] != "ResourceNotFoundException" or time.monotonic() > deadline:
+                    raise
+                result = None
             if result:
                 return result
             assert time.monotonic() < deadline, f"not in {seconds} s; the last result was {result!r}"
