@@ -325,9 +325,11 @@ static bool environment_thaw(struct environment *env)
 
 bool environment_assign(struct environment *env, struct invocation *invocation)
 {
-	assert(!env->invocation && !env->is_gone && env->state != ENV_DEAD);
+	assert(!env->invocation && env->state != ENV_DEAD);
 
-	if (environment_is_worn(env) || (env->state == ENV_FROZEN && !environment_thaw(env)))
+	/* One whose end was told in this very turn is not off the lists yet. */
+	if (env->is_gone || environment_is_worn(env) ||
+		(env->state == ENV_FROZEN && !environment_thaw(env)))
 		return false;
 	uint64_t spent_us = environment_spent_us(env, invocation);
 	invocation_prepare(invocation, spent_us);

@@ -424,6 +424,34 @@ static void test_an_environment_that_just_hung_up_gets_nothing(void)
 	fake_node_stop(&node);
 }
 
+/* The warden has told its end, which is dealt with when the turn is over; an invocation comes before that. */
+static void test_an_environment_that_has_just_ended_gets_nothing(void)
+{
+	struct fake_sandbox old, fresh;
+	struct fake_peer old_peer, peer;
+	struct fake_call call;
+
+	start(&(struct engine_options){});
+	fake_warm(&node, "f", &old, &old_peer);
+	engine_on_exited(node.engine,
+		&(struct exited_frame){
+			.head = { FRAME_EXITED, 0, old.spawn.head.ticket },
+			.handle = old.handle,
+			.kind = EXIT_SIGNAL,
+			.value = 9,
+		});
+	fake_invoke_name(&node, "f", &call);
+	fake_boot(&node, &fresh, &peer);
+	fake_serve(&peer, &call, "1");
+	fake_await(&node, &call);
+	CHECK(call.outcome == INVOKE_DONE && !call.is_error);
+	CHECK(fake_counters(&node).environments == 1);
+	fake_call_done(&call);
+	fake_hang_up(&old_peer);
+	fake_hang_up(&peer);
+	fake_node_stop(&node);
+}
+
 /*
  * The runtime hangs up on its long poll, and the answer of another invocation makes a third one take the
  * environment in the very turn in which the end of the connection was read.
@@ -494,6 +522,7 @@ TESTS(TEST(test_a_warm_environment_serves_again),
 	TEST(test_who_waits_too_long_for_a_place_is_throttled),
 	TEST(test_who_has_a_starting_environment_is_not_throttled),
 	TEST(test_an_environment_that_just_hung_up_gets_nothing),
+	TEST(test_an_environment_that_has_just_ended_gets_nothing),
 	TEST(test_an_invocation_in_the_turn_of_the_hang_up_is_not_lost),
 	TEST(test_an_environment_never_serves_two_tenants),
 	TEST(test_who_has_tenants_is_told_which_and_nobody_else),

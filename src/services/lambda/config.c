@@ -400,6 +400,7 @@ int lambda_config_show(json_t *out, const json_t *config, str name, str arn, enu
 	tree_drop(&tree, "LayerCode");
 	tree_drop(&tree, "Snapshot");
 	tree_drop(&tree, "Unpacked");
+	tree_drop(&tree, "HasExtensions");
 	tree_put_str(&tree, "FunctionName", name);
 	tree_put_str(&tree, "FunctionArn", arn);
 	for (size_t i = 0; view == CONFIG_LISTED && i < ARRAY_LEN(config_unlisted); i++)
