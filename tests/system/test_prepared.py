@@ -352,6 +352,7 @@ def test_a_mounter_killed_half_way_is_told_and_ends_the_sandbox(stem, eventually
     os.kill(zygote, signal.SIGSTOP)
     eventually(lambda: pathlib.Path(f"/proc/{zygote}/stat").read_text().rpartition(") ")[2][0] == "T")
     ticket = stem.router.graft_asked(sandbox.handle, stem.digests[0])
+    assert stem.router.unpack(zip_of({"later.txt": b"1"})).answer == UNPACK_DONE  # so the warden has passed the question on
     kill9(zygote)  # with the question unread
     frame, _ = stem.router.expect(GRAFTED, ticket)
     assert frame.error == errno.ECHILD
