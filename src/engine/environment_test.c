@@ -671,7 +671,7 @@ static void test_a_second_init_takes_of_the_invocations_time(void)
 	uint64_t deadline_ms;
 	str deadline = fake_field(&reply, "Lambda-Runtime-Deadline-Ms");
 	CHECK(str_to_u64(deadline, UINT64_MAX, &deadline_ms) == 0);
-	CHECK(deadline_ms <= clock_real_ms() + 900);
+	CHECK(deadline_ms <= clock_real_ms() + 950);
 	fake_await(&node, &call); /* it never answers */
 	CHECK(call.is_error && fake_counters(&node).timeouts == 1);
 	fake_logs_await(&node, "REPORT RequestId");
