@@ -288,6 +288,7 @@ str record_text(struct arena *arena, const json_t *doc, size_t flags)
 /* What changes without the version being another one, or is told per version. */
 static const char *const record_volatile[] = {
 	"Build",
+	"HasExtensions",
 	"LastModified",
 	"LastUpdateStatus",
 	"LastUpdateStatusReason",
