@@ -308,6 +308,7 @@ static struct front_caller caller_of(const struct front_listener *listener,
 		.region = region_is_plain(identity->claim.region) ? identity->claim.region
 								  : str_of(listener->region),
 		.access_key = identity->claim.access_key,
+		.session = identity->has_session ? &identity->session : NULL,
 		.request_id = { request_id, UUID_LEN },
 		.listener = listener,
 	};

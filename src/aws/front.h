@@ -13,7 +13,7 @@ struct front_listener;
 struct loop;
 struct signature_refusal;
 
-/* Who asks for what. The views live as long as the request. */
+/* Who asks for what. All of it lives as long as the call that is given it, and no longer. */
 struct front_caller {
 	const struct aws_service *service;
 	const struct aws_operation
@@ -21,7 +21,8 @@ struct front_caller {
 	str account;
 	str region;
 	str access_key;
-	str request_id;			       /* UUID_LEN characters */
+	const struct session *session; /* of the temporary credentials it is signed with, or NULL */
+	str request_id;		       /* UUID_LEN characters */
 	const struct front_listener *listener; /* lives as long as its connections */
 };
 

@@ -85,6 +85,28 @@ static bool policy_is_root_of(str arn, str account)
 	return str_cut(&rest, ':', &part) && str_eq(part, account) && str_eq(rest, S("root"));
 }
 
+/*
+ * arn:PARTITION:iam::ACCOUNT:role/PATH/NAME lets in all sessions of the role. No two roles of an account have the same name,
+ * so its path says nothing more.
+ */
+static bool policy_is_role(str arn, const struct policy_request *request)
+{
+	str rest = arn, part;
+
+	if (!request->role.len)
+		return false;
+	for (int i = 0; i < 3; i++)
+		if (!str_cut(&rest, ':', &part))
+			return false;
+	if (!str_eq(part, S("iam")) || !str_cut(&rest, ':', &part) || !str_cut(&rest, ':', &part) ||
+		!str_eq(part, request->account) || !str_cut(&rest, '/', &part) ||
+		!str_eq(part, S("role")))
+		return false;
+	while (str_cut(&rest, '/', &part))
+		;
+	return str_eq(rest, request->role);
+}
+
 static bool policy_is_principal(
 	const struct policy_statement *statement, const struct policy_request *request)
 {
@@ -97,7 +119,9 @@ static bool policy_is_principal(
 		if (request->account.len == 0)
 			return false;
 		return policy_is_root_of(statement->principal, request->account) ||
-			(request->identity.len && str_eq(statement->principal, request->identity));
+			(request->identity.len &&
+				str_eq(statement->principal, request->identity)) ||
+			policy_is_role(statement->principal, request);
 	case POLICY_NOBODY:
 		break;
 	}

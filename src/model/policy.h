@@ -47,6 +47,7 @@ struct policy_request {
 	str service;  /* "s3.amazonaws.com"; empty: it is no service */
 	str account;  /* of an identity; empty: it is none */
 	str identity; /* its ARN; empty: not known, or none */
+	str role;     /* the name of the role whose session it is; empty: of none */
 	str given
 		[POLICY_KEYS]; /* what is known of it; at == NULL: nothing, which meets no condition */
 };

@@ -58,6 +58,44 @@ static void test_an_account_is_all_its_identities_and_an_identity_is_one(void)
 	CHECK(allows(root, (struct policy_request){ .action = S("lambda:GetLayerVersion") }));
 }
 
+static void test_a_role_is_all_its_sessions(void)
+{
+	static const struct {
+		str principal;
+		bool is_allowed;
+	} rows[] = {
+		{ S_INIT("arn:aws:iam::" ACCOUNT ":role/reader"), true },
+		{ S_INIT("arn:aws:iam::" ACCOUNT ":role/a/b/reader"), true },
+		{ S_INIT("arn:aws:iam::" ACCOUNT ":role/a/b/reader/"), false },
+		{ S_INIT("arn:aws:iam::" ACCOUNT ":role/writer"), false },
+		{ S_INIT("arn:aws:iam::" ACCOUNT ":user/reader"), false },
+		{ S_INIT("arn:aws:iam::" ACCOUNT ":role"), false },
+		{ S_INIT("arn:aws:iam::210987654321:role/reader"), false },
+		{ S_INIT("arn:aws:sts::" ACCOUNT ":role/reader"), false },
+		{ S_INIT("arn:aws:iam"), false },
+		{ S_INIT("arn:aws:sts::" ACCOUNT ":assumed-role/reader/me"), true },
+		{ S_INIT("arn:aws:sts::" ACCOUNT ":assumed-role/reader/you"), false },
+	};
+	struct policy_request request = { .action = S("lambda:InvokeFunction"),
+		.account = S(ACCOUNT),
+		.identity = S("arn:aws:sts::" ACCOUNT ":assumed-role/reader/me"),
+		.role = S("reader") };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const struct policy_statement statement = { .kind = POLICY_AWS,
+			.principal = rows[i].principal,
+			.action = S("lambda:InvokeFunction") };
+		CHECK(allows(statement, request) == rows[i].is_allowed);
+	}
+	request.role = S("");
+	request.identity = S("");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		CHECK(!allows((struct policy_statement){ .kind = POLICY_AWS,
+				      .principal = rows[i].principal,
+				      .action = S("*") },
+			request));
+}
+
 static void test_actions_have_wildcards_and_no_case(void)
 {
 	static const struct {
@@ -143,5 +181,5 @@ static void test_a_source_is_compared_part_by_part(void)
 
 TESTS(TEST(test_a_service_is_let_through_by_its_name_only),
 	TEST(test_an_account_is_all_its_identities_and_an_identity_is_one),
-	TEST(test_actions_have_wildcards_and_no_case), TEST(test_all_conditions_must_be_met),
-	TEST(test_a_source_is_compared_part_by_part))
+	TEST(test_a_role_is_all_its_sessions), TEST(test_actions_have_wildcards_and_no_case),
+	TEST(test_all_conditions_must_be_met), TEST(test_a_source_is_compared_part_by_part))

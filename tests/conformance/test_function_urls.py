@@ -446,22 +446,6 @@ def test_aws_iam_wants_a_signature_of_the_account(lambda_, functions):
     assert wrong.status == 403 and wrong.headers["x-amzn-errortype"] == "InvalidSignatureException"
 
 
-def test_aws_iam_lets_other_accounts_in_by_the_policy(lambda_, functions):
-    name = functions.make(SHOW)
-    url = make_url(lambda_, name, auth="AWS_IAM")
-    other = signed(url, key="210987654321")
-    assert ask(url, headers=other).status == 403
-    lambda_.add_permission(
-        FunctionName=name,
-        StatementId="other",
-        Action="lambda:InvokeFunctionUrl",
-        Principal="210987654321",
-        FunctionUrlAuthType="AWS_IAM",
-    )
-    assert event_of(url, headers=other)["requestContext"]["authorizer"]["iam"]["accountId"] == "210987654321"
-    assert ask(url, headers=signed(url, key="310987654321")).status == 403
-
-
 def test_where_everybody_must_sign_urls_have_their_own_rules(another_daemon, aws_of):
     daemon = another_daemon("--auth", "always", "--access-keys", "AKIDEXAMPLE:verysecret,test:test")
     functions = aws_of(daemon).functions()

@@ -35,19 +35,6 @@ void invoke_put_common_fields(struct buf *fields, str content_type, const char *
 	buf_put(fields, S("\r\n"));
 }
 
-/*
- * An error of Invoke: rest-json, its type in a header. The name of the message's member is the
- * model's: "message" for some exceptions, "Message" for the others.
- */
-struct invoke_error {
-	int status;
-	const char *type;
-	const char *message_member;
-	str message;
-	str reason;	      /* of a throttle */
-	unsigned retry_after; /* seconds; 0: not told */
-};
-
 /* Without memory for all of it: half a header would leave the client waiting, half an answer would mislead it. */
 static void reply_whole(struct http_conn *conn, int status, struct buf *fields, str body, int fault)
 {
@@ -60,7 +47,7 @@ static void reply_whole(struct http_conn *conn, int status, struct buf *fields, 
 	buf_done(fields);
 }
 
-static void reply_error(
+void invoke_reply_error(
 	struct http_conn *conn, const char *request_id, const struct invoke_error *error)
 {
 	struct buf fields, body;
@@ -92,7 +79,7 @@ static void reply_large(struct http_conn *conn, const char *request_id, uint64_t
 	snprintf(text, sizeof(text),
 		"Request must be smaller than %llu bytes for the InvokeFunction operation",
 		(unsigned long long)payload_max + LIMIT_PAYLOAD_SLACK_BYTES);
-	reply_error(conn, request_id,
+	invoke_reply_error(conn, request_id,
 		&(struct invoke_error){ .status = 413,
 			.type = "RequestTooLargeException",
 			.message_member = "message",
@@ -165,7 +152,7 @@ void invoke_reply_refused(const struct fast_invoke *fast, const struct invocatio
 		error.type = "ServiceException";
 		break;
 	}
-	reply_error(fast->conn, fast->request_id, &error);
+	invoke_reply_error(fast->conn, fast->request_id, &error);
 }
 
 /* Header values from functions' side: never a CR or LF (names and versions cannot hold one; checked all the same). */
@@ -344,7 +331,6 @@ static bool ask_take(
 	return ask_take_name(ask, request->head.path) &&
 		ask_take_qualifier(ask, request->head.query) &&
 		(!ask->name.region.len || str_eq(ask->name.region, caller->region)) &&
-		(!ask->name.account.len || str_eq(ask->name.account, caller->account)) &&
 		ask_take_fields(ask, &request->head) &&
 		ask_take_client_context(ask, &request->head);
 }
@@ -367,15 +353,21 @@ static bool refuse_payload(struct http_conn *conn, const struct http_request *re
 		error.status = 400;
 		error.type = "InvalidRequestContentException";
 		error.message = buf_str(&message);
-		reply_error(conn, request_id, &error);
+		invoke_reply_error(conn, request_id, &error);
 	}
 	buf_done(&message);
 	return !is_json;
 }
 
+static bool ask_is_foreign(const struct fast_ask *ask, const struct front_caller *caller)
+{
+	return ask->name.account.len && !str_eq(ask->name.account, caller->account);
+}
+
 static bool fast_begin(struct platform *platform, struct http_conn *conn,
 	struct http_request *request, const struct front_caller *caller, const struct fast_ask *ask)
 {
+	str owner = ask->name.account.len ? ask->name.account : caller->account;
 	struct fast_invoke *fast = mem_one(struct fast_invoke);
 	if (!fast)
 		return false;
@@ -386,11 +378,11 @@ static bool fast_begin(struct platform *platform, struct http_conn *conn,
 	snprintf(fast->request_id, sizeof(fast->request_id), STR_FMT, STR_ARG(caller->request_id));
 	snprintf(fast->arn, sizeof(fast->arn),
 		"arn:aws:lambda:" STR_FMT ":" STR_FMT ":function:" STR_FMT "%s" STR_FMT,
-		STR_ARG(caller->region), STR_ARG(caller->account), STR_ARG(ask->name.name),
+		STR_ARG(caller->region), STR_ARG(owner), STR_ARG(ask->name.name),
 		ask->qualifier.len ? ":" : ":$LATEST", STR_ARG(ask->qualifier));
 	int r = engine_invoke(platform->engine,
 		&(struct invocation_ask){
-			.account = caller->account,
+			.account = owner,
 			.region = caller->region,
 			.name = ask->name.name,
 			.qualifier = ask->qualifier,
@@ -414,20 +406,53 @@ static bool fast_begin(struct platform *platform, struct http_conn *conn,
 	return true;
 }
 
+/* What is left of it when its caller may do it: false when it was neither begun nor answered. */
+static bool fast_go(struct platform *platform, struct http_conn *conn, struct http_request *request,
+	const struct front_caller *caller, const struct fast_ask *ask)
+{
+	char request_id[UUID_LEN + 1];
+
+	if (str_to_array(caller->request_id, request_id, sizeof(request_id)) < 0)
+		return false;
+	return refuse_payload(conn, request, request_id, lambda_payload_max(platform)) ||
+		fast_begin(platform, conn, request, caller, ask);
+}
+
+void invoke_allowed(struct platform *platform, struct http_conn *conn, struct http_request *request,
+	const struct front_caller *caller)
+{
+	struct fast_ask ask = {};
+	char request_id[UUID_LEN + 1];
+
+	buf_init(&ask.decoded, NAME_MAX_BYTES + LIMIT_CLIENT_CONTEXT_BYTES);
+	bool is_taken = ask_take(&ask, request, caller) &&
+		fast_go(platform, conn, request, caller, &ask);
+	buf_done(&ask.decoded);
+	if (is_taken)
+		return;
+	(void)!str_to_array(caller->request_id, request_id, sizeof(request_id));
+	invoke_reply_error(conn, request_id,
+		&(struct invoke_error){ .status = 500,
+			.type = "ServiceException",
+			.message_member = "Message",
+			.message = S("There was no memory for the invocation.") });
+}
+
 bool lambda_invoke_fast(void *context, struct http_conn *conn, struct http_request *request,
 	const struct front_caller *caller)
 {
 	struct platform *platform = context;
 	struct fast_ask ask = {};
-	char request_id[UUID_LEN + 1];
 
 	if (request->head.verb != HTTP_POST || request->body_fd >= 0)
 		return false;
 	buf_init(&ask.decoded, NAME_MAX_BYTES + LIMIT_CLIENT_CONTEXT_BYTES);
-	bool is_taken = ask_take(&ask, request, caller) &&
-		str_to_array(caller->request_id, request_id, sizeof(request_id)) == 0;
-	if (is_taken && !refuse_payload(conn, request, request_id, lambda_payload_max(platform)))
-		is_taken = fast_begin(platform, conn, request, caller, &ask);
+	bool is_taken = ask_take(&ask, request, caller);
+	if (is_taken && ask_is_foreign(&ask, caller))
+		is_taken = invoke_foreign(
+			platform, conn, request, caller, &ask.name, ask.qualifier);
+	else if (is_taken)
+		is_taken = fast_go(platform, conn, request, caller, &ask);
 	buf_done(&ask.decoded);
 	return is_taken;
 }

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "model/arn.h"
 #include "model/limits.h"
+#include "services/lambda/caller.h"
 #include "services/lambda/layers.h"
 
 #include <errno.h>
@@ -32,7 +33,7 @@ static int use_read(struct call *call, str arn, json_t **ret_doc)
 			"to be in region " STR_FMT ".",
 			STR_ARG(call->region));
 	if (!is_here)
-		return lambda_layer_refuse_access(call, S("GetLayerVersion"), arn);
+		return lambda_refuse_access(call, S("lambda:GetLayerVersion"), arn);
 	if (str_to_u64(name.version, RECORD_VERSION_MAX, &number) < 0 || number == 0)
 		return use_refuse_missing(call, arn);
 	scope.account = name.account;

@@ -4,7 +4,7 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "model/arn.h"
-#include "services/lambda/statements.h"
+#include "services/lambda/caller.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -51,21 +51,11 @@ int lambda_layer_ref_own(struct call *call, struct lambda_ref *ret_ref)
 	if (r)
 		return err_pass(r);
 	if (!str_eq(ref.scope.account, call->account))
-		return lambda_layer_refuse_access(
-			call, call->operation->name, lambda_layer_arn(&ref.scope, ref.name, 0));
+		return lambda_refuse_access(call,
+			arena_strf(call->arena, "lambda:" STR_FMT, STR_ARG(call->operation->name)),
+			lambda_layer_arn(&ref.scope, ref.name, 0));
 	*ret_ref = ref;
 	return 0;
-}
-
-int lambda_layer_refuse_access(struct call *call, str action, str arn)
-{
-	call->error_status = 403;
-	return call_error(call, "AccessDeniedException",
-		"User: arn:" STR_FMT ":iam::" STR_FMT ":root is not authorized to perform: "
-		"lambda:" STR_FMT " on resource: " STR_FMT
-		" because no resource-based policy allows the lambda:" STR_FMT " action",
-		STR_ARG(arn_partition(call->region)), STR_ARG(call->account), STR_ARG(action),
-		STR_ARG(arn), STR_ARG(action));
 }
 
 int lambda_layer_number(struct call *call, uint64_t *ret_number)
@@ -111,9 +101,8 @@ int lambda_layer_get(const struct lambda_scope *scope, str name, uint64_t number
 static int layer_is_allowed(struct call *call, const struct lambda_scope *scope, str name,
 	uint64_t number, bool *ret_is_allowed)
 {
-	const struct policy_request request = { .action = S("lambda:GetLayerVersion"),
-		.account = call->account };
 	json_auto_t *policy = NULL;
+	struct lambda_caller caller;
 
 	if (number > RECORD_VERSION_MAX)
 		return 0;
@@ -121,6 +110,9 @@ static int layer_is_allowed(struct call *call, const struct lambda_scope *scope,
 		scope, KIND_LAYER_POLICY, lambda_layer_key(scope, name, number), &policy, NULL);
 	if (r < 0)
 		return err_pass(r);
+	lambda_caller_init_of(&caller, call);
+	const struct policy_request request = lambda_caller_request(
+		&caller, S("lambda:GetLayerVersion"));
 	*ret_is_allowed = r == RECORD_FOUND && lambda_policy_allows(policy, &request);
 	return 0;
 }
@@ -136,8 +128,8 @@ int lambda_layer_have(struct call *call, const struct lambda_scope *scope, str n
 			return err_pass(r);
 	}
 	if (!is_allowed)
-		return lambda_layer_refuse_access(
-			call, S("GetLayerVersion"), lambda_layer_arn(scope, name, number));
+		return lambda_refuse_access(
+			call, S("lambda:GetLayerVersion"), lambda_layer_arn(scope, name, number));
 	*ret_doc = NULL;
 	int r = lambda_layer_get(scope, name, number, ret_doc, NULL);
 	return r == RECORD_ABSENT ? 0 : err_pass(r);

@@ -27,9 +27,6 @@ str lambda_layer_arn(const struct lambda_scope *scope, str name, uint64_t number
 /* The same for what only the account itself may do: other accounts are refused. */
 [[nodiscard]] int lambda_layer_ref_own(struct call *call, struct lambda_ref *ret_ref);
 
-/* AccessDeniedException: "… is not authorized to perform: lambda:ACTION on resource: ARN …". Returns CALL_ERROR. */
-[[nodiscard]] int lambda_layer_refuse_access(struct call *call, str action, str arn);
-
 /* The parameter VersionNumber: 0 or CALL_ERROR. */
 [[nodiscard]] int lambda_layer_number(struct call *call, uint64_t *ret_number);
 

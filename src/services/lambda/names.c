@@ -8,6 +8,7 @@
 #include "engine/platform.h"
 #include "model/arn.h"
 #include "model/limits.h"
+#include "services/lambda/caller.h"
 #include "services/lambda/settle.h"
 
 #include <assert.h>
@@ -48,15 +49,49 @@ static int lambda_refuse_elsewhere(struct call *call, const struct function_name
 			"Functions from '" STR_FMT "' are not reachable in this region ('" STR_FMT
 			"')",
 			STR_ARG(name->region), STR_ARG(call->region));
-	if (name->account.len && !str_eq(name->account, call->account)) {
-		call->error_status = 403;
-		return call_error(call, "AccessDeniedException",
-			"User: arn:" STR_FMT ":iam::" STR_FMT ":root is not authorized to perform: "
-			"lambda:" STR_FMT " on functions of account " STR_FMT,
-			STR_ARG(arn_partition(call->region)), STR_ARG(call->account),
-			STR_ARG(call->operation->name), STR_ARG(name->account));
-	}
 	return 0;
+}
+
+/* What IAM calls the right to an operation. */
+static str lambda_action(struct call *call)
+{
+	str name = call->operation->name;
+
+	if (str_eq(name, S("Invoke")) || str_eq(name, S("InvokeWithResponseStream")))
+		return S("lambda:InvokeFunction");
+	return arena_strf(call->arena, "lambda:" STR_FMT, STR_ARG(name));
+}
+
+/*
+ * "You can grant cross-account access for most API actions that operate on an existing function." Here for those that
+ * invoke it or read; nobody else changes a function.
+ */
+static bool lambda_is_shared(const struct call *call)
+{
+	str name = call->operation->name;
+
+	return str_starts(name, S("Invoke")) || str_starts(name, S("Get")) ||
+		str_starts(name, S("List"));
+}
+
+/* Another account's function is reached if its policy says so; otherwise nobody learns whether it is there. */
+static int lambda_check_owner(struct call *call, const struct lambda_ref *ref)
+{
+	str arn = lambda_arn(&ref->scope, ref->name, ref->qualifier);
+	str action = lambda_action(call);
+	struct lambda_caller caller;
+	bool is_allowed = false;
+
+	if (str_eq(ref->scope.account, call->account))
+		return 0;
+	lambda_caller_init_of(&caller, call);
+	if (lambda_is_shared(call)) {
+		int r = lambda_caller_may(
+			&caller, &ref->scope, ref->name, ref->qualifier, action, &is_allowed);
+		if (r < 0)
+			return err_pass(r);
+	}
+	return is_allowed ? 0 : err_pass(lambda_refuse_access(call, action, arn));
 }
 
 int lambda_ref_read(struct call *call, struct lambda_ref *ret_ref)
@@ -70,15 +105,20 @@ int lambda_ref_read(struct call *call, struct lambda_ref *ret_ref)
 	int r = lambda_refuse_elsewhere(call, &name);
 	if (r)
 		return r;
-	if (name.qualifier.len && qualifier.len && !str_eq(name.qualifier, qualifier))
-		return lambda_refuse(call, INVALID,
-			"The derived qualifier from the function name does not match the specified qualifier.");
-
-	*ret_ref = (struct lambda_ref){
+	struct lambda_ref ref = {
 		.scope = lambda_scope_of(call),
 		.name = name.name,
 		.qualifier = name.qualifier.len ? name.qualifier : qualifier,
 	};
+	if (name.account.len)
+		ref.scope.account = name.account;
+	r = lambda_check_owner(call, &ref);
+	if (r)
+		return err_pass(r);
+	if (name.qualifier.len && qualifier.len && !str_eq(name.qualifier, qualifier))
+		return lambda_refuse(call, INVALID,
+			"The derived qualifier from the function name does not match the specified qualifier.");
+	*ret_ref = ref;
 	return 0;
 }
 

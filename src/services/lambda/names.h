@@ -26,14 +26,15 @@ enum { LAMBDA_AGAIN = 2 };
 struct lambda_scope lambda_scope_of(const struct call *call);
 
 struct lambda_ref {
-	struct lambda_scope scope; /* of the caller; the function is never elsewhere */
+	struct lambda_scope
+		scope; /* the function's; its account may be another one than the caller's */
 	str name;
 	str qualifier; /* as given in the name or as the parameter; empty when in neither */
 };
 
 /*
- * Read FunctionName and Qualifier. 0; CALL_ERROR when it names another region or account, or two qualifiers that
- * differ; or a fault.
+ * Read FunctionName and Qualifier. 0; CALL_ERROR when it names another region, a function of another account whose policy
+ * does not let the caller do this, or two qualifiers that differ; or a fault.
  */
 [[nodiscard]] int lambda_ref_read(struct call *call, struct lambda_ref *ret_ref);
 

@@ -14,6 +14,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <jansson.h>
 
 enum { KEPT_MAX = 1024, READS_MAX = 8, ID_MAX = 64 };
 
@@ -53,6 +54,7 @@ void function_url_unref(struct function_url *url)
 	if (--url->refs)
 		return;
 	assert(!list_linked(&url->recent));
+	json_decref(url->policy);
 	arena_done(&url->arena);
 	mem_free(url);
 }

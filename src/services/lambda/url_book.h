@@ -6,6 +6,8 @@
 #include "base/list.h"
 #include "services/lambda/url_cors.h"
 
+struct json_t;
+struct lambda_caller;
 struct platform;
 struct url_book;
 
@@ -18,9 +20,8 @@ struct function_url {
 	str qualifier; /* an alias; empty: $LATEST */
 	bool is_iam;   /* AuthType AWS_IAM; else NONE */
 	bool is_streaming;
-	bool is_open; /* its policy lets anybody in (AuthType NONE), or any account (AWS_IAM) */
-	const str *accounts; /* that its policy lets in */
-	size_t account_count;
+	bool is_open;	       /* AuthType NONE: its policy lets anybody in */
+	struct json_t *policy; /* AWS_IAM: what is asked about other accounts; owned; NULL: none */
 	bool has_cors;
 	struct url_cors cors;
 	struct arena arena;
@@ -29,6 +30,13 @@ struct function_url {
 /* References are counted because requests outlive the book's interest; loop thread only. NULL is fine for unref. */
 struct function_url *function_url_ref(struct function_url *url);
 void function_url_unref(struct function_url *url);
+
+/*
+ * AuthType AWS_IAM: its own account is let in, whose identities' policies are not looked at; of others those whom the
+ * function's policy lets do both, call the URL and invoke the function by it.
+ */
+[[nodiscard]] bool function_url_lets_in(
+	const struct function_url *url, const struct lambda_caller *caller);
 
 /* Waits for a URL to be read. Embedded in a request. */
 struct url_waiter {

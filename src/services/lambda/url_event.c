@@ -278,7 +278,7 @@ static void put_query(struct buf *out, str query)
 
 /* --- the context --- */
 
-/* requestContext.authorizer: the account itself signs here, nobody below it. */
+/* requestContext.authorizer: the account, or a session of one of its roles. */
 static void put_authorizer(struct buf *out, const struct url_caller *caller)
 {
 	buf_put(out, S(",\"authorizer\":{\"iam\":{"));
@@ -287,10 +287,15 @@ static void put_authorizer(struct buf *out, const struct url_caller *caller)
 	put_member(out, S("\"accountId\":"), caller->account);
 	buf_put_char(out, ',');
 	put_member(out, S("\"callerId\":"), caller->account);
-	buf_put(out,
-		S(",\"cognitoIdentity\":null,\"principalOrgId\":null,\"userArn\":\"arn:aws:iam::"));
-	buf_put_json_piece(out, caller->account);
-	buf_put(out, S(":root\","));
+	buf_put(out, S(",\"cognitoIdentity\":null,\"principalOrgId\":null,\"userArn\":\""));
+	if (caller->arn.len) {
+		buf_put_json_piece(out, caller->arn);
+	} else {
+		buf_put(out, S("arn:aws:iam::"));
+		buf_put_json_piece(out, caller->account);
+		buf_put(out, S(":root"));
+	}
+	buf_put(out, S("\","));
 	put_member(out, S("\"userId\":"), caller->account);
 	buf_put(out, S("}}"));
 }

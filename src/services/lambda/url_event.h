@@ -6,6 +6,7 @@
 struct url_caller {
 	str access_key;
 	str account;
+	str arn; /* of a session; empty: the account's root has signed */
 };
 
 /* What an event tells. Everything is borrowed. */

@@ -1,6 +1,6 @@
 /*
- * From the documents of a URL, its function and its policy to what is served. Of the policy only the answer is kept: who
- * may come in. "NONE: Lambda doesn't perform any authentication before invoking your function. However, your function's
+ * From the documents of a URL, its function and its policy to what is served. "Starting in October 2025, new function URLs
+ * will require both lambda:InvokeFunctionUrl and lambda:InvokeFunction permissions": so it is for other accounts. "NONE: Lambda doesn't perform any authentication before invoking your function. However, your function's
  * resource-based policy is always in effect and must grant public access before your function URL can receive
  * requests." (Control access to Lambda function URLs)
  */
@@ -9,55 +9,42 @@
 #include "aws/call.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "services/lambda/caller.h"
 #include "services/lambda/records.h"
-#include "services/lambda/statements.h"
 #include "services/lambda/tree.h"
 
 #include <errno.h>
 
-enum { LOAD_ARENA_MAX = 1024 * 1024, URL_ARENA_MAX = 1024 * 1024, ACCOUNT_LEN = 12 };
+enum { LOAD_ARENA_MAX = 1024 * 1024, URL_ARENA_MAX = 1024 * 1024 };
 
 /* --- the policy --- */
 
-/* "arn:aws:iam::123456789012:root" → the account; empty for everything else. */
-static str principal_account(str arn)
+/* What is known about a request by URL is the same for all; who sends it is not. */
+static void url_read_policy(struct function_url *url, json_t *policy)
 {
-	str rest = arn, part = {};
+	const struct policy_request anybody = {
+		.action = S("lambda:InvokeFunctionUrl"),
+		.given = { [POLICY_URL_AUTH_TYPE] = S("NONE"), [POLICY_VIA_URL] = S("true") },
+	};
 
-	for (int i = 0; i < 5; i++)
-		if (!str_cut(&rest, ':', &part))
-			return S("");
-	return part.len == ACCOUNT_LEN && str_eq(rest, S("root")) ? part : S("");
+	if (url->is_iam)
+		url->policy = json_incref(policy);
+	else
+		url->is_open = lambda_policy_allows(policy, &anybody);
 }
 
-/* What is known about a request by URL is the same for all; each account that the policy names is asked for once. */
-static int url_read_policy(struct function_url *url, const json_t *policy)
+bool function_url_lets_in(const struct function_url *url, const struct lambda_caller *caller)
 {
-	const json_t *statements = json_object_get(policy, "Statement");
-	str *accounts = arena_new(&url->arena, (json_array_size(statements) + 1) * sizeof(str));
-	struct policy_request request = {
-		.action = S("lambda:InvokeFunctionUrl"),
-		.given = { [POLICY_URL_AUTH_TYPE] = url->is_iam ? S("AWS_IAM") : S("NONE"),
-			[POLICY_VIA_URL] = S("true") },
-	};
-	size_t i;
-	json_t *statement;
+	struct policy_request call = lambda_caller_request(caller, S("lambda:InvokeFunctionUrl"));
+	struct policy_request invoke = lambda_caller_request(caller, S("lambda:InvokeFunction"));
 
-	if (!accounts)
-		return err_raise(-ENOMEM);
-	url->accounts = accounts;
-	url->is_open = lambda_policy_allows(policy, &request);
-	json_array_foreach(statements, i, statement)
-	{
-		const json_t *principal = json_object_get(statement, "Principal");
-		request.account = principal_account(json_get_str(principal, "AWS"));
-		if (request.account.len == 0 || !lambda_policy_allows(policy, &request))
-			continue;
-		accounts[url->account_count] = arena_str(&url->arena, request.account);
-		if (!accounts[url->account_count++].at)
-			return err_raise(-ENOMEM);
-	}
-	return 0;
+	if (str_eq(url->account, str_of(caller->account)))
+		return true;
+	call.given[POLICY_URL_AUTH_TYPE] = S("AWS_IAM");
+	call.given[POLICY_VIA_URL] = S("true");
+	invoke.given[POLICY_VIA_URL] = S("true");
+	return lambda_policy_allows(url->policy, &call) &&
+		lambda_policy_allows(url->policy, &invoke);
 }
 
 /* --- Cors --- */
@@ -126,7 +113,7 @@ static int url_read_cors(struct function_url *url, const json_t *cors)
 /* --- the URL --- */
 
 static int url_fill(struct function_url *url, const struct function_record *function,
-	const json_t *config, const json_t *policy)
+	const json_t *config, json_t *policy)
 {
 	struct arena *arena = &url->arena;
 	const struct lambda_scope *scope = function->scope;
@@ -142,12 +129,12 @@ static int url_fill(struct function_url *url, const struct function_record *func
 	if (!url->id.at || !url->account.at || !url->region.at || !url->name.at ||
 		!url->qualifier.at)
 		return err_raise(-ENOMEM);
-	int r = url_read_cors(url, json_object_get(config, "Cors"));
-	return r < 0 ? err_pass(r) : err_pass(url_read_policy(url, policy));
+	url_read_policy(url, policy);
+	return err_pass(url_read_cors(url, json_object_get(config, "Cors")));
 }
 
-static int url_make(const struct function_record *function, const json_t *config,
-	const json_t *policy, struct function_url **ret_url)
+static int url_make(const struct function_record *function, const json_t *config, json_t *policy,
+	struct function_url **ret_url)
 {
 	struct function_url *url = mem_one(struct function_url);
 	if (!url)

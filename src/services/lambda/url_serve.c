@@ -20,6 +20,7 @@
 #include "engine/trace.h"
 #include "model/limits.h"
 #include "os/clock.h"
+#include "services/lambda/caller.h"
 #include "services/lambda/relaxed.h"
 #include "services/lambda/url_answer.h"
 #include "services/lambda/url_book.h"
@@ -295,14 +296,13 @@ static void on_done(void *context, const struct invocation_result *result)
 
 /* --- who may --- */
 
-static bool is_let_in(const struct function_url *url, str account)
+static bool is_let_in(const struct url_request *self, const struct front_signer *signer)
 {
-	if (url->is_open || str_eq(url->account, account))
-		return true;
-	for (size_t i = 0; i < url->account_count; i++)
-		if (str_eq(url->accounts[i], account))
-			return true;
-	return false;
+	const struct session *session = signer->session.account[0] ? &signer->session : NULL;
+	struct lambda_caller caller;
+
+	lambda_caller_init(&caller, signer->account, self->url->region, session);
+	return function_url_lets_in(self->url, &caller);
 }
 
 /*
@@ -323,8 +323,7 @@ static bool check_signer(struct url_request *self, struct front_signer *signer)
 		refusal = (struct signature_refusal){ 403, S("InvalidSignatureException"),
 			S("Credential should be scoped to correct service: 'lambda'. ") };
 	}
-	if (!signer->access_key.len ||
-		(r == SIGNATURE_VALID && !is_let_in(self->url, signer->account))) {
+	if (!signer->access_key.len || (r == SIGNATURE_VALID && !is_let_in(self, signer))) {
 		answer_forbidden(self);
 		return false;
 	}
@@ -417,8 +416,12 @@ static void go(struct url_request *self)
 	}
 	if (!http_field(request_head(self), S("X-Amzn-Trace-Id")).len)
 		trace_make(S(""), self->trace);
-	const struct url_caller caller = { .access_key = signer.access_key,
-		.account = signer.account };
+	char arn[SESSION_ARN_MAX] = "";
+	if (signer.session.account[0])
+		session_put_arn(&signer.session, arn);
+	const struct url_caller caller = {
+		.access_key = signer.access_key, .account = signer.account, .arn = str_of(arn)
+	};
 	int r = write_event(self, is_signed ? &caller : NULL);
 	if (r == -EOVERFLOW)
 		answer_large(self, self->event.ceiling);

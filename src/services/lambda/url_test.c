@@ -1,4 +1,5 @@
 #include "base/test.h"
+#include "services/lambda/caller.h"
 #include "services/lambda/operations.h"
 #include "services/lambda/test_world.h"
 #include "services/lambda/url_book.h"
@@ -227,7 +228,7 @@ static void test_only_what_the_policy_says_opens_a_url(void)
 
 	world_create(world, "fn");
 	take_id(create(world, "fn", NULL, "NONE", NULL), id);
-	CHECK(load(world, id, &url) == URL_LOADED && !url->is_open && url->account_count == 0);
+	CHECK(load(world, id, &url) == URL_LOADED && !url->is_open);
 	function_url_unref(url);
 	add_permission(world, NULL, "other-type", "*", "AWS_IAM", NULL);
 	add_permission(world, NULL, "conditional", "*", "NONE", "123456789012");
@@ -235,12 +236,43 @@ static void test_only_what_the_policy_says_opens_a_url(void)
 	CHECK_OK(world_call(world, lambda_add_permission, "AddPermission", "{s:s,s:s,s:s,s:s}",
 		"FunctionName", "fn", "StatementId", "invoke", "Action", "lambda:InvokeFunction",
 		"Principal", "*"));
-	CHECK(load(world, id, &url) == URL_LOADED && !url->is_open && url->account_count == 1);
-	CHECK_STR(url->accounts[0], S("210987654321"));
+	CHECK(load(world, id, &url) == URL_LOADED && !url->is_open);
 	function_url_unref(url);
 	add_permission(world, NULL, "open", "*", "NONE", NULL);
 	CHECK(load(world, id, &url) == URL_LOADED && url->is_open);
 	function_url_unref(url);
+	world_free(world);
+}
+
+static bool lets_in(struct world *world, const char *id, const char *account)
+{
+	struct lambda_caller caller;
+	struct function_url *url;
+
+	lambda_caller_init(&caller, str_of(account), S("us-east-1"), NULL);
+	if (load(world, id, &url) != URL_LOADED)
+		return false;
+	bool is_in = function_url_lets_in(url, &caller);
+	function_url_unref(url);
+	return is_in;
+}
+
+static void test_other_accounts_need_both_permissions(void)
+{
+	struct world *world = world_new();
+	char id[33];
+
+	world_create(world, "fn");
+	take_id(create(world, "fn", NULL, "AWS_IAM", NULL), id);
+	CHECK(lets_in(world, id, "123456789012"));
+	CHECK(!lets_in(world, id, "210987654321"));
+	add_permission(world, NULL, "url", "*", "AWS_IAM", NULL);
+	CHECK(!lets_in(world, id, "210987654321"));
+	CHECK_OK(world_call(world, lambda_add_permission, "AddPermission", "{s:s,s:s,s:s,s:s,s:b}",
+		"FunctionName", "fn", "StatementId", "invoke", "Action", "lambda:InvokeFunction",
+		"Principal", "210987654321", "InvokedViaFunctionUrl", 1));
+	CHECK(lets_in(world, id, "210987654321"));
+	CHECK(!lets_in(world, id, "111111111111"));
 	world_free(world);
 }
 
@@ -297,5 +329,6 @@ TESTS(TEST(test_a_url_lives_from_create_to_delete),
 	TEST(test_an_update_changes_what_is_given),
 	TEST(test_functions_and_aliases_have_urls_of_their_own_in_pages),
 	TEST(test_the_address_is_of_the_host_that_asked),
-	TEST(test_only_what_the_policy_says_opens_a_url), TEST(test_a_url_is_read_with_all_it_has),
+	TEST(test_only_what_the_policy_says_opens_a_url),
+	TEST(test_other_accounts_need_both_permissions), TEST(test_a_url_is_read_with_all_it_has),
 	TEST(test_a_deleted_function_takes_its_urls_along))
