@@ -153,6 +153,10 @@ int environment_put_block(struct buf *block, const struct environment *env)
 	put_default(block, env, S("TZ=:UTC"));
 	put_default(block, env, S("LANG=en_US.UTF-8"));
 	put_default(block, env, S("AWS_XRAY_CONTEXT_MISSING=LOG_ERROR"));
+	/* Where X-Ray's daemon is for functions of every mode. An extension can be one here. */
+	put_default(block, env, S("AWS_XRAY_DAEMON_ADDRESS=127.0.0.1:2000"));
+	put_default(block, env, S("_AWS_XRAY_DAEMON_ADDRESS=127.0.0.1"));
+	put_default(block, env, S("_AWS_XRAY_DAEMON_PORT=2000"));
 	put_default(block, env, S("PATH=/usr/local/bin:/usr/bin:/bin:/opt/bin"));
 	put_default(block, env, S("LD_LIBRARY_PATH=/var/task:/var/task/lib:/opt/lib"));
 	if (env->engine->options.has_credentials)

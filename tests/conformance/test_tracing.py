@@ -88,3 +88,15 @@ def test_in_json_the_platforms_records_have_the_trace(functions, traced_call):
         assert records[kind]["tracing"] == context
     _, log = traced_call(functions.make(TRACE, LoggingConfig={"LogFormat": "JSON"}))
     assert "tracing" not in log
+
+
+def test_where_the_x_ray_daemon_is(functions):
+    """Told whatever the mode is, as AWS does; a function may set it otherwise."""
+    source = "import os\ndef handler(event, context):\n    return {k: v for k, v in os.environ.items() if 'XRAY' in k}\n"
+    told = {
+        "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR", "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
+        "_AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1", "_AWS_XRAY_DAEMON_PORT": "2000",
+    }  # fmt: skip
+    assert functions.call(functions.make(source), {}) == told
+    own = {"AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:3000"}
+    assert functions.call(functions.make(source, Environment={"Variables": own}), {}) == told | own
