@@ -6,8 +6,8 @@
 
 #include "base/attr.h"
 #include "base/err.h"
+#include "os/curl.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,41 +57,42 @@ static size_t on_field(char *bytes, size_t size, size_t count, void *context)
 	return size * count;
 }
 
-static struct curl_slist *request_fields(const struct client_request *request)
+static struct curl_slist *request_fields(
+	const struct curl_functions *curl, const struct client_request *request)
 {
-	struct curl_slist *fields = curl_slist_append(NULL, "Expect:");
+	struct curl_slist *fields = curl->slist_append(NULL, "Expect:");
 
 	for (size_t i = 0; request->fields && request->fields[i]; i++)
-		fields = curl_slist_append(fields, request->fields[i]);
+		fields = curl->slist_append(fields, request->fields[i]);
 	return fields;
 }
 
-static void handle_set(CURL *curl, const struct client_request *request, const char *url,
-	const char *signature, const char *credentials, struct client_answer *answer)
+static void handle_set(const struct curl_functions *curl, CURL *handle,
+	const struct client_request *request, struct client_answer *answer)
 {
-	curl_easy_setopt(curl, CURLOPT_URL, url);
-	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
-	curl_easy_setopt(curl, CURLOPT_AWS_SIGV4, signature);
-	curl_easy_setopt(curl, CURLOPT_USERPWD, credentials);
-	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
-	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_field);
-	curl_easy_setopt(curl, CURLOPT_HEADERDATA, answer);
-	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 10L);
-	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	curl->easy_setopt(handle, CURLOPT_CUSTOMREQUEST, request->method);
+	curl->easy_setopt(handle, CURLOPT_WRITEFUNCTION, on_body);
+	curl->easy_setopt(handle, CURLOPT_WRITEDATA, answer);
+	curl->easy_setopt(handle, CURLOPT_HEADERFUNCTION, on_field);
+	curl->easy_setopt(handle, CURLOPT_HEADERDATA, answer);
+	curl->easy_setopt(handle, CURLOPT_CONNECTTIMEOUT, 10L);
+	curl->easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
 	if (strcmp(request->method, "GET") == 0)
 		return;
-	curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body.len ? request->body.at : "");
-	curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
+	curl->easy_setopt(handle, CURLOPT_POSTFIELDS, request->body.len ? request->body.at : "");
+	curl->easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
 }
 
 int client_ask(const struct client *client, const struct client_request *request,
 	struct client_answer *ret_answer)
 {
 	char url[2048], signature[128], credentials[512];
-	CURL *curl = curl_easy_init();
+	const struct curl_functions *curl = curl_load();
 
 	if (!curl)
+		return err_raise(-ELIBACC);
+	CURL *handle = curl->easy_init();
+	if (!handle)
 		return err_raise(-ENOMEM);
 	*ret_answer = (struct client_answer){};
 	buf_init(&ret_answer->body, ANSWER_MAX);
@@ -99,16 +100,19 @@ int client_ask(const struct client *client, const struct client_request *request
 	snprintf(url, sizeof(url), "%s%s", client->endpoint, request->path);
 	snprintf(signature, sizeof(signature), "aws:amz:%s:%s", client->region, request->service);
 	snprintf(credentials, sizeof(credentials), "%s:%s", client->access_key, client->secret);
-	struct curl_slist *fields = request_fields(request);
-	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
-	handle_set(curl, request, url, signature, credentials, ret_answer);
-	CURLcode code = curl_easy_perform(curl);
-	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &ret_answer->status);
-	curl_slist_free_all(fields);
-	curl_easy_cleanup(curl);
+	struct curl_slist *fields = request_fields(curl, request);
+	curl->easy_setopt(handle, CURLOPT_URL, url);
+	curl->easy_setopt(handle, CURLOPT_AWS_SIGV4, signature);
+	curl->easy_setopt(handle, CURLOPT_USERPWD, credentials);
+	curl->easy_setopt(handle, CURLOPT_HTTPHEADER, fields);
+	handle_set(curl, handle, request, ret_answer);
+	CURLcode code = curl->easy_perform(handle);
+	curl->easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &ret_answer->status);
+	curl->slist_free_all(fields);
+	curl->easy_cleanup(handle);
 	if (code == CURLE_OK)
 		return 0;
-	fprintf(stderr, "mayfly: %s: %s\n", client->endpoint, curl_easy_strerror(code));
+	fprintf(stderr, "mayfly: %s: %s\n", client->endpoint, curl->easy_strerror(code));
 	if (code == CURLE_COULDNT_CONNECT)
 		fprintf(stderr,
 			"mayfly: is the daemon running? Start it with 'mayfly serve', or set "

@@ -20,6 +20,7 @@
 #include "engine/runtimes.h"
 #include "engine/warden_client.h"
 #include "os/clock.h"
+#include "os/curl.h"
 #include "os/fd.h"
 #include "os/loop.h"
 #include "services/cloudwatch/service.h"
@@ -429,9 +430,11 @@ static int router_open(struct router *router)
 		r = timer_new(router->loop, on_sweep, router, &router->sweep);
 	if (r == 0)
 		r = timer_new(router->loop, on_drain_is_slow, router, &router->drain_watch);
+	const bool may_connect = settings_text(&router->settings, SET_DESTINATIONS).len > 0;
+	if (r == 0 && may_connect && !curl_load())
+		r = err_raise(-ELIBACC);
 	if (r == 0)
-		r = router_filter_install(
-			settings_text(&router->settings, SET_DESTINATIONS).len > 0);
+		r = router_filter_install(may_connect);
 	if (r == 0)
 		r = warden_say(router->platform.warden, FRAME_READY);
 	return err_pass(r);

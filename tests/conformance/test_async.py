@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -223,6 +224,20 @@ def test_a_target_that_refuses_is_kept_and_can_be_redriven(world, eventually):
     assert world.cli("async", "redrive", name) == "redriven 1\n"
     eventually(lambda: [m for m in world.targets.messages() if m["QueueUrl"].endswith("/redriven")])
     eventually(lambda: world.listed(name) == [])
+
+
+def libraries(daemon):
+    """The libraries of a daemon's router, by the kernel."""
+    warden = daemon.process.pid
+    for pid in pathlib.Path(f"/proc/{warden}/task/{warden}/children").read_text().split():
+        if pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:2] == [b"mayfly", b"router"]:
+            return pathlib.Path(f"/proc/{pid}/maps").read_text()
+    raise AssertionError("no router")
+
+
+def test_libcurl_is_loaded_where_there_are_destinations(world, daemon):
+    assert "libcurl" in libraries(world.daemon)
+    assert "libsqlite3" in libraries(daemon) and "libcurl" not in libraries(daemon)
 
 
 def test_without_an_endpoint_a_delivery_fails_aloud(another_daemon, aws_of, eventually):

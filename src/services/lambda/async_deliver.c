@@ -10,13 +10,13 @@
 #include "base/mem.h"
 #include "model/limits.h"
 #include "os/clock.h"
+#include "os/curl.h"
 #include "os/random.h"
 #include "services/lambda/async_parts.h"
 #include "wire/digest.h"
 #include "wire/http.h"
 #include "wire/timestamp.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -287,70 +287,85 @@ static size_t on_answer(char *bytes, size_t size, size_t count, void *context)
 	return answer->err ? 0 : size * count;
 }
 
-static bool exchange_fields(struct exchange *exchange, struct delivery_request *request)
+static bool exchange_fields(const struct curl_functions *curl, struct exchange *exchange,
+	struct delivery_request *request)
 {
 	str rest = buf_str(&request->fields), field;
-	struct curl_slist *grown = curl_slist_append(NULL, "Expect:");
+	struct curl_slist *grown = curl->slist_append(NULL, "Expect:");
 
 	exchange->fields = grown;
 	while (grown && str_cut(&rest, '\0', &field)) {
-		grown = curl_slist_append(exchange->fields, field.at); /* ended by that NUL */
+		grown = curl->slist_append(exchange->fields, field.at); /* ended by that NUL */
 		if (grown)
 			exchange->fields = grown;
 	}
 	return grown != NULL;
 }
 
-static bool exchange_setup(CURL *curl, struct exchange *exchange, struct delivery_request *request,
-	const char *credentials)
+static bool exchange_setup(const struct curl_functions *curl, CURL *handle,
+	struct exchange *exchange, struct delivery_request *request, const char *credentials)
 {
 	const char *url = buf_cstr(&request->url);
 
-	if (!url || request->fields.err || request->body.err || !exchange_fields(exchange, request))
+	if (!url || request->fields.err || request->body.err ||
+		!exchange_fields(curl, exchange, request))
 		return false;
 	(void)snprintf(exchange->signature, sizeof(exchange->signature),
 		"aws:amz:" STR_FMT ":" STR_FMT, STR_ARG(request->region),
 		STR_ARG(request->service));
-	curl_easy_setopt(curl, CURLOPT_URL, url);
-	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
-	curl_easy_setopt(curl, CURLOPT_AWS_SIGV4, exchange->signature);
-	curl_easy_setopt(curl, CURLOPT_USERPWD, credentials);
-	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, exchange->fields);
-	curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body.at);
-	curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
-	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_answer);
-	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &exchange->answer);
-	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, exchange->error);
-	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 5L);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT, 20L);
-	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	curl->easy_setopt(handle, CURLOPT_URL, url);
+	curl->easy_setopt(handle, CURLOPT_CUSTOMREQUEST, request->method);
+	curl->easy_setopt(handle, CURLOPT_AWS_SIGV4, exchange->signature);
+	curl->easy_setopt(handle, CURLOPT_USERPWD, credentials);
+	curl->easy_setopt(handle, CURLOPT_HTTPHEADER, exchange->fields);
+	curl->easy_setopt(handle, CURLOPT_POSTFIELDS, request->body.at);
+	curl->easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
+	curl->easy_setopt(handle, CURLOPT_WRITEFUNCTION, on_answer);
+	curl->easy_setopt(handle, CURLOPT_WRITEDATA, &exchange->answer);
+	curl->easy_setopt(handle, CURLOPT_ERRORBUFFER, exchange->error);
+	curl->easy_setopt(handle, CURLOPT_CONNECTTIMEOUT, 5L);
+	curl->easy_setopt(handle, CURLOPT_TIMEOUT, 20L);
+	curl->easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
 	return true;
+}
+
+static enum delivery_answer exchange_judge(const struct curl_functions *curl, CURL *handle,
+	str service, const struct exchange *exchange, struct buf *why)
+{
+	long status = 0;
+
+	curl->easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);
+	buf_putf(why, "The target answered %ld: ", status);
+	buf_put(why, str_slice(buf_str(&exchange->answer), 0, 150));
+	return delivery_judge(service, status, buf_str(&exchange->answer));
 }
 
 /* One try: what came of it, and in words in `why`. */
 static enum delivery_answer exchange_run(
 	struct delivery_request *request, const char *credentials, struct buf *why)
 {
+	const struct curl_functions *curl = curl_load();
 	struct exchange exchange = {};
-	CURL *curl = curl_easy_init();
 	CURLcode code = CURLE_OUT_OF_MEMORY;
 	enum delivery_answer answer = DELIVERY_LATER;
-	long status = 0;
 
-	buf_init(&exchange.answer, ANSWER_MAX);
-	if (curl && exchange_setup(curl, &exchange, request, credentials))
-		code = curl_easy_perform(curl);
-	if (code == CURLE_OK) {
-		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-		answer = delivery_judge(request->service, status, buf_str(&exchange.answer));
-		buf_putf(why, "The target answered %ld: ", status);
-		buf_put(why, str_slice(buf_str(&exchange.answer), 0, 150));
-	} else {
-		buf_put(why, S("The target could not be reached: "));
-		buf_put(why, str_of(exchange.error[0] ? exchange.error : curl_easy_strerror(code)));
+	if (!curl) {
+		buf_put(why, S("There is no libcurl to reach the target with."));
+		return DELIVERY_LATER;
 	}
-	curl_slist_free_all(exchange.fields);
-	curl_easy_cleanup(curl);
+	CURL *handle = curl->easy_init();
+	buf_init(&exchange.answer, ANSWER_MAX);
+	if (handle && exchange_setup(curl, handle, &exchange, request, credentials))
+		code = curl->easy_perform(handle);
+	if (code == CURLE_OK) {
+		answer = exchange_judge(curl, handle, request->service, &exchange, why);
+	} else {
+		const char *text = exchange.error[0] ? exchange.error : curl->easy_strerror(code);
+		buf_put(why, S("The target could not be reached: "));
+		buf_put(why, str_of(text));
+	}
+	curl->slist_free_all(exchange.fields);
+	curl->easy_cleanup(handle);
 	buf_done(&exchange.answer);
 	return answer;
 }
