@@ -60,9 +60,27 @@ def pytest_runtest_call(item):
         item.add_report_section("call", "responses that the model does not allow", "\n".join(dict.fromkeys(problems)))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session):
+    """A worker tells the run what it has walked; a run whose clients' answers were not walked has failed."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["walk"] = [watch.clients, watch.walked]
+    elif watch.is_blind() and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    clients, walked = getattr(node, "workeroutput", {}).get("walk", [0, 0])
+    watch.clients += clients
+    watch.walked += walked
+
+
 def pytest_terminal_summary(terminalreporter):
     """Skips are counted aloud: a skipped test proves nothing."""
     terminalreporter.write_line(f"{watch.walked} responses were walked against their models.")
+    if watch.is_blind():
+        terminalreporter.write_line(f"FAILED: nothing that {watch.clients} clients got was walked.", red=True, bold=True)
     skipped = terminalreporter.stats.get("skipped", [])
     if skipped:
         terminalreporter.write_line(f"ATTENTION: {len(skipped)} tests were SKIPPED and prove nothing.", red=True, bold=True)
@@ -92,6 +110,8 @@ def running(*flags, **options):
     assert alive, f"the daemon died by itself with status {status}:\n{daemon.log()[-4000:]}"
     assert status == 0, f"SIGTERM: left with status {status}, not 0:\n{daemon.log()[-4000:]}"
     assert not any(left.values()), f"left behind: {left}"
+    misfits = daemon.misfits()
+    assert not misfits, "answers with members that their model lacks:\n" + "\n".join(dict.fromkeys(misfits))
     daemon.forget()
 
 

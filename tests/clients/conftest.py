@@ -1,5 +1,7 @@
 """Folders that outlive test runs, for what the clients fetch and build."""
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -7,6 +9,25 @@ import shutil
 
 import pytest
 from fetching import need
+
+
+@contextlib.contextmanager
+def locked(path):
+    """One of all test processes at a time."""
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def make(folder, unfinished, build):
+    """A folder is there whole or not at all."""
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        build(unfinished)
+        unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -18,15 +39,9 @@ def cached(cache):
         for item in inputs:
             digest.update(item.read_bytes() if isinstance(item, pathlib.Path) else str(item).encode())
         folder = cache / f"{name}-{digest.hexdigest()[:16]}"
-        if not folder.exists():
-            unfinished = cache / f"{name}-unfinished-{os.getpid()}"
-            shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir(parents=True)
-            try:
-                build(unfinished)
-                unfinished.rename(folder)
-            finally:
-                shutil.rmtree(unfinished, ignore_errors=True)
+        with locked(cache / f"{name}.lock"):
+            if not folder.exists():
+                make(folder, cache / f"{name}-unfinished", build)
         return folder
 
     return get

@@ -21,10 +21,10 @@ def check(cached):
 
     def build(folder):
         shutil.copy(package, folder)
+        shutil.copy(HERE / "check.mjs", folder)
         fetch([npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"], folder)
 
     folder = cached("schemas", [package, HERE / "check.mjs"], build)
-    shutil.copy(HERE / "check.mjs", folder)
 
     def run(schema, event):
         words = [node, "check.mjs", schema]

@@ -9,6 +9,8 @@ import pytest
 
 from harness.functions import PROVIDED
 
+pytestmark = pytest.mark.alone
+
 EAGAIN, EMFILE, ENOSPC = 11, 24, 28
 MB = 1024 * 1024
 

@@ -4,6 +4,8 @@ import concurrent.futures
 
 import pytest
 
+pytestmark = pytest.mark.alone
+
 SPIN = """
 import time
 

@@ -5,7 +5,7 @@ import json
 import botocore.session
 import pytest
 
-from harness.walk import Walk
+from harness.walk import Walk, Watch
 
 REQUEST_ID = {"x-amzn-RequestId": "c0ffee00-0000-4000-8000-000000000000"}
 JSON = {**REQUEST_ID, "Content-Type": "application/json"}
@@ -102,3 +102,15 @@ def test_xml_is_walked(walk):
     assert "namespace" in walk("sts", "GetCallerIdentity", 200, XML, good.replace(b"https://sts", b"http://x"))[0]
     wrong = b"<ErrorResponse><Error><Code>Invented</Code></Error></ErrorResponse>"
     assert len(walk("sts", "GetCallerIdentity", 400, XML, wrong)) == 4
+
+
+def test_a_run_that_walks_nothing_is_blind():
+    watch, session = Watch(), botocore.session.Session()
+    assert not watch.is_blind(), "there was no client"
+    client = session.create_client("lambda", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+    watch.attach(client)
+    assert watch.is_blind()
+    answer = {"status_code": 204, "headers": REQUEST_ID, "body": b""}
+    model = client.meta.service_model.operation_model("DeleteAlias")
+    client.meta.events.emit("before-parse.lambda.DeleteAlias", operation_model=model, response_dict=answer)
+    assert not watch.is_blind() and watch.take() == []

@@ -408,9 +408,15 @@ class Watch:
 
     def __init__(self):
         self.problems = []
+        self.clients = 0
         self.walked = 0
 
+    def is_blind(self):
+        """Were there clients, and not one answer to walk? Then nothing was held against its model."""
+        return self.clients > 0 and self.walked == 0
+
     def attach(self, client):
+        self.clients += 1
         client.meta.events.register("before-parse", self._on_response)
 
     def _on_response(self, operation_model, response_dict, **_):

@@ -1,5 +1,6 @@
 """kill -9 of anything, at any moment: nothing is left behind, and what lives goes on."""
 
+import contextlib
 import os
 import random
 import select
@@ -240,6 +241,17 @@ def receive_end(warden, ticket):
     return None
 
 
+@contextlib.contextmanager
+def quick():
+    """Who lies in wait has the processor before what it waits for, however busy the machine is."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    os.setpriority(os.PRIO_PROCESS, 0, -20)
+    try:
+        yield
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, before)
+
+
 def test_a_jail_killed_half_way_is_begun_again(new_warden, probe_zip, code):
     """Who is killed between clone and the end of its jail did nothing yet: the next one does it."""
     warden = new_warden(sandboxes_max=8, prepared=0, drain_ms_max=100).serving()
@@ -248,12 +260,13 @@ def test_a_jail_killed_half_way_is_begun_again(new_warden, probe_zip, code):
     for _ in range(60):
         ticket, log = warden.router.spawn_asked(code, env={"PROBE": "sleep"})
         deadline = time.monotonic() + 0.05
-        while time.monotonic() < deadline:
-            jails = warden_children(warden, "mayfly-jail")
-            if jails:
-                kill9(jails[0])
-                killed += 1
-                break
+        with quick():
+            while time.monotonic() < deadline:
+                jails = warden_children(warden, "mayfly-jail")
+                if jails:
+                    kill9(jails[0])
+                    killed += 1
+                    break
         assert receive_end(warden, ticket) is None
         os.close(log)
     assert killed, "the moment was never hit"
@@ -266,9 +279,10 @@ def test_a_jail_killed_half_way_again_and_again_is_told_as_never_started(new_war
     never_started = 0
     for _ in range(20):
         ticket, log = warden.router.spawn_asked(code, env={"PROBE": "sleep"})
-        while not select.select([warden.router.socket], [], [], 0)[0]:
-            for pid in warden_children(warden, "mayfly-jail"):
-                kill9(pid)
+        with quick():
+            while not select.select([warden.router.socket], [], [], 0)[0]:
+                for pid in warden_children(warden, "mayfly-jail"):
+                    kill9(pid)
         exited = receive_end(warden, ticket)
         os.close(log)
         if exited:

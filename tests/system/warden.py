@@ -19,7 +19,7 @@ import time
 from harness import daemon
 
 BUILD = daemon.binary().parent
-BASE_UIDS = {"router_uid": 61000, "unpack_uid": 61001, "sandbox_uid": 62000}
+BASE_UIDS = {"router_uid": 61000, "unpack_uid": 61001, "sandbox_uid": daemon.sandbox_uid()}
 SECONDS = 20
 
 HEADER = (daemon.ROOT / "src" / "wire" / "frames.h").read_text()
