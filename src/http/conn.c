@@ -10,7 +10,7 @@
  *	   any state -> DEAD -> freed by the deferred task       v
  *
  * A reply in pieces is in STREAM between its first and its last: OPEN -> STREAM, and on from there as
- * from OPEN.
+ * from OPEN. A connection whose first byte is that of TLS is SHAKING before it is IDLE again.
  *
  * Reading is one read(2) a readiness into the input buffer; the request is parsed and handed out
  * where it lies. Read interest stays on while a request is open, so that the hot path changes no
@@ -27,6 +27,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "os/fd.h"
+#include "tls/stream.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -35,7 +36,8 @@
 
 /* Which states may follow which. A move not listed here is a bug, not an error. */
 static const unsigned conn_may_follow[CONN_STATES] = {
-	[CONN_IDLE] = BIT(CONN_HEAD) | BIT(CONN_DEAD),
+	[CONN_IDLE] = BIT(CONN_SHAKING) | BIT(CONN_HEAD) | BIT(CONN_DEAD),
+	[CONN_SHAKING] = BIT(CONN_IDLE) | BIT(CONN_DEAD),
 	[CONN_HEAD] = BIT(CONN_BODY) | BIT(CONN_OPEN) | BIT(CONN_SENDING) | BIT(CONN_LINGER) |
 		BIT(CONN_DEAD),
 	[CONN_BODY] = BIT(CONN_OPEN) | BIT(CONN_SENDING) | BIT(CONN_LINGER) | BIT(CONN_DEAD),
@@ -49,6 +51,7 @@ static const unsigned conn_may_follow[CONN_STATES] = {
 
 static const enum conn_time conn_times[CONN_STATES] = {
 	[CONN_IDLE] = TIME_IDLE,
+	[CONN_SHAKING] = TIME_HANDSHAKE,
 	[CONN_HEAD] = TIME_REQUEST,
 	[CONN_BODY] = TIME_REQUEST,
 	[CONN_OPEN] = TIME_OPEN,
@@ -85,7 +88,7 @@ void conn_die(struct http_conn *conn)
 
 void conn_fail(struct http_conn *conn, int fault, const char *what)
 {
-	if (fault != -EPIPE && fault != -ECONNRESET && fault != -ETIMEDOUT)
+	if (fault != -EPIPE && fault != -ECONNRESET && fault != -ETIMEDOUT && fault != -EPROTO)
 		err_log(fault, what);
 	conn_die(conn);
 }
@@ -98,8 +101,15 @@ static bool conn_is_open(const struct http_conn *conn)
 
 static bool conn_is_receiving(const struct http_conn *conn)
 {
-	return conn->state == CONN_IDLE || conn->state == CONN_HEAD || conn->state == CONN_LINGER ||
+	return conn->state == CONN_IDLE || conn->state == CONN_SHAKING ||
+		conn->state == CONN_HEAD || conn->state == CONN_LINGER ||
 		(conn->state == CONN_BODY && !conn->exchange->is_paused);
+}
+
+/* What TLS has to say by itself may be sent at any time. */
+static bool conn_is_sending_below(const struct http_conn *conn)
+{
+	return conn->tls && conn->state != CONN_DEAD && secure_backlog(conn) > 0;
 }
 
 /* In OPEN what is in the output buffer goes out with the reply. */
@@ -108,18 +118,35 @@ static bool conn_is_sending(const struct http_conn *conn)
 	bool may_send = conn->state == CONN_HEAD || conn->state == CONN_BODY ||
 		conn->state == CONN_STREAM;
 
-	return conn->state == CONN_SENDING || (may_send && conn_has_output(conn));
+	return conn->state == CONN_SENDING || (may_send && conn_has_output(conn)) ||
+		conn_is_sending_below(conn);
+}
+
+static bool conn_is_reading(const struct http_conn *conn)
+{
+	bool is_open_with_room = conn_is_open(conn) && conn->in.size > conn->in.len;
+
+	return !conn->is_at_end && (conn_is_receiving(conn) || is_open_with_room) &&
+		(!conn->tls || secure_may_read(conn));
+}
+
+/* There is something to read that no readiness will tell. */
+static bool conn_has_unread(const struct http_conn *conn)
+{
+	return conn->tls && conn->state != CONN_LINGER && conn_is_reading(conn) &&
+		secure_has_input(conn);
 }
 
 void conn_watch(struct http_conn *conn)
 {
-	bool is_open_with_room = conn_is_open(conn) && conn->in.size > conn->in.len;
-	bool is_reading = !conn->is_at_end && (conn_is_receiving(conn) || is_open_with_room);
+	bool is_reading = conn_is_reading(conn);
 
 	int r = watch_set(conn->watch,
 		(is_reading ? WATCH_READ : 0) | (conn_is_sending(conn) ? WATCH_WRITE : 0));
 	if (r < 0)
 		conn_fail(conn, r, "watch a connection");
+	else if (conn_has_unread(conn))
+		loop_defer(conn->server->options.loop, &conn->task);
 }
 
 void conn_end_exchange(struct http_conn *conn, size_t used)
@@ -147,10 +174,29 @@ static void conn_linger(struct http_conn *conn)
 	conn_watch(conn);
 }
 
+/* Tell the peer the end before the connection's own: false while that waits, or when it cannot be told. */
+static bool conn_close_below(struct http_conn *conn)
+{
+	int r = secure_close(conn);
+
+	if (r < 0) {
+		conn_fail(conn, r, "end a connection");
+		return false;
+	}
+	if (!conn_has_output(conn))
+		return true;
+	if (conn->state != CONN_SENDING)
+		conn_enter(conn, CONN_SENDING);
+	conn_watch(conn);
+	return false;
+}
+
 void conn_on_sent(struct http_conn *conn)
 {
 	assert(!conn_has_output(conn) || !conn->is_closing);
 	if (conn->is_closing) {
+		if (conn->tls && !conn_close_below(conn))
+			return;
 		if (conn->is_input_unread && !conn->is_at_end)
 			conn_linger(conn);
 		else
@@ -316,19 +362,6 @@ static void conn_on_part(struct http_conn *conn)
 	}
 }
 
-static void conn_on_task(struct deferred *task)
-{
-	struct http_conn *conn = list_entry(task, struct http_conn, task);
-
-	if (conn->state == CONN_DEAD) {
-		conn_free(conn);
-		return;
-	}
-	conn_step(conn);
-	if (conn->state == CONN_HEAD || conn->state == CONN_BODY)
-		conn_on_part(conn);
-}
-
 /* Room for a head: 0 or a fault. Nothing views the buffer, so it may move. */
 static int conn_make_head_room(struct http_conn *conn)
 {
@@ -353,6 +386,15 @@ static int conn_make_room(struct http_conn *conn)
 	return err_pass(conn_make_head_room(conn));
 }
 
+/* Nobody waits for an answer here: the connection ends, and a peer that listens is told so. */
+static void conn_leave(struct http_conn *conn)
+{
+	if (conn->tls)
+		(void)!secure_close(
+			conn); /* it is gone with the connection if it does not go now */
+	conn_die(conn);
+}
+
 /*
  * The peer sends no more. What it sent before is answered: an open request (unless the user wants
  * to know that nobody may be there any more) and those behind it, whose turn the task gives them.
@@ -368,11 +410,37 @@ static void conn_on_end(struct http_conn *conn)
 	else if (is_open || has_more)
 		conn_watch(conn);
 	else
-		conn_die(conn);
+		conn_leave(conn);
+}
+
+/* How much, 0 at the end, or -errno. */
+static ssize_t conn_read(struct http_conn *conn, char *to, size_t size)
+{
+	if (conn->tls && conn->state != CONN_LINGER) /* who lingers is not listened to */
+		return secure_read(conn, to, size);
+	ssize_t len = read(conn->fd, to, size);
+	return len < 0 ? -errno : len;
+}
+
+static void conn_on_bytes(struct http_conn *conn, size_t len)
+{
+	conn->in.len += len;
+	if (conn->is_unheard) {
+		conn->is_unheard = false;
+		if (conn->in.at[0] == TLS_FIRST_BYTE) {
+			secure_begin(conn);
+			return;
+		}
+	}
+	conn_step(conn);
 }
 
 static void conn_on_readable(struct http_conn *conn)
 {
+	if (conn->state == CONN_SHAKING) {
+		secure_on_readable(conn);
+		return;
+	}
 	int r = conn_make_room(conn);
 	if (r < 0) {
 		conn_fail(conn, r, "receive a request");
@@ -383,19 +451,33 @@ static void conn_on_readable(struct http_conn *conn)
 		conn_watch(conn); /* full: until the reply */
 		return;
 	}
-	ssize_t len = read(conn->fd, conn->in.at + conn->in.len, conn->in.size - conn->in.len);
-	if (len < 0 && (errno == EAGAIN || errno == EINTR))
+	ssize_t len = conn_read(conn, conn->in.at + conn->in.len, conn->in.size - conn->in.len);
+	if (len == -EAGAIN || len == -EINTR)
 		return;
 	if (len < 0) {
-		conn_fail(conn, -errno, "read from a connection");
+		conn_fail(conn, (int)len, "read from a connection");
 	} else if (len == 0) {
 		conn_on_end(conn);
 	} else if (conn->state == CONN_LINGER) {
 		buf_clear(&conn->in);
 	} else {
-		conn->in.len += (size_t)len;
-		conn_step(conn);
+		conn_on_bytes(conn, (size_t)len);
 	}
+}
+
+static void conn_on_task(struct deferred *task)
+{
+	struct http_conn *conn = list_entry(task, struct http_conn, task);
+
+	if (conn->state == CONN_DEAD) {
+		conn_free(conn);
+		return;
+	}
+	conn_step(conn);
+	if (conn_has_unread(conn))
+		conn_on_readable(conn);
+	if (conn->state == CONN_HEAD || conn->state == CONN_BODY)
+		conn_on_part(conn);
 }
 
 static void conn_on_drained(struct http_conn *conn)
@@ -434,12 +516,16 @@ static void conn_on_ready(void *context, unsigned events)
 		conn_on_writable(conn);
 	if (events & WATCH_READ && conn->state != CONN_DEAD && conn->state != CONN_SENDING)
 		conn_on_readable(conn);
+	if (conn->tls && conn->state != CONN_DEAD)
+		conn_watch(conn); /* what it wants does not depend on the state alone */
 }
 
 void conn_on_timeout(struct http_conn *conn)
 {
 	if (conn->state == CONN_HEAD || conn->state == CONN_BODY)
 		conn_refuse(conn, 408);
+	else if (conn->state == CONN_IDLE)
+		conn_leave(conn);
 	else
 		conn_die(conn);
 }
@@ -454,6 +540,7 @@ int conn_new(struct http_server *server, int fd)
 	conn->server = server;
 	conn->fd = fd;
 	conn->file_fd = -1;
+	conn->is_unheard = server->options.tls;
 	conn->task.run = conn_on_task;
 	list_init(&conn->link);
 	buf_init(&conn->in, SIZE_MAX);
@@ -491,6 +578,7 @@ void conn_free(struct http_conn *conn)
 	server_give_exchange(server, conn->exchange);
 	server_give_input(server, &conn->in);
 	buf_done(&conn->out);
+	tls_stream_free(conn->tls);
 	fd_close(&conn->file_fd);
 	fd_close(&conn->fd);
 	mem_free(conn);
@@ -532,6 +620,11 @@ void http_conn_peer(const struct http_conn *conn, char to[static SOCKET_PEER_SIZ
 {
 	if (conn->state == CONN_DEAD || socket_peer(conn->fd, to) < 0)
 		to[0] = '\0';
+}
+
+bool http_conn_is_secure(const struct http_conn *conn)
+{
+	return conn->tls;
 }
 
 bool http_conn_is_alive(const struct http_conn *conn)

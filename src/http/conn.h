@@ -1,7 +1,7 @@
 #pragma once
 /*
  * Inside of the HTTP server: what server.c (listening, time), conn.c (the life of a connection),
- * body.c (receiving bodies) and reply.c (sending) share. For nobody else.
+ * body.c (receiving bodies), reply.c (sending) and secure.c (TLS) share. For nobody else.
  */
 #include "base/list.h"
 #include "http/server.h"
@@ -11,6 +11,7 @@
 
 enum conn_state {
 	CONN_IDLE,    /* between requests: nothing of the next one is there */
+	CONN_SHAKING, /* TLS is there, its handshake is not over */
 	CONN_HEAD,    /* receiving a head */
 	CONN_BODY,    /* receiving a body */
 	CONN_OPEN,    /* the request is the user's until http_reply() */
@@ -24,6 +25,7 @@ enum conn_state {
 /* What bounds the time in a state; HEAD and BODY have one deadline together. */
 enum conn_time {
 	TIME_IDLE,
+	TIME_HANDSHAKE,
 	TIME_REQUEST,
 	TIME_OPEN, /* no bound: it is the user's, in OPEN and in STREAM */
 	TIME_SEND,
@@ -46,7 +48,9 @@ enum {
 	CONN_OUT_KEEP = 4096,	      /* an output buffer above it is freed when it is empty */
 	CONN_SEND_STALL_MS = 60'000,  /* a peer that takes nothing for so long is given up */
 	CONN_LINGER_MS = 30'000,      /* how long a refused peer may go on sending */
-	CONN_FILE_STEP = 1024 * 1024, /* of a file sent before others have their turn */
+	TLS_FIRST_BYTE = 0x16, /* of a connection: a handshake. No request of HTTP begins with it */
+	CONN_FILE_STEP = 1024 * 1024,	/* of a file sent before others have their turn */
+	CONN_SECURE_STEP = 1024 * 1024, /* of anything that is enciphered before others have it */
 };
 
 /* What belongs to one request, from its complete head to its reply. Pooled by the server. */
@@ -69,6 +73,7 @@ struct http_conn {
 	struct list link; /* in the server's list of its state's time */
 	struct http_server *server;
 	struct watch *watch;
+	struct tls_stream *tls;		/* NULL: plain */
 	struct http_exchange *exchange; /* in BODY, OPEN and STREAM */
 	void *user;
 	struct deferred task; /* goes on with what is buffered; frees a DEAD one */
@@ -88,6 +93,7 @@ struct http_conn {
 	int file_fd; /* -1: none */
 	int fd;
 	uint8_t state;
+	bool is_unheard;      /* its first byte is to tell whether this is TLS */
 	bool is_closing;      /* after the reply */
 	bool is_input_unread; /* close only after lingering */
 	bool is_at_end;	      /* the peer will send no more */
@@ -152,6 +158,32 @@ void conn_on_sent(struct http_conn *conn);
 void conn_end_exchange(struct http_conn *conn, size_t used);
 /* Watch what the state asks for. */
 void conn_watch(struct http_conn *conn);
+
+/* secure.c: nothing of it is for a plain connection */
+
+/* What has arrived begins with the first byte of TLS: it is the peer's part of a handshake. */
+void secure_begin(struct http_conn *conn);
+/* In SHAKING: go on with it. */
+void secure_on_readable(struct http_conn *conn);
+/*
+ * What read(2) is for a plain connection, at most one of them: how much was put there, 0 at the end, or -errno, -EPROTO
+ * when this is no TLS any more. In between something may be sent.
+ */
+[[nodiscard]] ssize_t secure_read(struct http_conn *conn, char *to, size_t size);
+/* May secure_read() find something, though the socket has nothing? */
+[[nodiscard]] bool secure_has_input(const struct http_conn *conn);
+/* Does so little wait to be sent that what is read may add to it? */
+[[nodiscard]] bool secure_may_read(const struct http_conn *conn);
+/* Like sendmsg(2): how much was taken (it may still wait below), 0 when too much waits, or -errno. */
+[[nodiscard]] ssize_t secure_send(struct http_conn *conn, const struct iovec *pieces, size_t count);
+/* Like sendfile(2), from file_at on; both numbers move. 0, also when not all was taken, or -errno. */
+[[nodiscard]] int secure_send_file(struct http_conn *conn);
+/* Send what waits below, as far as the socket takes it: 0 or -errno. */
+[[nodiscard]] int secure_flush(struct http_conn *conn);
+/* What waits below. */
+[[nodiscard]] size_t secure_backlog(const struct http_conn *conn);
+/* Tell the peer that this is the end, if it was not told. 0 or -errno. */
+[[nodiscard]] int secure_close(struct http_conn *conn);
 
 /* body.c */
 

@@ -2,6 +2,8 @@
  * Sending. One sendmsg(2) a reply gathers what was held back, the head, the caller's fields and the
  * body from where they are; only what the socket does not take is copied, into the output buffer.
  *
+ * Over TLS the pieces are enciphered instead, and a file is read instead of passed on: see secure.c.
+ *
  * A held reply waits in the output buffer for the next one on this connection, if the peer has
  * sent more already; conn.c flushes it when that turns out to be only a part of a request.
  */
@@ -25,7 +27,15 @@ enum {
 
 bool conn_has_output(const struct http_conn *conn)
 {
-	return conn->out.len > conn->out_sent || conn->file_fd >= 0;
+	return conn->out.len > conn->out_sent || conn->file_fd >= 0 ||
+		(conn->tls && secure_backlog(conn) > 0);
+}
+
+/* All that is not with the kernel. */
+static uint64_t conn_output_left(const struct http_conn *conn)
+{
+	return conn->out.len - conn->out_sent + conn->file_left +
+		(conn->tls ? secure_backlog(conn) : 0);
 }
 
 /* Everything in the output buffer went out. */
@@ -56,6 +66,8 @@ static ssize_t conn_sendmsg(struct http_conn *conn, struct iovec *pieces, size_t
 	struct msghdr message = { .msg_iov = pieces, .msg_iovlen = count };
 	ssize_t sent;
 
+	if (conn->tls)
+		return secure_send(conn, pieces, count);
 	do
 		sent = sendmsg(conn->fd, &message, MSG_NOSIGNAL | flags);
 	while (sent < 0 && errno == EINTR);
@@ -95,6 +107,8 @@ static int conn_send_file(struct http_conn *conn)
 {
 	uint64_t step = CONN_FILE_STEP;
 
+	if (conn->tls)
+		return secure_send_file(conn);
 	while (conn->file_left > 0 && step > 0) {
 		ssize_t sent = sendfile(conn->fd, conn->file_fd, &conn->file_at,
 			(size_t)MIN(conn->file_left, step));
@@ -109,28 +123,32 @@ static int conn_send_file(struct http_conn *conn)
 		conn->file_left -= (uint64_t)sent;
 		step -= (uint64_t)sent;
 	}
-	if (conn->file_left == 0)
-		fd_close(&conn->file_fd);
 	return 0;
+}
+
+/* What there is, in order. 0 or a fault. */
+static int conn_send_all(struct http_conn *conn)
+{
+	int r = conn->tls ? secure_flush(conn) : 0;
+
+	if (r == 0 && conn->out.len > conn->out_sent)
+		r = conn_send(conn, NULL, 0);
+	if (r == 0 && conn->file_fd >= 0 && conn->out.len == conn->out_sent) {
+		r = conn_send_file(conn);
+		if (conn->file_left == 0)
+			fd_close(&conn->file_fd);
+	}
+	return r;
 }
 
 int conn_flush(struct http_conn *conn)
 {
-	size_t before = conn->out.len - conn->out_sent;
-	uint64_t file_before = conn->file_left;
+	uint64_t before = conn_output_left(conn);
 
-	if (before > 0) {
-		int r = conn_send(conn, NULL, 0);
-		if (r < 0)
-			return r;
-	}
-	if (conn->file_fd >= 0 && conn->out.len == conn->out_sent) {
-		int r = conn_send_file(conn);
-		if (r < 0)
-			return r;
-	}
-	bool has_moved = conn->out.len - conn->out_sent < before || conn->file_left < file_before;
-	if (has_moved &&
+	int r = conn_send_all(conn);
+	if (r < 0)
+		return r;
+	if (conn_output_left(conn) < before &&
 		conn->state == CONN_SENDING) { /* it takes something: its time starts anew */
 		conn->since_ms = loop_now_ms(conn->server->options.loop);
 		list_remove(&conn->link);
@@ -362,7 +380,7 @@ void http_stream_send(struct http_conn *conn, const str *pieces, size_t count)
 
 size_t http_stream_backlog(const struct http_conn *conn)
 {
-	return conn->out.len - conn->out_sent;
+	return conn->out.len - conn->out_sent + (conn->tls ? secure_backlog(conn) : 0);
 }
 
 void http_stream_end(struct http_conn *conn)

@@ -5,6 +5,7 @@
 #include "base/test.h"
 #include "os/fd.h"
 #include "os/socket.h"
+#include "tls/rig.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -299,6 +300,8 @@ void rig_run(struct http_server_options options, void (*script)(struct rig *rig)
 	options.ops = &rig_ops;
 	options.context = &rig;
 	options.conns_max = options.conns_max ? options.conns_max : 100;
+	if (rig_is_tls())
+		options.tls = rig_identity();
 	if (http_server_new(&options, &rig.server) < 0 ||
 		pthread_create(&id, NULL, rig_thread_run, &thread) != 0)
 		abort();
@@ -307,10 +310,18 @@ void rig_run(struct http_server_options options, void (*script)(struct rig *rig)
 	unsigned conns = http_server_conns(rig.server), gone = rig.gone;
 	http_server_free(rig.server);
 	CHECK(rig.gone == gone + conns);
+	rig_tls_end();
 	loop_free(rig.loop);
 }
 
 int rig_connect(struct rig *rig)
+{
+	int fd = rig_connect_plain(rig);
+
+	return rig_is_tls() ? rig_tls_carry(fd) : fd;
+}
+
+int rig_connect_plain(struct rig *rig)
 {
 	struct sockaddr_in name = { .sin_family = AF_INET,
 		.sin_port = htons((uint16_t)rig->port),

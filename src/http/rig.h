@@ -53,6 +53,11 @@ struct rig_reply {
  */
 void rig_run(struct http_server_options options, void (*script)(struct rig *rig));
 
+/* Are all connections of rig_connect() made over TLS? (rig_tls.c) */
+bool rig_is_tls(void);
+/* One more that is not, whatever they are. */
+int rig_connect_plain(struct rig *rig);
+
 /* Run on the loop's thread, and wait for it. */
 unsigned rig_ask(struct rig *rig, unsigned (*question)(struct rig *rig));
 /* Ask until the answer is `wanted`, for some seconds; the test fails if it never is. */
@@ -93,3 +98,10 @@ void rig_stream_on_drained(void *rig, struct http_conn *conn);
 /* The rest of what waits for /go. */
 void rig_stream_go(struct rig *rig);
 void rig_stream_on_gone(struct rig *rig, const struct http_conn *conn);
+
+/* --- rig_tls.c, for rig.c --- */
+
+/* Carry a connection on over TLS: what the test uses instead of it. */
+int rig_tls_carry(int fd);
+/* The server is gone: so are the carriers, soon. */
+void rig_tls_end(void);

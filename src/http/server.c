@@ -33,7 +33,7 @@ enum {
 	SERVER_SWEEP_MS_MAX = 1000,
 	SERVER_SWEEP_MS_MIN = 5,
 	SERVER_DRAIN_IDLE_MS = 250,
-	SERVER_DRAIN_REQUEST_MS = 5000,
+	SERVER_DRAIN_REQUEST_MS = 5000, /* and a handshake, which a request follows */
 };
 
 int server_take_input(struct http_server *server, struct buf *in)
@@ -213,6 +213,7 @@ void server_arm(struct http_server *server)
 static void server_set_times(struct http_server *server)
 {
 	server->time_max[TIME_IDLE] = server->options.idle_ms;
+	server->time_max[TIME_HANDSHAKE] = server->options.handshake_ms;
 	server->time_max[TIME_REQUEST] = server->options.request_ms;
 	server->time_max[TIME_SEND] = CONN_SEND_STALL_MS;
 	server->time_max[TIME_LINGER] = CONN_LINGER_MS;
@@ -304,6 +305,7 @@ void http_server_drain(struct http_server *server)
 	server->is_draining = true;
 	server_watch_listener(server);
 	server_bound(server, TIME_IDLE, SERVER_DRAIN_IDLE_MS);
+	server_bound(server, TIME_HANDSHAKE, SERVER_DRAIN_REQUEST_MS);
 	server_bound(server, TIME_REQUEST, SERVER_DRAIN_REQUEST_MS);
 	server->sweep_ms = MIN(server->sweep_ms, SERVER_DRAIN_IDLE_MS / 2);
 	server->is_sweep_armed = true;
@@ -313,8 +315,10 @@ void http_server_drain(struct http_server *server)
 /* Those who linger have had their answer. */
 bool http_server_is_quiet(const struct http_server *server)
 {
-	return list_empty(&server->lists[TIME_IDLE]) && list_empty(&server->lists[TIME_REQUEST]) &&
-		list_empty(&server->lists[TIME_OPEN]) && list_empty(&server->lists[TIME_SEND]);
+	return list_empty(&server->lists[TIME_IDLE]) &&
+		list_empty(&server->lists[TIME_HANDSHAKE]) &&
+		list_empty(&server->lists[TIME_REQUEST]) && list_empty(&server->lists[TIME_OPEN]) &&
+		list_empty(&server->lists[TIME_SEND]);
 }
 
 void http_server_set_conns_max(struct http_server *server, unsigned conns_max)

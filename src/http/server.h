@@ -2,7 +2,8 @@
 /*
  * The server side of HTTP/1.1 connections on the loop: used for the public endpoint and for the
  * Runtime API alike. One request is open at a time on a connection; pipelined ones wait in the
- * input buffer. Reading is one read(2) a readiness, writing one sendmsg(2) a reply.
+ * input buffer. Reading is one read(2) a readiness, writing one sendmsg(2) a reply. On the same port there may be TLS:
+ * the first byte of a connection tells.
  */
 #include "os/loop.h"
 #include "os/socket.h"
@@ -10,6 +11,7 @@
 
 struct http_server;
 struct http_conn;
+struct tls_identity;
 
 /*
  * A whole request: views stay valid until http_reply() for it, or on_gone(). They are not those
@@ -80,7 +82,9 @@ struct http_server_options {
 	unsigned conns_max;  /* beyond it, accepting pauses */
 	uint64_t idle_ms;    /* a keep-alive connection without a request; 0 = for ever */
 	uint64_t request_ms; /* from the first byte of a request to its last; 0 = for ever */
-	bool is_eager_close_detected; /* watch for the peer's close while a request is open */
+	bool is_eager_close_detected;	/* watch for the peer's close while a request is open */
+	const struct tls_identity *tls; /* borrowed; NULL: HTTP only */
+	uint64_t handshake_ms;		/* of TLS, from its first byte to its last; 0 = for ever */
 };
 
 /*
@@ -159,6 +163,8 @@ void *http_conn_user(const struct http_conn *conn);
 struct http_server *http_conn_server(const struct http_conn *conn);
 /* The numeric address of the peer; empty when it has none (any more). A system call. */
 void http_conn_peer(const struct http_conn *conn, char to[static SOCKET_PEER_SIZE]);
+/* Did it come over TLS? */
+bool http_conn_is_secure(const struct http_conn *conn);
 /* Can a reply still reach the peer, as far as is known? False between its end and on_gone. */
 bool http_conn_is_alive(const struct http_conn *conn);
 /* Close now, without a reply; on_gone is called (from the loop, not from inside). */

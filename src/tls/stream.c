@@ -12,7 +12,7 @@
  * certificates, and what a peer can ask for (new keys) is answered with no more bytes than it takes to ask. Who uses the
  * stream reads no more while too much waits.
  *
- * Both buffers are there only while something is in them.
+ * Large buffers are there only while something is in them.
  */
 #include "tls/stream.h"
 
@@ -31,6 +31,8 @@
 enum {
 	TLS_RECORD = 16 * 1024, /* of plain bytes in one record */
 	TLS_OUT_MAX = TLS_OUT_HIGH + 2 * TLS_PEM_MAX,
+	TLS_OUT_ROOM = TLS_OUT_HIGH + TLS_RECORD + 1024, /* what tls_write() may come to */
+	TLS_OUT_KEEP = 4096, /* a buffer above it is freed when it is empty */
 };
 
 struct tls_stream {
@@ -247,6 +249,9 @@ int tls_write(struct tls_stream *stream, const struct iovec *pieces, size_t coun
 		str bytes = stream_gather(pieces, count, skip + taken, scratch);
 		if (!bytes.len)
 			break;
+		if (bytes.len == TLS_RECORD && !stream->out.len)
+			(void)!buf_reserve(
+				&stream->out, TLS_OUT_ROOM); /* a failure shows in what follows */
 		size_t written = 0;
 		ERR_clear_error();
 		int result = SSL_write_ex(stream->ssl, bytes.at, bytes.len, &written);
@@ -278,7 +283,7 @@ str tls_output(const struct tls_stream *stream)
 void tls_sent(struct tls_stream *stream, size_t len)
 {
 	assert(len <= stream->out.len);
-	if (len == stream->out.len)
+	if (len == stream->out.len && stream->out.size > TLS_OUT_KEEP)
 		buf_done(&stream->out);
 	else
 		buf_drop(&stream->out, len);
