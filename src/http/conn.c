@@ -26,6 +26,7 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "http/secure.h"
 #include "os/fd.h"
 #include "tls/stream.h"
 
@@ -126,8 +127,7 @@ static bool conn_is_reading(const struct http_conn *conn)
 {
 	bool is_open_with_room = conn_is_open(conn) && conn->in.size > conn->in.len;
 
-	return !conn->is_at_end && (conn_is_receiving(conn) || is_open_with_room) &&
-		(!conn->tls || secure_may_read(conn));
+	return !conn->is_at_end && (conn_is_receiving(conn) || is_open_with_room);
 }
 
 /* There is something to read that no readiness will tell. */

@@ -11,6 +11,7 @@
 
 #include "base/attr.h"
 #include "base/err.h"
+#include "http/secure.h"
 #include "os/fd.h"
 
 #include <assert.h>

@@ -157,6 +157,10 @@ static void rig_on_request(void *context, struct http_conn *conn, struct http_re
 		rig_reply_kind(conn, request);
 	else if (str_eq(path, S("/count")))
 		rig_reply_count(conn);
+	else if (str_eq(path, S("/secure")))
+		http_reply(conn,
+			&(struct http_reply){ .status = 200,
+				.body = http_conn_is_secure(conn) ? S("yes") : S("no") });
 	else if (str_eq(path, S("/echo")) && request->body_fd >= 0)
 		http_reply(conn,
 			&(struct http_reply){ .status = 200,

@@ -12,6 +12,7 @@
  *	/abort      no answer
  *	/big?N      N bytes; /file?N the same from a file, /short?N from one that is too short
  *	/status?N   status N with the body "body"
+ *	/secure     "yes" over TLS, else "no"
  *	/count      how many requests the connection has had
  *	/upload     its body is shown as it comes; then as /kind. With ?pause reading stops at its first
  *	            bytes, with ?refuse and ?abort the connection ends there

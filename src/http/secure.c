@@ -6,12 +6,11 @@
  *
  * To the other parts it looks like a socket that takes 64 KB more than the kernel does and may have something to
  * read that no readiness tells. conn_watch() knows both: it waits to write while something waits here, and has the
- * connection's task read on while something is left here. While much waits nothing is read, so a peer that asks and
- * does not listen fills its own buffers.
+ * connection's task read on while something is left here.
  *
  * A handshake has a deadline of its own. Who has begun none is an idle connection like any other.
  */
-#include "http/conn.h"
+#include "http/secure.h"
 
 #include "base/attr.h"
 #include "base/err.h"
@@ -29,11 +28,6 @@ enum { SECURE_FILE_PIECE = 16 * 1024 };
 size_t secure_backlog(const struct http_conn *conn)
 {
 	return tls_output(conn->tls).len;
-}
-
-bool secure_may_read(const struct http_conn *conn)
-{
-	return secure_backlog(conn) < TLS_OUT_HIGH;
 }
 
 bool secure_has_input(const struct http_conn *conn)

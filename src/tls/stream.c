@@ -9,8 +9,8 @@
  * is empty whenever it lacks something; only a reader without room leaves bytes there, and then tls_room() has none.
  *
  * `out` has a ceiling that is never met in earnest: tls_write() stops long before, a handshake is as long as the
- * certificates, and what a peer can ask for (new keys) is answered with no more bytes than it takes to ask. Who uses the
- * stream reads no more while too much waits.
+ * certificates, and what a peer can ask for later is counted. A change of keys costs us as much as some dozen of requests
+ * and the peer 27 bytes; an honest one changes them after some hundred gigabytes.
  *
  * Large buffers are there only while something is in them.
  */
@@ -32,17 +32,20 @@ enum {
 	TLS_RECORD = 16 * 1024, /* of plain bytes in one record */
 	TLS_OUT_MAX = TLS_OUT_HIGH + 2 * TLS_PEM_MAX,
 	TLS_OUT_ROOM = TLS_OUT_HIGH + TLS_RECORD + 1024, /* what tls_write() may come to */
+	TLS_WISHES_MAX =
+		32, /* changes of keys, handshakes that are refused: in a connection's life */
 	TLS_OUT_KEEP = 4096, /* a buffer above it is freed when it is empty */
 };
 
 struct tls_stream {
 	SSL *ssl;
 	struct buf in, out;
-	size_t in_at;	/* of `in`, read already */
-	bool is_open;	/* the handshake is over */
-	bool is_closed; /* we have said that nothing more comes */
-	bool is_dry;	/* the library has asked for more than there was */
-	bool is_broken; /* the library must not be asked again */
+	size_t in_at;	 /* of `in`, read already */
+	unsigned wishes; /* of the peer, after the handshake, which are not about bytes */
+	bool is_open;	 /* the handshake is over */
+	bool is_closed;	 /* we have said that nothing more comes */
+	bool is_dry;	 /* the library has asked for more than there was */
+	bool is_broken;	 /* the library must not be asked again */
 	const char *reason;
 };
 
@@ -54,6 +57,8 @@ static int bio_read(BIO *bio, char *to, int size)
 	size_t len = MIN(self->in.len - self->in_at, (size_t)MAX(size, 0));
 
 	BIO_clear_retry_flags(bio);
+	if (self->wishes > TLS_WISHES_MAX)
+		return -1; /* the library goes on reading as long as it gets wishes only */
 	if (len == 0) {
 		BIO_set_retry_read(bio);
 		return -1;
@@ -96,6 +101,19 @@ static BIO_METHOD *bio_method(void)
 	return method;
 }
 
+/* The library tells each message. */
+static void on_message(
+	int is_ours, int version, int type, const void *at, size_t len, SSL *ssl, void *context)
+{
+	struct tls_stream *self = context;
+
+	(void)version;
+	(void)at;
+	(void)len;
+	(void)ssl;
+	self->wishes += self->is_open && !is_ours && type == SSL3_RT_HANDSHAKE;
+}
+
 /* --- life --- */
 
 int tls_stream_new(const struct tls_identity *identity, struct tls_stream **ret_stream)
@@ -116,6 +134,8 @@ int tls_stream_new(const struct tls_identity *identity, struct tls_stream **ret_
 	BIO_set_init(bio, 1);
 	SSL_set_bio(self->ssl, bio, bio); /* the one reference that there is becomes its */
 	SSL_set_accept_state(self->ssl);
+	SSL_set_msg_callback(self->ssl, on_message);
+	SSL_set_msg_callback_arg(self->ssl, self);
 	buf_init(&self->in, TLS_IN_SIZE);
 	buf_init(&self->out, TLS_OUT_MAX);
 	self->is_dry = true;
