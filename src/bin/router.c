@@ -22,6 +22,7 @@
 #include "os/clock.h"
 #include "os/curl.h"
 #include "os/fd.h"
+#include "os/host.h"
 #include "os/loop.h"
 #include "services/cloudwatch/service.h"
 #include "services/iam/service.h"
@@ -290,8 +291,20 @@ static int open_stores(struct platform *platform)
 	return err_pass(r);
 }
 
+enum { HOLD_MS = 20 };
+
+/* Who asks is running, and about to stop. */
+static bool has_free_processor(void *context)
+{
+	const struct router *router = context;
+
+	return host_runnable(router->runnable) <= router->cpus;
+}
+
 static int open_engine(struct router *router)
 {
+	router->cpus = host_cpus();
+	router->runnable = host_runnable_open();
 	int r = engine_new(
 		&(struct engine_options){
 			.loop = router->loop,
@@ -300,6 +313,8 @@ static int open_engine(struct router *router)
 			.load = lambda_load_target,
 			.environments_max = (unsigned)settings_number(
 				&router->settings, SET_ENVIRONMENTS),
+			.hold_ms = HOLD_MS,
+			.has_free_processor = has_free_processor,
 			.on_endpoint = on_endpoint,
 			.on_endpoint_gone = on_endpoint_gone,
 			.context = router,

@@ -14,6 +14,8 @@ struct router {
 	struct loop *loop;
 	struct timer *sweep;
 	uint64_t started_ms;
+	unsigned cpus;
+	int runnable; /* for host_runnable() */
 	char endpoint[160];
 	bool is_draining;
 	const char *drain_waits_for;

@@ -70,13 +70,20 @@ void router_apply_platform(struct router *router)
 	router->platform.is_runtimes_strict = settings_is(settings, SET_RUNTIMES, S("strict"));
 }
 
-enum { STARTS_A_CPU = 2, STARTS_MIN = 4 };
+enum { STARTS_A_CPU = 2, STARTS_MIN = 4, HOLD_A_CPU = 2, HOLD_MIN = 2 };
 
 static unsigned starts_of(const struct settings *settings)
 {
 	unsigned starts = (unsigned)settings_number(settings, SET_STARTS);
 
 	return starts ? starts : MAX(STARTS_A_CPU * host_cpus(), STARTS_MIN);
+}
+
+static unsigned hold_above_of(const struct settings *settings)
+{
+	unsigned invocations = (unsigned)settings_number(settings, SET_HOLD);
+
+	return invocations ? invocations : MAX(HOLD_A_CPU * host_cpus(), HOLD_MIN);
 }
 
 static uint64_t memory_mb_of(const struct settings *settings)
@@ -102,6 +109,7 @@ void router_apply_engine(struct router *router)
 			.queue_ms = settings_number(settings, SET_QUEUE),
 			.freeze_ms = settings_number(settings, SET_FREEZE),
 			.starts_max = starts_of(settings),
+			.hold_above = hold_above_of(settings),
 			.memory_mb = memory_mb_of(settings),
 			.is_memory_reserved = settings_is(
 				settings, SET_MEMORY_COUNT, S("reserved")),

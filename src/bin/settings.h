@@ -45,6 +45,9 @@ enum setting_when { SETTING_AT_START, SETTING_LIVE };
 		"environments", "how many execution environments may live at a time on this node") \
 	X(STARTS, "starts", SETTING_NUMBER, "0", 0, 4096, SETTING_LIVE, "environments",            \
 		"how many of them may be starting at a time; 0: two a processor")                  \
+	X(HOLD, "hold", SETTING_NUMBER, "0", 0, 100'000, SETTING_LIVE, "invocations",              \
+		"with so many of a version running, others wait for their environments before "    \
+		"idle ones are woken, while the processors are busy; 0: two a processor")          \
 	X(MEMORY, "memory", SETTING_NUMBER, "0", 0, 1'000'000'000, SETTING_LIVE, "MB",             \
 		"what all of them may use together; 0: nine tenths of what the host has")          \
 	X(MEMORY_COUNT, "memory-count", SETTING_CHOICE, "used", 0, 0, SETTING_LIVE,                \

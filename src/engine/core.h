@@ -13,6 +13,7 @@
 #include "base/map.h"
 #include "engine/capacity.h"
 #include "engine/engine.h"
+#include "engine/hold.h"
 #include "engine/measure.h"
 #include "engine/recent.h"
 #include "os/loop.h"
@@ -29,6 +30,7 @@ struct engine {
 	struct list idle;   /* all idle environments, least recently used first */
 	struct list sparse; /* pools that will have another environment ready */
 	struct timer *spare_timer;
+	struct holds holds;
 	struct stems *stems;
 	struct list starved; /* pools that lack environments, in turn */
 	struct timer *starved_timer;

@@ -45,12 +45,15 @@ int engine_new(const struct engine_options *options, struct engine **ret_engine)
 		r = timer_new(
 			options->loop, environments_look_at_memory, engine, &engine->memory_timer);
 	if (r == 0)
+		r = holds_init(&engine->holds, engine);
+	if (r == 0)
 		r = stems_new(engine);
 	if (r < 0) {
 		timer_free(engine->starved_timer);
 		timer_free(engine->spare_timer);
 		timer_free(engine->capacity.starts_timer);
 		timer_free(engine->memory_timer);
+		holds_done(&engine->holds);
 		function_log_writer_free(engine->log_writer);
 		mem_free(engine);
 		return err_pass(r);
@@ -68,6 +71,7 @@ void engine_tune(struct engine *engine, const struct engine_tuning *tuning)
 	engine->options.log_rate = tuning->log_rate;
 	engine->options.stems_max = tuning->stems_max;
 	engine->options.spares_max = tuning->spares_max;
+	engine->options.hold_above = tuning->hold_above;
 	engine->options.queue_ms = tuning->queue_ms;
 	engine->options.freeze_ms = tuning->freeze_ms;
 	engine->options.starts_max = tuning->starts_max;
@@ -92,6 +96,7 @@ void engine_free(struct engine *engine)
 	timer_free(engine->starved_timer);
 	timer_free(engine->spare_timer);
 	timer_free(engine->memory_timer);
+	holds_done(&engine->holds);
 	stems_free(engine->stems);
 	capacity_done(&engine->capacity);
 	map_done(&engine->functions);

@@ -31,6 +31,8 @@ struct engine_options {
 	bool has_credentials;	   /* functions get temporary ones of their role */
 	unsigned stems_max;	   /* of each pack that can wait, booted ahead */
 	unsigned spares_max;	   /* of each version in use, ready ahead */
+	unsigned hold_above;	   /* so many of a version at once: see hold.c; 0: any number */
+	uint64_t hold_ms;	   /* the longest that an invocation is held back for them */
 	uint64_t init_ms;	   /* how long a first initialisation may take */
 	uint64_t queue_ms;	   /* how long an invocation waits for a place on a full node */
 	uint32_t account_concurrency;
@@ -38,6 +40,8 @@ struct engine_options {
 	uint32_t scaling_rate;	  /* environments of a function in ten seconds */
 	uint32_t is_cpu_strict;
 	uint64_t log_rate; /* bytes a second that an environment may log, see log_meter.h */
+	/* Is a processor of the host without work? NULL: yes. */
+	bool (*has_free_processor)(void *context);
 	/*
 	 * A new environment's listener on 127.0.0.1:4566: take it (and serve it until the matching
 	 * on_endpoint_gone with the returned pointer), or return NULL to have it closed.
@@ -59,7 +63,7 @@ struct engine_tuning {
 	bool has_credentials;
 	uint64_t init_ms;
 	uint64_t log_rate;
-	unsigned stems_max, spares_max;
+	unsigned stems_max, spares_max, hold_above;
 	uint64_t queue_ms;
 	uint64_t freeze_ms;
 	uint64_t memory_mb;

@@ -123,9 +123,11 @@ static void count_state(struct environment *env, enum environment_state state, u
 		counters->starting += by;
 		break;
 	case ENV_IDLE:
+		env->pool->resting += by;
 		counters->idle += by;
 		break;
 	case ENV_FROZEN:
+		env->pool->resting += by;
 		counters->frozen += by;
 		break;
 	case ENV_BUSY:

@@ -588,6 +588,7 @@ void fake_node_start(struct fake_node *node, const struct engine_options *option
 	all.idle_ms = all.idle_ms ? all.idle_ms : 600'000;
 	all.lifetime_ms = all.lifetime_ms ? all.lifetime_ms : 3600 * 1000;
 	all.log_rate = all.log_rate ? all.log_rate : 100 * MIB;
+	all.hold_ms = all.hold_ms ? all.hold_ms : 60'000;
 	all.init_ms = all.init_ms ? all.init_ms : 60'000;
 	all.starts_max = all.starts_max ? all.starts_max : 50;
 	all.memory_mb = all.memory_mb ? all.memory_mb : 100'000;

@@ -4,7 +4,7 @@
  * A version whose tenants are kept apart has a pool for each tenant: what one of them has used serves
  * nobody else, whatever else is scarce.
  *
- * Late binding: an invocation that finds no idle environment waits, and a start is asked for;
+ * Late binding: an invocation that finds no idle environment (or none worth waking: hold.c) waits, and a start is asked for;
  * whichever environment is free first, new or old, takes the oldest waiter. So a start that is
  * overtaken by a returning environment costs nothing but an idle environment more.
  *
@@ -62,6 +62,7 @@ struct pool *pool_find(
 	list_init(&pool->waiters);
 	list_init(&pool->starved);
 	list_init(&pool->sparse);
+	list_init(&pool->holding);
 	list_push_back(&function->pools, &pool->link);
 	return pool;
 }
@@ -72,10 +73,11 @@ void pool_reap(struct pool *pool)
 		return;
 	assert(list_empty(&pool->waiters) && list_empty(&pool->others));
 	assert(list_empty(&pool->idle) && list_empty(&pool->ready));
-	assert(!pool->waiting && !pool->starting && !pool->provisioned);
+	assert(!pool->waiting && !pool->starting && !pool->resting && !pool->provisioned);
 	list_remove(&pool->link);
 	list_remove(&pool->starved);
 	list_remove(&pool->sparse);
+	list_remove(&pool->holding);
 	function_version_unref(pool->version);
 	mem_free(pool);
 }
@@ -115,7 +117,9 @@ struct invocation *pool_take_waiter(struct pool *pool)
 
 static unsigned waiters_shortage(const struct pool *pool)
 {
-	return pool->waiting > pool->starting ? pool->waiting - pool->starting : 0;
+	unsigned coming = pool->starting + pool->resting;
+
+	return pool->waiting > coming ? pool->waiting - coming : 0;
 }
 
 unsigned pool_shortage(const struct pool *pool)
@@ -226,13 +230,13 @@ void pool_want(struct pool *pool)
 /* --- waiting too long --- */
 
 /*
- * The oldest waiters are those that the starting environments will serve; the others go when it is
+ * The oldest waiters are those that the starting and the idle environments will serve; the others go when it is
  * time.
  */
 static void pool_give_up(struct pool *pool, uint64_t now_ms)
 {
 	struct engine *engine = pool->engine;
-	unsigned promised = pool->starting;
+	unsigned promised = pool->starting + pool->resting;
 	char words[CAPACITY_WORDS];
 
 	if (!capacity_lacks(&engine->capacity, pool, words))
@@ -300,20 +304,29 @@ static struct list *pool_most_recent(struct pool *pool)
 	return ready ? ready : list_first(&pool->idle);
 }
 
+bool pool_bind(struct pool *pool)
+{
+	struct list *recent = pool->waiting ? pool_most_recent(pool) : NULL;
+
+	if (!recent)
+		return false;
+	pool_give(pool, list_entry(recent, struct environment, in_pool));
+	return true;
+}
+
 void pool_serve(struct pool *pool, struct invocation *invocation)
 {
-	struct list *recent;
-
 	pool_queue(pool, invocation, false);
-	while (pool->waiting && (recent = pool_most_recent(pool)))
-		pool_give(pool, list_entry(recent, struct environment, in_pool));
-	if (!pool->waiting)
-		return;
-	if (!pool_may_scale(pool)) {
-		pool_refuse_scaling(pool, invocation);
-		return;
+	while (!hold_is_better(pool) && pool_bind(pool))
+		;
+	if (waiters_shortage(pool)) {
+		if (!pool_may_scale(pool)) {
+			pool_refuse_scaling(pool, invocation);
+			return;
+		}
+		pool_start_more(pool);
 	}
-	pool_start_more(pool);
+	hold_begin(pool);
 }
 
 /* Does it keep no idle environments? */
@@ -342,6 +355,7 @@ void pool_on_free(struct environment *env)
 	if (pool->waiting) {
 		pool_give(pool, env);
 		pool_start_more(pool);
+		hold_begin(pool);
 		return;
 	}
 	if (pool_is_ending(pool) || environment_is_worn(env)) {

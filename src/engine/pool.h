@@ -27,10 +27,12 @@ struct pool {
 	struct list waiters;  /* invocations, oldest first */
 	struct list starved;  /* in engine->starved */
 	struct list sparse;   /* in engine->sparse */
+	struct list holding;  /* in engine->holds */
 	bool is_unrestorable; /* its snapshot does not work here: start otherwise */
 	bool is_stemless;     /* its code could not be given to a stem: start otherwise */
 	struct list shares;   /* of what is provisioned */
 	unsigned starting; /* environments in BOOTING or INIT, without those that are provisioned */
+	unsigned resting;  /* in ready and idle */
 	unsigned waiting;
 	unsigned environments;
 	uint32_t memory_seen_mb; /* the most that one of them used */
@@ -46,10 +48,12 @@ struct pool {
  */
 struct pool *pool_find(
 	struct function_entry *function, struct function_version *version, str tenant);
-/* Serve with an idle environment, or queue and start one. */
+/* Serve with an idle environment, or queue and start one, or hold it back. */
 void pool_serve(struct pool *pool, struct invocation *invocation);
 /* More may be missing than before: start them soon. */
 void pool_want(struct pool *pool);
+/* Give the oldest waiter the best environment that rests; false: none does, or nobody waits. */
+[[nodiscard]] bool pool_bind(struct pool *pool);
 /* Take a waiter out of the queue it stands in. */
 void pool_unqueue(struct invocation *invocation);
 /* The oldest waiter, out of the queue; NULL when none waits. */

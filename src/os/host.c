@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <string.h>
 #include <unistd.h>
 
 /* The limit of the cgroup that is the root of what we see: a container's. "max" is no number. */
@@ -39,4 +40,32 @@ unsigned host_cpus(void)
 	if (sched_getaffinity(0, sizeof(set), &set) < 0)
 		return 1;
 	return MAX((unsigned)CPU_COUNT(&set), 1U);
+}
+
+int host_runnable_open(void)
+{
+	return open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+}
+
+/* "0.20 0.18 0.12 1/80 11206": the number before the slash. */
+static unsigned runnable_of(str text)
+{
+	uint64_t count;
+	str part;
+
+	for (int i = 0; i < 3; i++) {
+		if (!str_cut(&text, ' ', &part))
+			return 0;
+	}
+	if (!str_cut(&text, '/', &part) || str_to_u64(part, UINT32_MAX, &count) < 0)
+		return 0;
+	return (unsigned)count;
+}
+
+unsigned host_runnable(int fd)
+{
+	char text[128];
+	ssize_t len = fd < 0 ? -1 : pread(fd, text, sizeof(text), 0);
+
+	return len < 0 ? 0 : runnable_of((str){ text, (size_t)len });
 }

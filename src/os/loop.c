@@ -14,7 +14,8 @@
  * before loop_run) run in `prepare`, so that no poll can sleep on them. Tasks that defer
  * others are served in the same go for a few rounds, which saves an epoll_wait each; beyond
  * that the idle handle makes the next poll return at once, so that a task which defers
- * itself for ever cannot starve the descriptors.
+ * itself for ever cannot starve the descriptors. The same handle lets a poll return at once while
+ * tasks wait for calm: one that found nothing is when they run.
  *
  * Messages: a lock-free stack that any thread pushes onto and the loop takes whole and turns
  * round, which keeps each thread's order. Who pushes onto the empty stack rings the bell.
@@ -40,11 +41,13 @@ struct loop {
 	uv_check_t check;
 	uv_idle_t idle;
 	struct list deferred;
+	struct list calm; /* deferred until a poll finds nothing */
 	struct list signals;
 	_Atomic(struct message *) inbox; /* newest first */
 	unsigned work_pending;
 	unsigned handles; /* watches and timers that are not freed */
 	bool is_running;
+	bool is_busy; /* the last poll has found something */
 };
 
 struct watch {
@@ -85,14 +88,14 @@ static void loop_on_idle(uv_idle_t *idle)
 	(void)idle; /* being active is what it does: the poll does not sleep */
 }
 
-/* Everything that is deferred now; what these tasks defer comes in the next round. */
-static void loop_run_round(struct loop *loop)
+/* Everything that is in the list now; what these tasks defer comes in the next round. */
+static void loop_run_round(struct list *tasks)
 {
 	struct list round;
 
 	list_init(&round);
-	while (!list_empty(&loop->deferred)) {
-		struct list *link = list_first(&loop->deferred);
+	while (!list_empty(tasks)) {
+		struct list *link = list_first(tasks);
 		list_remove(link);
 		list_push_back(&round, link);
 	}
@@ -106,8 +109,8 @@ static void loop_run_round(struct loop *loop)
 static void loop_run_deferred(struct loop *loop)
 {
 	for (int i = 0; i < LOOP_DEFER_ROUNDS && !list_empty(&loop->deferred); i++)
-		loop_run_round(loop);
-	if (list_empty(&loop->deferred))
+		loop_run_round(&loop->deferred);
+	if (list_empty(&loop->deferred) && list_empty(&loop->calm))
 		(void)uv_idle_stop(&loop->idle);
 	else
 		(void)uv_idle_start(&loop->idle, loop_on_idle);
@@ -115,12 +118,19 @@ static void loop_run_deferred(struct loop *loop)
 
 static void loop_on_prepare(uv_prepare_t *prepare)
 {
-	loop_run_deferred(prepare->data);
+	struct loop *loop = prepare->data;
+
+	loop_run_deferred(loop);
+	loop->is_busy = false;
 }
 
 static void loop_on_check(uv_check_t *check)
 {
-	loop_run_deferred(check->data);
+	struct loop *loop = check->data;
+
+	if (!loop->is_busy)
+		loop_run_round(&loop->calm);
+	loop_run_deferred(loop);
 }
 
 /* The inbox as a chain, the oldest first. */
@@ -140,8 +150,10 @@ static struct message *loop_take_messages(struct loop *loop)
 
 static void loop_on_bell(uv_async_t *bell)
 {
-	struct message *message = loop_take_messages(bell->data);
+	struct loop *loop = bell->data;
+	struct message *message = loop_take_messages(loop);
 
+	loop->is_busy = true;
 	while (message) {
 		struct message *next = message->next; /* run() may free it */
 		message->run(message);
@@ -170,6 +182,7 @@ int loop_new(struct loop **ret_loop)
 	if (!loop)
 		return err_raise(-ENOMEM);
 	list_init(&loop->deferred);
+	list_init(&loop->calm);
 	list_init(&loop->signals);
 	int r = loop_raise(uv_loop_init(&loop->uv));
 	if (r < 0) {
@@ -251,6 +264,7 @@ static void watch_on_poll(uv_poll_t *poll, int status, int events)
 		ready = WATCH_READ | WATCH_WRITE;
 		(void)watch_start(watch);
 	}
+	watch->loop->is_busy = true;
 	watch->on_ready(watch->context, ready);
 }
 
@@ -364,6 +378,13 @@ void loop_defer(struct loop *loop, struct deferred *task)
 		list_push_back(&loop->deferred, &task->link);
 }
 
+void loop_defer_until_calm(struct loop *loop, struct deferred *task)
+{
+	assert(task->run);
+	if (!list_linked(&task->link))
+		list_push_back(&loop->calm, &task->link);
+}
+
 void loop_defer_cancel(struct deferred *task)
 {
 	list_remove(&task->link);
@@ -398,6 +419,7 @@ static void loop_on_worked(uv_work_t *request, int status)
 	(void)status;
 	assert(work->loop->work_pending > 0);
 	work->loop->work_pending--;
+	work->loop->is_busy = true;
 	work->internal = NULL;
 	mem_free(job);
 	work->done(work);

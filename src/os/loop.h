@@ -63,6 +63,12 @@ struct deferred {
 };
 void loop_defer(struct loop *loop, struct deferred *task);
 void loop_defer_cancel(struct deferred *task);
+/*
+ * Something to do as soon as the loop has nothing else to do: after a poll that found nothing ready.
+ * It never sleeps before that, and what such tasks hand in again has to wait for the next such moment.
+ * To be linked with one of the two at a time.
+ */
+void loop_defer_until_calm(struct loop *loop, struct deferred *task);
 
 /* A message from any thread to the loop thread; ownership passes until run() is called. */
 struct message {

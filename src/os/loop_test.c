@@ -368,6 +368,61 @@ static void test_a_task_may_defer_itself_and_descriptors_are_still_served(void)
 	CHECK(story_len == 201 && at >= 0 && at < 50); /* long before the last of the 200 */
 }
 
+/* Reads one byte, and is ready again at once. */
+static void on_one_byte(void *context, unsigned events)
+{
+	struct teller *teller = context;
+	char byte;
+
+	(void)events;
+	CHECK(read(teller->fd, &byte, 1) == 1);
+	tell(byte);
+}
+
+static void on_calm_again(struct deferred *self)
+{
+	struct teller *teller = list_entry(self, struct teller, deferred);
+
+	teller_speak(teller);
+	if (--teller->times > 0)
+		loop_defer_until_calm(loop, self);
+	else
+		loop_stop(loop);
+}
+
+static void test_calm_is_when_nothing_is_ready(void)
+{
+	struct teller task = { .deferred.run = on_calm_again, .letter = '-', .times = 3 };
+	struct teller other = { .deferred.run = on_deferred, .letter = 'x' };
+	struct teller reader = {};
+	int pair[2];
+
+	begin();
+	make_pair(pair);
+	reader.fd = pair[0];
+	CHECK(watch_new(loop, pair[0], WATCH_READ, on_one_byte, &reader, &reader.watch) == 0);
+	CHECK(write(pair[1], "abcdefgh", 8) == 8);
+	loop_defer_until_calm(loop, &other.deferred);
+	loop_defer_until_calm(loop, &task.deferred);
+	loop_defer_until_calm(loop, &task.deferred); /* twice is once */
+	loop_defer_cancel(&other.deferred);
+	run();
+	watch_free(reader.watch);
+	fd_close(&pair[0]);
+	fd_close(&pair[1]);
+	end("abcdefgh---");
+}
+
+static void test_who_waits_for_calm_does_not_sleep(void)
+{
+	struct teller task = { .deferred.run = on_calm_again, .letter = '-', .times = 1 };
+
+	begin();
+	loop_defer_until_calm(loop, &task.deferred);
+	run();
+	end("-");
+}
+
 static void on_deferred_cancel(struct deferred *self)
 {
 	struct teller *teller = list_entry(self, struct teller, deferred);
@@ -650,6 +705,7 @@ TESTS(TEST(test_a_readable_descriptor_is_reported_until_it_is_read),
 	TEST(test_a_task_deferred_by_a_timer_does_not_wait_for_a_descriptor),
 	TEST(test_a_task_deferred_before_the_loop_runs_does_not_wait),
 	TEST(test_a_task_may_defer_itself_and_descriptors_are_still_served),
+	TEST(test_calm_is_when_nothing_is_ready), TEST(test_who_waits_for_calm_does_not_sleep),
 	TEST(test_a_cancelled_task_does_not_run), TEST(test_messages_of_a_thread_arrive_in_order),
 	TEST(test_a_message_handler_may_post), TEST(test_work_runs_elsewhere_and_is_done_here),
 	TEST(test_more_work_than_threads_is_all_done),
