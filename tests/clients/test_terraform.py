@@ -1,5 +1,6 @@
 """Terraform with the AWS provider, where both are on the machine: apply, no drift, change, no drift, destroy."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -66,18 +67,24 @@ def terraform(tmp_path, recorder):
         return done.stdout
 
     run.name = environment["TF_VAR_name"]
+    run.state = tmp_path / "terraform.tfstate"
     run.zip = tmp_path / "function.zip"
     run.zip.write_bytes(zip_source(handler("FIRST")))
     (tmp_path / "layer.zip").write_bytes(zip_files({"python/words.py": "FIRST = 'first'\nSECOND = 'second'\n"}))
     return run
 
 
-@pytest.mark.seconds(400)
+@pytest.mark.seconds(500)
 def test_apply_no_drift_change_destroy(terraform, functions, lambda_, aws, daemon):
     name = terraform.name
+    live = {"FunctionName": name, "Qualifier": "live"}
+
+    def outputs():
+        found = json.loads(terraform.state.read_text())["outputs"]
+        return {key: output["value"] for key, output in found.items()}
 
     def answer_by_url():
-        host = terraform("output", "-raw", "url").strip().removeprefix("http://").rstrip("/")
+        host = outputs()["url"].removeprefix("http://").rstrip("/")
         with Peer(daemon.port) as peer:
             return peer.send(request("GET", "/", {"Host": host, "Origin": "https://a.example"})).answer()
 
@@ -86,12 +93,18 @@ def test_apply_no_drift_change_destroy(terraform, functions, lambda_, aws, daemo
     assert functions.call(f"{name}:live", {}) == "first"
     answer = answer_by_url()
     assert answer.body == b"first" and answer.headers["access-control-allow-origin"] == "https://a.example"
+    assert outputs()["said"] == '"first"' and outputs()["read"] == ["1", outputs()["url"], 1]
+    provisioned = lambda_.get_provisioned_concurrency_config(**live)
+    assert (provisioned["Status"], provisioned["AvailableProvisionedConcurrentExecutions"]) == ("READY", 1)
+    invoke = lambda_.get_function_event_invoke_config(**live)
+    assert (invoke["MaximumEventAgeInSeconds"], invoke["MaximumRetryAttempts"]) == (120, 1)
+    assert lambda_.get_function_recursion_config(FunctionName=name)["RecursiveLoop"] == "Allow"
     terraform("plan", "-detailed-exitcode", "-input=false")
 
     terraform.zip.write_bytes(zip_source(handler("SECOND")))
-    terraform("plan", "-detailed-exitcode", "-input=false", status=2)
-    terraform("apply", "-auto-approve", "-input=false")
-    assert terraform("output", "-raw", "version").strip() == "2"
+    # The function and the alias; the invocation is made anew, for it is of a version.
+    assert "Resources: 1 added, 2 changed, 1 destroyed." in terraform("apply", "-auto-approve", "-input=false")
+    assert outputs()["version"] == "2" and outputs()["said"] == '"second"'
     assert functions.call(f"{name}:live", {}) == "second"
     assert answer_by_url().body == b"second"
     terraform("plan", "-detailed-exitcode", "-input=false")

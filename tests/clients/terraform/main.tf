@@ -105,7 +105,23 @@ resource "aws_lambda_function" "function" {
   description      = "made by a test"
   layers           = [aws_lambda_layer_version.words.arn]
 
-  code_signing_config_arn = aws_lambda_code_signing_config.any.arn
+  code_signing_config_arn        = aws_lambda_code_signing_config.any.arn
+  reserved_concurrent_executions = 5
+
+  dead_letter_config {
+    target_arn = "arn:aws:sqs:us-east-1:000000000000:dead"
+  }
+
+  logging_config {
+    log_format            = "JSON"
+    application_log_level = "INFO"
+    system_log_level      = "WARN"
+    log_group             = aws_cloudwatch_log_group.function.name
+  }
+
+  tracing_config {
+    mode = "Active"
+  }
 
   environment {
     variables = { GREETING = "hello" }
@@ -148,6 +164,77 @@ resource "aws_lambda_function_url" "live" {
     allow_headers     = ["x-a"]
     max_age           = 60
   }
+}
+
+resource "aws_lambda_function_url" "latest" {
+  function_name      = aws_lambda_function.function.function_name
+  authorization_type = "AWS_IAM"
+  invoke_mode        = "RESPONSE_STREAM"
+}
+
+resource "aws_lambda_function_event_invoke_config" "live" {
+  function_name                = aws_lambda_function.function.function_name
+  qualifier                    = aws_lambda_alias.live.name
+  maximum_event_age_in_seconds = 120
+  maximum_retry_attempts       = 1
+
+  destination_config {
+    on_failure {
+      destination = "arn:aws:sqs:us-east-1:000000000000:failed"
+    }
+
+    on_success {
+      destination = "arn:aws:sns:us-east-1:000000000000:done"
+    }
+  }
+}
+
+resource "aws_lambda_provisioned_concurrency_config" "live" {
+  function_name                     = aws_lambda_function.function.function_name
+  qualifier                         = aws_lambda_alias.live.name
+  provisioned_concurrent_executions = 1
+}
+
+resource "aws_lambda_function_recursion_config" "function" {
+  function_name  = aws_lambda_function.function.function_name
+  recursive_loop = "Allow"
+}
+
+resource "aws_lambda_runtime_management_config" "function" {
+  function_name     = aws_lambda_function.function.function_name
+  update_runtime_on = "Auto"
+}
+
+resource "aws_lambda_invocation" "live" {
+  function_name = aws_lambda_function.function.function_name
+  qualifier     = aws_lambda_alias.live.name
+  input         = jsonencode({ by = "terraform" })
+  triggers      = { version = aws_lambda_function.function.version }
+}
+
+data "aws_lambda_function" "live" {
+  function_name = aws_lambda_alias.live.function_name
+  qualifier     = aws_lambda_alias.live.name
+}
+
+data "aws_lambda_function_url" "live" {
+  function_name = aws_lambda_function_url.live.function_name
+  qualifier     = aws_lambda_function_url.live.qualifier
+}
+
+data "aws_lambda_layer_version" "words" {
+  layer_name = aws_lambda_layer_version.words.layer_name
+}
+
+output "said" {
+  value = aws_lambda_invocation.live.result
+}
+
+output "read" {
+  value = [
+    data.aws_lambda_function.live.version, data.aws_lambda_function_url.live.function_url,
+    data.aws_lambda_layer_version.words.version,
+  ]
 }
 
 output "url" {
