@@ -1,6 +1,7 @@
 """The stock AWS CLI (version 2), as its user types it: from a ZIP to a log tail and back to nothing."""
 
 import base64
+import datetime
 import json
 import os
 import re
@@ -167,6 +168,34 @@ def test_a_role_and_an_identity(run, tmp_path):
     )  # fmt: skip
     run("iam", "wait", "role-exists", "--role-name", name)
     assert run("sts", "get-caller-identity")["Account"] == "000000000000"
+
+
+def test_metrics_are_put_and_read(run, functions):
+    name = functions.make()
+    functions.call(name, {})
+    now = datetime.datetime.now(datetime.timezone.utc)
+    times = [f"--start-time={now - datetime.timedelta(minutes=10):%FT%TZ}", f"--end-time={now + datetime.timedelta(minutes=10):%FT%TZ}"]
+    for value in ("1.5", "2"):
+        words = ["--namespace", name, "--metric-name", "Orders", "--unit", "Count", "--dimensions", "Shop=a b,Kind=é", "--value", value]
+        assert run("cloudwatch", "put-metric-data", *words, raw=True) == ""
+
+    dimensions = [{"Name": "Shop", "Value": "a b"}, {"Name": "Kind", "Value": "é"}]
+    (metric,) = run("cloudwatch", "list-metrics", "--namespace", name)["Metrics"]
+    assert (metric["Namespace"], metric["MetricName"]) == (name, "Orders")
+    assert sorted(metric["Dimensions"], key=str) == sorted(dimensions, key=str)
+    words = ["--dimensions", "Name=Shop,Value=a b", "Name=Kind,Value=é", "--period", "1200", "--statistics", "Sum", "Maximum"]
+    points = run("cloudwatch", "get-metric-statistics", "--namespace", name, "--metric-name", "Orders", *times, *words)["Datapoints"]
+    assert sum(point["Sum"] for point in points) == 3.5
+    assert max(point["Maximum"] for point in points) == 2 and {point["Unit"] for point in points} == {"Count"}
+
+    stat = {"Period": 1200, "Stat": "Sum"}
+    own = {"Namespace": name, "MetricName": "Orders", "Dimensions": dimensions}
+    invocations = {"Namespace": "AWS/Lambda", "MetricName": "Invocations", "Dimensions": [{"Name": "FunctionName", "Value": name}]}
+    queries = [{"Id": key, "MetricStat": {"Metric": metric, **stat}} for key, metric in (("own", own), ("lambda", invocations))]
+    results = run("cloudwatch", "get-metric-data", *times, "--metric-data-queries", json.dumps(queries))["MetricDataResults"]
+    assert {one["Id"]: sum(one["Values"]) for one in results} == {"own": 3.5, "lambda": 1}
+    refused = run("cloudwatch", "put-metric-data", "--namespace", "AWS/Mine", "--metric-name", "a", "--value", "1", status=254)
+    assert "(InvalidParameterValue) when calling the PutMetricData operation" in refused, refused
 
 
 def test_errors_of_the_functions_are_shown(run, functions, tmp_path):

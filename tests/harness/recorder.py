@@ -10,7 +10,11 @@ import urllib.parse
 import botocore.session
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "te", "upgrade", "expect"}
-SERVICES = ("lambda", "logs", "iam", "sts")
+SERVICES = ("lambda", "logs", "iam", "sts", "cloudwatch")
+
+
+def speaks_query(model):
+    return "query" in model.metadata.get("protocols", [model.metadata["protocol"]])
 
 
 class Operations:
@@ -38,7 +42,7 @@ class Operations:
         if "urlencoded" in headers.get("Content-Type", ""):
             form = urllib.parse.parse_qs(body.decode())
             for model in self.models.values():
-                if model.metadata["apiVersion"] == form.get("Version", [""])[0] and model.resolved_protocol == "query":
+                if model.metadata["apiVersion"] == form.get("Version", [""])[0] and speaks_query(model):
                     return model.operation_model(form["Action"][0])
         plain = path.partition("?")[0]
         for verb, pattern, operation in self.routes:

@@ -50,7 +50,9 @@ class Walk:
         self.body = body
         self.problems = []
         protocol = self.service.resolved_protocol
-        self.is_xml = protocol in ("query", "rest-xml", "ec2")
+        # Of several protocols the one of the request; the answer shows it.
+        has_query = "query" in self.service.metadata.get("protocols", [])
+        self.is_xml = protocol in ("query", "rest-xml", "ec2") or (has_query and "xml" in self.headers.get("content-type", ""))
         self.is_rest = protocol.startswith("rest-")
         if protocol not in ("rest-json", "json", "query"):
             raise NotImplementedError(f"no walk for protocol {protocol}")
@@ -376,6 +378,9 @@ class Walk:
         elif kind in ("integer", "long"):
             if not re.fullmatch(r"-?\d+", element.text or ""):
                 self._say(path, f"not an integer: {element.text!r}")
+        elif kind in ("float", "double"):
+            if not re.fullmatch(r"-?\d+(\.\d+)?([eE][-+]?\d+)?", element.text or ""):
+                self._say(path, f"not a number: {element.text!r}")
         elif kind == "boolean":
             if element.text not in ("true", "false"):
                 self._say(path, f"not a boolean: {element.text!r}")
