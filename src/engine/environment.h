@@ -68,6 +68,7 @@ struct environment {
 	bool is_stream_lost;	     /* it broke off: the invocation has ended with that */
 	void *endpoint;
 	struct invocation *invocation;
+	char metadata_token[UUID_LEN + 1];
 	char request_id[UUID_LEN + 1]; /* of the last invocation it was given */
 	struct timer *deadline;
 	struct log_source log, extensions_log;

@@ -115,6 +115,8 @@ static void put_reserved(struct buf *block, const struct environment *env)
 
 	put(block, "_HANDLER", version->handler);
 	put(block, "AWS_LAMBDA_RUNTIME_API", S("127.0.0.1:9001"));
+	put(block, "AWS_LAMBDA_METADATA_API", S("127.0.0.1:9001"));
+	put(block, "AWS_LAMBDA_METADATA_TOKEN", str_of(env->metadata_token));
 	put(block, "LAMBDA_TASK_ROOT", S("/var/task"));
 	put(block, "LAMBDA_RUNTIME_DIR", S("/var/runtime"));
 	put(block, "AWS_LAMBDA_FUNCTION_NAME", version->name);

@@ -90,6 +90,7 @@ static int environment_new(struct pool *pool, const struct runtime_pack *pack, u
 	list_init(&env->in_share);
 	buf_init(&env->init_error, INIT_ERROR_MAX);
 	make_stream_id(env->stream_id);
+	random_uuid(env->metadata_token);
 	int r = timer_new(engine->loop, environment_on_deadline, env, &env->deadline);
 	if (r < 0) {
 		mem_free(env);

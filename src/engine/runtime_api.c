@@ -20,6 +20,7 @@
 #include "engine/environment.h"
 #include "engine/extension_host.h"
 #include "engine/invocation.h"
+#include "engine/metadata_api.h"
 #include "engine/pool.h"
 #include "engine/response_stream.h"
 #include "engine/snapshot.h"
@@ -377,7 +378,8 @@ static void route(struct environment *env, struct http_conn *conn, struct http_r
 	bool is_get = head->verb == HTTP_GET, is_error;
 	str path = head->path, id;
 
-	if (extension_api_route(env, conn, request) || telemetry_api_route(env, conn, request))
+	if (extension_api_route(env, conn, request) || telemetry_api_route(env, conn, request) ||
+		metadata_api_route(env, conn, request))
 		return;
 	if (env->state == ENV_DEAD)
 		http_conn_abort(conn);

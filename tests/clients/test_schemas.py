@@ -41,6 +41,7 @@ def test_events_by_function_url(check, lambda_, functions):
     check("LambdaFunctionUrlSchema", event_of(url))
     kind = {"Content-Type": "application/json", "Cookie": "a=1; b=2"}
     check("LambdaFunctionUrlSchema", event_of(url, "POST", "/p?a=1&a=2", headers=kind, body=b"{}"))
+    check("LambdaFunctionUrlSchema", event_of(url, "PUT", body=b"\xff\0"))
 
 
 @pytest.mark.network

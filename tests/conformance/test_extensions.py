@@ -172,7 +172,8 @@ def test_the_environment_of_an_extension(functions, made, log):
     variables = set(json.loads(re.search(r"watcher: starts / (\[.*\])", log.wait(name, "REPORT"))[1]))
     assert variables >= {
         "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_LAMBDA_RUNTIME_API",
-        "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION", "PATH", "LD_LIBRARY_PATH", "TZ", "MINE",
+        "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_METADATA_API",
+        "AWS_LAMBDA_METADATA_TOKEN", "PATH", "LD_LIBRARY_PATH", "TZ", "MINE",
     }  # fmt: skip
     assert not variables & {
         "AWS_EXECUTION_ENV", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_XRAY_CONTEXT_MISSING",

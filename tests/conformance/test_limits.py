@@ -43,7 +43,7 @@ def test_an_update_cannot_exceed_4_kb_either(lambda_, functions):
     assert functions.wait(name)["Environment"] == {"Variables": {"AA": "1"}}
 
 
-@pytest.mark.parametrize("key", ["AWS_REGION", "AWS_LAMBDA_FUNCTION_NAME", "LAMBDA_TASK_ROOT"])
+@pytest.mark.parametrize("key", ["AWS_REGION", "AWS_LAMBDA_METADATA_TOKEN", "LAMBDA_TASK_ROOT"])
 def test_reserved_environment_variables_are_refused(functions, key):
     with invalid() as caught:
         functions.create(wait=False, Environment={"Variables": {key: "mine"}})

@@ -1,3 +1,4 @@
+import { getMetadata } from '@aws-lambda-powertools/commons/utils/metadata';
 import { Logger } from '@aws-lambda-powertools/logger';
 import { search } from '@aws-lambda-powertools/logger/correlationId';
 import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
@@ -27,7 +28,8 @@ const order = async (event) => {
 	}
 	metrics.addMetric('orders', MetricUnit.Count, 1);
 	logger.info('an order', { number });
-	const body = { price: await price(number), of: event.requestContext.http.sourceIp };
+	const { AvailabilityZoneID: zone } = await getMetadata({ timeout: 10_000 });
+	const body = { price: await price(number), of: event.requestContext.http.sourceIp, zone };
 	return { statusCode: 200, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) };
 };
 

@@ -2,6 +2,7 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.event_handler import LambdaFunctionUrlResolver, Response
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.metadata import get_lambda_metadata
 
 logger = Logger()
 tracer = Tracer()
@@ -22,7 +23,8 @@ def order(number):
     number = int(number)
     metrics.add_metric("orders", MetricUnit.Count, 1)
     logger.info("an order", extra={"number": number})
-    return {"price": price(number), "of": app.current_event.request_context.http.source_ip}
+    zone = get_lambda_metadata(timeout=10).availability_zone_id
+    return {"price": price(number), "of": app.current_event.request_context.http.source_ip, "zone": zone}
 
 
 @app.exception_handler(ValueError)
