@@ -146,10 +146,11 @@ def daemon_of(daemon_binary):
 
 
 class Aws:
-    """boto3 clients of one endpoint, made once each, every response of theirs walked."""
+    """boto3 clients of one endpoint, made once each, every response of theirs walked; `verify`: a CA's file, for HTTPS."""
 
-    def __init__(self, endpoint):
+    def __init__(self, endpoint, verify=None):
         self.endpoint = endpoint
+        self.verify = verify
         self.clients = {}
 
     def client(self, service, region=REGION, access_key="test", **config):
@@ -160,6 +161,7 @@ class Aws:
                 service,
                 region_name=region,
                 endpoint_url=self.endpoint,
+                verify=self.verify,
                 aws_access_key_id=access_key,
                 aws_secret_access_key="test",
                 config=botocore.config.Config(
@@ -201,7 +203,7 @@ def aws(daemon):
 @pytest.fixture(scope="session")
 def aws_of():
     """Clients of another daemon: aws_of(daemon)."""
-    return lambda one: Aws(one.endpoint)
+    return lambda one, **more: Aws(more.pop("endpoint", one.endpoint), **more)
 
 
 @pytest.fixture(scope="session")

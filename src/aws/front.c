@@ -23,7 +23,13 @@
 #include <errno.h>
 #include <string.h>
 
-enum { IDLE_MS = 350'000, REQUEST_MS = 120'000, DRAIN_TICK_MS = 20, REGION_MAX = 63 };
+enum {
+	IDLE_MS = 350'000,
+	HANDSHAKE_MS = 10'000,
+	REQUEST_MS = 120'000,
+	DRAIN_TICK_MS = 20,
+	REGION_MAX = 63
+};
 
 /* Above the payload's limit by this much a request is still read, so that its refusal can say why. */
 #define PAYLOAD_SLACK	(1 * MIB)
@@ -433,6 +439,8 @@ int front_listen(struct front *front, const struct front_listen_options *options
 				.idle_ms = IDLE_MS,
 				.request_ms = REQUEST_MS,
 				.is_eager_close_detected = true,
+				.tls = front->options.tls,
+				.handshake_ms = HANDSHAKE_MS,
 			},
 			&listener->server);
 	if (r < 0) {

@@ -46,8 +46,9 @@ struct front_options {
 	size_t key_count;
 	const uint8_t *session_key; /* of temporary credentials; NULL: there are none */
 	unsigned conns_max;
-	uint64_t payload_max; /* of an Invoke */
-	str version;	      /* of the product, for / and the health answers */
+	const struct tls_identity *tls; /* borrowed; NULL: no listener speaks TLS */
+	uint64_t payload_max;		/* of an Invoke */
+	str version;			/* of the product, for / and the health answers */
 	/*
 	 * Asked on the loop thread for each POST to /2015-03-31/functions/…/invocations, and to
 	 * /2021-11-15/functions/…/response-streaming-invocations, with its body in memory, before anything is

@@ -122,6 +122,7 @@ static void call_fill(
 		.access_key = self->identity.claim.access_key,
 		.session = self->identity.has_session ? &self->identity.session : NULL,
 		.host = http_field(&self->head, S("Host")),
+		.is_secure = self->is_secure,
 		.source_ip = S("127.0.0.1"),
 		.request_id = str_of(self->request_id),
 		.trace = http_field(&self->head, S("X-Amzn-Trace-Id")),
@@ -377,6 +378,7 @@ bool front_call_start(struct front_listener *listener, struct http_conn *conn,
 	self->front = front;
 	self->conn = conn;
 	self->must_sign = listener->must_sign;
+	self->is_secure = http_conn_is_secure(conn);
 	self->keys = front_keys_ref(front->keys);
 	arena_init(&self->arena, ARENA_MAX);
 	encode_init(&self->answer);

@@ -34,6 +34,7 @@ struct front_call {
 	struct front *front;
 	struct http_conn *conn; /* NULL: the client has gone */
 	bool must_sign;
+	bool is_secure;
 	struct front_keys *keys; /* those of its arrival */
 	/* the request, copied */
 	char *head_text;

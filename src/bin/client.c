@@ -29,6 +29,7 @@ void client_init(struct client *client)
 		.region = environment("AWS_REGION", environment("AWS_DEFAULT_REGION", "us-east-1")),
 		.access_key = environment("AWS_ACCESS_KEY_ID", "mayfly"),
 		.secret = environment("AWS_SECRET_ACCESS_KEY", "mayfly"),
+		.ca_bundle = environment("AWS_CA_BUNDLE", NULL),
 	};
 }
 
@@ -105,6 +106,8 @@ int client_ask(const struct client *client, const struct client_request *request
 	curl->easy_setopt(handle, CURLOPT_AWS_SIGV4, signature);
 	curl->easy_setopt(handle, CURLOPT_USERPWD, credentials);
 	curl->easy_setopt(handle, CURLOPT_HTTPHEADER, fields);
+	if (client->ca_bundle)
+		curl->easy_setopt(handle, CURLOPT_CAINFO, client->ca_bundle);
 	handle_set(curl, handle, request, ret_answer);
 	CURLcode code = curl->easy_perform(handle);
 	curl->easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &ret_answer->status);
@@ -117,6 +120,10 @@ int client_ask(const struct client *client, const struct client_request *request
 		fprintf(stderr,
 			"mayfly: is the daemon running? Start it with 'mayfly serve', or set "
 			"AWS_ENDPOINT_URL.\n");
+	if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
+		fprintf(stderr,
+			"mayfly: AWS_CA_BUNDLE names the file (PEM) of the authorities whose certificates are "
+			"believed; the name in AWS_ENDPOINT_URL must be one of the certificate's.\n");
 	client_answer_done(ret_answer);
 	return err_raise(-EIO);
 }

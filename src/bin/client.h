@@ -7,9 +7,10 @@ struct client {
 	const char *region;
 	const char *access_key;
 	const char *secret;
+	const char *ca_bundle; /* NULL: the system's */
 };
 
-/* From AWS_ENDPOINT_URL, AWS_REGION or AWS_DEFAULT_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY; with defaults. */
+/* From AWS_ENDPOINT_URL, AWS_REGION or AWS_DEFAULT_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_CA_BUNDLE; with defaults. */
 void client_init(struct client *client);
 
 struct client_request {

@@ -40,6 +40,7 @@
 #include "store/logs.h"
 #include "store/metrics.h"
 #include "store/queue.h"
+#include "tls/identity.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -181,6 +182,7 @@ static const struct warden_events warden_events = {
 	.on_unpacked = on_unpacked,
 	.on_drain = on_drain,
 	.on_reread = router_on_reread,
+	.on_renew = router_on_renew,
 	.on_lost = on_lost,
 };
 
@@ -364,6 +366,7 @@ static int open_front(struct router *router)
 			.session_key = router->platform.session_key,
 			.conns_max = (unsigned)settings_number(settings, SET_CONNECTIONS),
 			.payload_max = lambda_payload_max(&router->platform),
+			.tls = router->tls,
 			.version = S(MAYFLY_VERSION),
 			.fast = lambda_invoke_fast,
 			.is_web = lambda_url_is,
@@ -440,6 +443,8 @@ static int router_open(struct router *router)
 	if (r == 0)
 		r = open_async(router);
 	if (r == 0)
+		r = router_open_tls(router);
+	if (r == 0)
 		r = open_front(router);
 	if (r == 0)
 		r = timer_new(router->loop, on_sweep, router, &router->sweep);
@@ -458,6 +463,7 @@ static int router_open(struct router *router)
 static void router_close(struct router *router)
 {
 	front_free(router->front);
+	tls_identity_free(router->tls);
 	url_book_free(router->platform.urls);
 	async_free(router->platform.async);
 	engine_free(router->platform.engine);

@@ -11,6 +11,7 @@
 #include "os/clock.h"
 #include "services/lambda/async.h"
 #include "store/queue.h"
+#include "tls/identity.h"
 
 #include <inttypes.h>
 
@@ -225,6 +226,14 @@ static void put_node(struct buf *out, const struct engine_counters *c, uint64_t 
 		c->memory_mb_max * MIB);
 }
 
+static void put_certificate(struct buf *out, const struct tls_identity *tls)
+{
+	if (tls)
+		put_plain(out, "tls_certificate_expiry_timestamp_seconds", "gauge",
+			"When the certificate of HTTPS ends, in seconds since 1970.",
+			tls_identity_expires_s(tls));
+}
+
 /* --- of asynchronous invocations --- */
 
 static void put_events(
@@ -262,6 +271,7 @@ void router_reply_metrics(
 	engine_counters(engine, &counters);
 	buf_init(&out, METRICS_MAX);
 	put_node(&out, &counters, clock_mono_ms() - router->started_ms);
+	put_certificate(&out, router->tls);
 	put_environments(&out, &counters);
 	put_events(&out, router->platform.async, queue);
 	put_functions(&out, engine);

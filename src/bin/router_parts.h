@@ -2,6 +2,7 @@
 /* What the router is made of; shared by router.c and the requests that it answers itself (router_extra.c). */
 #include "bin/settings.h"
 #include "engine/platform.h"
+#include "wire/boot.h"
 
 #include "aws/front.h"
 
@@ -9,6 +10,7 @@ struct router {
 	struct settings settings;
 	struct runtimes *runtimes;
 	struct platform platform;
+	struct tls_identity *tls; /* NULL: HTTP only */
 	struct front *front;
 	struct front_listener *listener; /* the public one */
 	struct loop *loop;
@@ -31,6 +33,10 @@ void router_apply_async(struct router *router);
 [[nodiscard]] int router_apply_front(struct router *router);
 /* See warden_events.on_reread. */
 void router_on_reread(void *context, int file);
+
+/* router_tls.c: the certificate that the warden gave us, if there is one; and its renewal: see warden_events.on_renew. */
+[[nodiscard]] int router_open_tls(struct router *router);
+void router_on_renew(void *context, const int files[static TLS_FILES]);
 
 /*
  * router_key.c: the key in the working directory, made when there is none. 0 or a fault (-EBADMSG: what is there is no

@@ -12,10 +12,13 @@
 #include "base/mem.h"
 #include "bin/packs.h"
 #include "bin/settings.h"
+#include "bin/tls_files.h"
 #include "os/fd.h"
 #include "os/handover.h"
 #include "os/socket.h"
+#include "tls/identity.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -94,7 +97,7 @@ static int serve_settings(struct settings *settings, int argc, char **argv, stru
 }
 
 /* Absolute, for who reads it again; links are followed then, not now. */
-static int config_path(str path, char *to, size_t size)
+static int path_whole(str path, char *to, size_t size)
 {
 	char folder[PATH_MAX], whole[2 * PATH_MAX];
 
@@ -104,6 +107,59 @@ static int config_path(str path, char *to, size_t size)
 		return err_raise(-errno);
 	snprintf(whole, sizeof(whole), "%s/" STR_FMT, folder, STR_ARG(path));
 	return err_pass(str_to_array(str_of(whole), to, size));
+}
+
+/* --- TLS --- */
+
+/* The two files are opened as whoever we are, root if this is to serve, and read no further than the boot needs. */
+static int serve_open_tls(
+	const struct settings *settings, int ret_files[static TLS_FILES], struct buf *error)
+{
+	static const enum setting rows[] = { SET_TLS_CERT, SET_TLS_KEY };
+	static const char *const names[] = { "tls-cert", "tls-key" };
+
+	for (int i = 0; i < TLS_FILES; i++) {
+		const char *path = settings->values[rows[i]];
+		int copy = -1;
+		int r = fd_sealed_file(path, TLS_FILE_MAX, &ret_files[i], &copy);
+		fd_close(&copy);
+		if (r == 0)
+			continue;
+		buf_putf(error, "%s: cannot read ", names[i]);
+		buf_put(error, str_of(path));
+		buf_putf(error, ": %s. It must be a file in PEM form, of no more than %d KB",
+			r == -EINVAL ? "it is no regular file" : strerror(-r), TLS_FILE_MAX / 1024);
+		return SETTINGS_BAD;
+	}
+	return 0;
+}
+
+/* Are the files of TLS good ones? Then they go to the warden as they are now; -1: there is no TLS. */
+static int serve_tls(
+	const struct settings *settings, int ret_files[static TLS_FILES], struct buf *error)
+{
+	bool has_cert = settings->values[SET_TLS_CERT][0],
+	     has_key = settings->values[SET_TLS_KEY][0];
+	struct tls_identity *identity = NULL;
+
+	if (!has_cert && !has_key)
+		return 0;
+	if (!has_cert || !has_key) {
+		buf_putf(error,
+			"tls-cert and tls-key belong together, and %s is not set: name the two files, or "
+			"neither to serve HTTP only",
+			has_cert ? "tls-key" : "tls-cert");
+		return SETTINGS_BAD;
+	}
+	int r = serve_open_tls(settings, ret_files, error);
+	if (r == 0)
+		r = tls_files_read(ret_files, settings, error, &identity);
+	if (r == 0 && !identity) {
+		buf_put(error, S("the files of tls-cert and tls-key are empty"));
+		r = SETTINGS_BAD;
+	}
+	tls_identity_free(identity);
+	return r < 0 ? err_pass(r) : r ? SETTINGS_BAD : 0;
 }
 
 static int boot_fill(
@@ -120,7 +176,13 @@ static int boot_fill(
 			settings_text(settings, SET_DATA), boot->data_dir, sizeof(boot->data_dir));
 	if (r < 0)
 		return err_pass(r);
-	r = config_path(settings_text(settings, SET_CONFIG), boot->config, sizeof(boot->config));
+	r = path_whole(settings_text(settings, SET_CONFIG), boot->config, sizeof(boot->config));
+	if (r == 0)
+		r = path_whole(settings_text(settings, SET_TLS_CERT), boot->tls_cert,
+			sizeof(boot->tls_cert));
+	if (r == 0)
+		r = path_whole(
+			settings_text(settings, SET_TLS_KEY), boot->tls_key, sizeof(boot->tls_key));
 	if (r < 0)
 		return err_pass(r);
 	boot->router_uid = (uint32_t)settings_number(settings, SET_ROUTER_UID);
@@ -158,7 +220,8 @@ static void packs_put(const struct packs *packs, struct buf *out)
 struct start {
 	int argc;
 	char **argv;
-	int listener; /* passed on to us, or -1 */
+	int listener;	    /* passed on to us, or -1 */
+	int tls[TLS_FILES]; /* sealed copies of the files, or -1 */
 };
 
 /* The socket of whoever started us has been bound already: it decides where we listen. */
@@ -184,13 +247,21 @@ static int serve_listener(struct settings *settings, struct start *start, struct
 	return settings_set(settings, S("listen"), str_of(name), "flag", error);
 }
 
-/* Hand over two sealed memfds as descriptors 3 and 4 (and the socket as 5), and become the warden. */
+/* A descriptor under the number that it is expected under, or nothing there. */
+static int place(int fd, int number)
+{
+	if (fd >= 0)
+		return dup2(fd, number) < 0 ? -errno : 0;
+	(void)close(number);
+	return 0;
+}
+
+/* Hand over sealed memfds, and the socket, under the numbers of wire/boot.h, and become the warden. */
 static int warden_exec(
 	const struct warden_boot *boot, str lines, const struct start *start, const char *folder)
 {
 	char program[PATH_MAX];
 	int boot_fd, lines_fd;
-	unsigned last = boot->has_listener ? WARDEN_FD_LISTENER : WARDEN_FD_SETTINGS;
 
 	snprintf(program, sizeof(program), "%s/mayfly-warden", folder);
 	int r = fd_sealed("boot", (str){ (const char *)boot, sizeof(*boot) }, &boot_fd);
@@ -198,13 +269,21 @@ static int warden_exec(
 		r = fd_sealed("settings", lines, &lines_fd);
 	if (r < 0)
 		return err_pass(r);
-	/* Out of the way of 3 and 4 first, whichever numbers they got. */
-	boot_fd = fcntl(boot_fd, F_DUPFD_CLOEXEC, 10);
-	lines_fd = fcntl(lines_fd, F_DUPFD_CLOEXEC, 10);
-	if (boot_fd < 0 || lines_fd < 0 || dup2(boot_fd, WARDEN_FD_BOOT) < 0 ||
-		dup2(lines_fd, WARDEN_FD_SETTINGS) < 0 ||
-		(boot->has_listener && dup2(start->listener, WARDEN_FD_LISTENER) < 0) ||
-		close_range(last + 1, ~0U, 0) < 0)
+	/* Out of the way of each other first, whichever numbers they got. */
+	const int fds[] = { boot_fd, lines_fd, start->listener, start->tls[TLS_CERT],
+		start->tls[TLS_KEY] };
+	static_assert(WARDEN_FD_BOOT == 3 && WARDEN_FD_TLS + TLS_KEY == 7);
+	int high[ARRAY_LEN(fds)];
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		high[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, 10);
+		if (fds[i] >= 0 && high[i] < 0)
+			return err_raise(-errno);
+	}
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(fds); i++)
+		r = place(high[i], WARDEN_FD_BOOT + (int)i);
+	if (r < 0)
+		return err_raise(r);
+	if (close_range(WARDEN_FD_BOOT + ARRAY_LEN(fds), ~0U, 0) < 0)
 		return err_raise(-errno);
 	/* SIGUSR2 makes it `mayfly serve` once more, with the same words. */
 	char **words = mem_new((size_t)start->argc + 3, sizeof(*words));
@@ -267,6 +346,8 @@ static int serve_run(
 	struct start *start, bool is_check, struct settings *settings, struct buf *error)
 {
 	int r = serve_settings(settings, start->argc, start->argv, error);
+	if (r == 0)
+		r = serve_tls(settings, start->tls, error);
 	if (r || is_check)
 		return r < 0 ? err_pass(r) : r;
 	if (geteuid() != 0) {
@@ -305,7 +386,7 @@ int serve_main(int argc, char **argv)
 		return 0;
 	}
 	bool is_check = word_take(&argc, argv, "--check");
-	struct start start = { .argc = argc, .argv = argv, .listener = -1 };
+	struct start start = { .argc = argc, .argv = argv, .listener = -1, .tls = { -1, -1 } };
 	buf_init(&error, 64 * KIB);
 	log_setup(LOG_INFO, false, "serve");
 	int r = settings_init(&settings);

@@ -19,6 +19,11 @@ enum setting_when { SETTING_AT_START, SETTING_LIVE };
 #define SETTINGS(X)                                                                                \
 	X(LISTEN, "listen", SETTING_TEXT, "127.0.0.1:4566", 0, 0, SETTING_AT_START,                \
 		"address:port", "where the AWS endpoint is served")                                \
+	X(TLS_CERT, "tls-cert", SETTING_TEXT, "", 0, 0, SETTING_AT_START, "file",                  \
+		"a certificate in PEM form, its issuers behind it: with it HTTPS is served, too, " \
+		"on the same port; SIGHUP reads the file again")                                   \
+	X(TLS_KEY, "tls-key", SETTING_TEXT, "", 0, 0, SETTING_AT_START, "file",                    \
+		"its private key in PEM form, without a passphrase; only root needs to read it")   \
 	X(DATA, "data", SETTING_TEXT, "/var/lib/mayfly", 0, 0, SETTING_AT_START, "directory",      \
 		"where everything is kept")                                                        \
 	X(CONFIG, "config", SETTING_TEXT, "", 0, 0, SETTING_AT_START, "file",                      \

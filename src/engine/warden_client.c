@@ -56,6 +56,7 @@ static const struct {
 	[FRAME_EXITED] = { sizeof(struct exited_frame), 0 },
 	[FRAME_DRAIN] = { sizeof(struct ready_frame), 0 },
 	[FRAME_REREAD] = { sizeof(struct ready_frame), 1 },
+	[FRAME_RENEW] = { sizeof(struct ready_frame), TLS_FILES },
 };
 
 static void queued_free(struct queued *queued)
@@ -86,6 +87,9 @@ static void client_dispatch(struct warden_client *client, const union frame *fra
 		break;
 	case FRAME_REREAD:
 		client->events->on_reread(client->context, fds[0]);
+		break;
+	case FRAME_RENEW:
+		client->events->on_renew(client->context, fds);
 		break;
 	}
 }

@@ -21,6 +21,8 @@ struct warden_events {
 	void (*on_drain)(void *context);
 	/* Read the settings file again; the descriptor is the receiver's to close. */
 	void (*on_reread)(void *context, int file);
+	/* Certificate and key may be others now (enum in wire/boot.h); the descriptors are the receiver's to close. */
+	void (*on_renew)(void *context, const int files[static TLS_FILES]);
 	/* The warden is gone: there is nothing to do but exit. */
 	void (*on_lost)(void *context);
 };

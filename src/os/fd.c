@@ -31,6 +31,12 @@ void fd_close(int *fd)
 	*fd = -1;
 }
 
+void fd_close_all(int *fds, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		fd_close(&fds[i]);
+}
+
 int fd_take(int *fd)
 {
 	int taken = *fd;
@@ -181,23 +187,68 @@ int fd_receive(int socket, void *bytes, size_t size, size_t *ret_len, int *fds, 
 	return 0;
 }
 
-int fd_sealed(const char *name, str bytes, int *ret_fd)
+static int memfd_new(const char *name)
 {
 	/* Linux 6.3 wants to be told that nobody executes it; older ones do not know the flag. */
-	scoped_fd fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
 	if (fd < 0 && errno == EINVAL)
 		fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0)
-		return err_raise(-errno);
+	return fd < 0 ? err_raise(-errno) : fd;
+}
 
-	int r = fd_write_all(fd, bytes);
-	if (r < 0)
-		return err_pass(r);
+static int memfd_seal(int fd)
+{
 	if (lseek(fd, 0, SEEK_SET) < 0)
 		return err_raise(-errno);
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
 		return err_raise(-errno);
+	return 0;
+}
 
+int fd_sealed(const char *name, str bytes, int *ret_fd)
+{
+	scoped_fd fd = memfd_new(name);
+	if (fd < 0)
+		return err_pass(fd);
+
+	int r = fd_write_all(fd, bytes);
+	if (r == 0)
+		r = memfd_seal(fd);
+	if (r < 0)
+		return err_pass(r);
+	*ret_fd = fd_take(&fd);
+	return 0;
+}
+
+int fd_sealed_file(const char *path, size_t max, int *ret_fd, int *ret_copy)
+{
+	char bytes[4096];
+	size_t len = sizeof(bytes), all = 0;
+	struct stat st;
+
+	scoped_fd file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (file < 0 || fstat(file, &st) < 0)
+		return err_raise(-errno);
+	if (!S_ISREG(st.st_mode))
+		return err_raise(-EINVAL);
+	scoped_fd fd = memfd_new("file");
+	int r = fd < 0 ? fd : 0;
+	while (r == 0 && len == sizeof(bytes)) {
+		r = fd_read_all(file, bytes, sizeof(bytes), &len);
+		all += len;
+		if (r == 0 && all > max)
+			r = err_raise(-EFBIG);
+		if (r == 0)
+			r = fd_write_all(fd, (str){ bytes, len });
+	}
+	if (r == 0)
+		r = memfd_seal(fd);
+	if (r < 0)
+		return err_pass(r);
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (copy < 0)
+		return err_raise(-errno);
+	*ret_copy = copy;
 	*ret_fd = fd_take(&fd);
 	return 0;
 }

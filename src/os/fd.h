@@ -10,6 +10,8 @@
 /* Close *fd if it is open and set it to -1; errno is kept. */
 void fd_close(int *fd);
 
+/* The same with each of them. */
+void fd_close_all(int *fds, size_t count);
 /* Move ownership out of a scoped_fd. */
 [[nodiscard]] int fd_take(int *fd);
 
@@ -44,6 +46,11 @@ enum { FD_PASS_MAX = 24 };
 /* A sealed, read-only memfd with these bytes: 0 and *ret_fd (the caller's), or a fault. */
 [[nodiscard]] int fd_sealed(const char *name, str bytes, int *ret_fd);
 
+/*
+ * The same with what a regular file has now: -EINVAL when it is no such file, -EFBIG when it has more than `max`. It does
+ * not allocate. Two descriptors of it, one to give away; they share the position.
+ */
+[[nodiscard]] int fd_sealed_file(const char *path, size_t max, int *ret_fd, int *ret_copy);
 /*
  * Map what fd_sealed() made, for the life of the process: 0 and *ret_bytes; -EPERM when it could still be changed;
  * -EINVAL when its size is another; or a fault.

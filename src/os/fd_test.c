@@ -236,10 +236,42 @@ static void test_a_sealed_file_can_be_read_and_never_changed(void)
 	CHECK(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) < 0);
 }
 
+static void test_what_a_file_has_is_copied_once(void)
+{
+	char path[] = "/tmp/fd_testXXXXXX", got[10'000];
+	scoped_fd file = mkstemp(path), fd = -1, copy = -1;
+	size_t len;
+	int before = count_fds();
+
+	for (size_t size = 0; size <= 8193;
+		size += 4096 + (size == 4096)) { /* at borders of its steps */
+		CHECK(ftruncate(file, (off_t)size) == 0);
+		CHECK(pwrite(file, "begin", size ? 5 : 0, 0) >= 0);
+		CHECK(fd_sealed_file(path, 8193, &fd, &copy) == 0);
+		CHECK(pwrite(file, "other", 5, 0) == 5); /* not seen any more */
+		CHECK(fd_read_all(copy, got, sizeof(got), &len) == 0 && len == size);
+		CHECK(!size || memcmp(got, "begin", 5) == 0);
+		CHECK(lseek(fd, 0, SEEK_CUR) == (off_t)size && pwrite(fd, "x", 1, 0) < 0);
+		CHECK(fcntl(fd, F_GETFD) == FD_CLOEXEC && fcntl(copy, F_GETFD) == FD_CLOEXEC);
+		fd_close(&fd);
+		fd_close(&copy);
+	}
+	CHECK(fd_sealed_file(path, 8192, &fd, &copy) == -EFBIG);
+	CHECK(fd_sealed_file("/dev/null", 10, &fd, &copy) == -EINVAL);
+	CHECK(fd_sealed_file("/tmp", 10, &fd, &copy) == -EINVAL);
+	CHECK(unlink(path) == 0);
+	CHECK(fd_sealed_file(path, 10, &fd, &copy) == -ENOENT);
+	CHECK(mkfifo(path, 0600) == 0); /* nobody is waited for */
+	CHECK(fd_sealed_file(path, 10, &fd, &copy) == -EINVAL && fd == -1 && copy == -1);
+	CHECK(unlink(path) == 0);
+	CHECK(count_fds() == before);
+}
+
 TESTS(TEST(test_a_scope_closes_what_was_not_taken), TEST(test_all_is_written_and_read_in_pieces),
 	TEST(test_nonblocking_is_set_and_cleared), TEST(test_a_message_brings_its_descriptors),
 	TEST(test_messages_keep_their_borders_and_order),
 	TEST(test_a_peer_that_left_bytes_unread_is_the_end_of_file),
 	TEST(test_a_full_queue_says_so), TEST(test_what_does_not_fit_is_refused_and_closed),
 	TEST(test_more_descriptors_than_the_most_are_refused),
-	TEST(test_a_sealed_file_can_be_read_and_never_changed))
+	TEST(test_a_sealed_file_can_be_read_and_never_changed),
+	TEST(test_what_a_file_has_is_copied_once))

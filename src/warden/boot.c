@@ -59,7 +59,9 @@ const char *boot_check(const struct warden_boot *boot)
 	if (boot->listen[sizeof(boot->listen) - 1])
 		return "the address is not terminated";
 	if (!boot_is_path(boot->data_dir) || !boot_is_path(boot->libexec_dir) ||
-		(boot->config[0] && !boot_is_path(boot->config)))
+		(boot->config[0] && !boot_is_path(boot->config)) ||
+		(boot->tls_cert[0] &&
+			!(boot_is_path(boot->tls_cert) && boot_is_path(boot->tls_key))))
 		return "a path is not absolute";
 	if (boot->sandboxes_max < 1 || boot->sandboxes_max > SANDBOX_SLOTS_MAX)
 		return "sandboxes_max is out of bounds";

@@ -55,6 +55,9 @@ static void nonsense_is_refused(void)
 	CHECK_REFUSES(boot.version++);
 	CHECK_REFUSES(memset(boot.listen, 'x', sizeof(boot.listen)));
 	CHECK_REFUSES(boot.config[0] = 'v');
+	CHECK_REFUSES(memcpy(boot.tls_cert, "/one", 5));
+	CHECK_REFUSES((memcpy(boot.tls_cert, "one", 4), memcpy(boot.tls_key, "/two", 5)));
+	CHECK_REFUSES((memcpy(boot.tls_cert, "/one", 5), memcpy(boot.tls_key, "two", 4)));
 	CHECK_REFUSES(boot.has_listener = 2);
 	CHECK_REFUSES(boot.data_dir[0] = 'v');
 	CHECK_REFUSES(memset(boot.data_dir, '/', sizeof(boot.data_dir)));

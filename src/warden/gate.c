@@ -46,6 +46,7 @@ static const struct gate_row gate[FRAME_OPS] = {
 	[FRAME_FREEZE] = { sizeof(struct sandbox_frame), 0, LATER, sandbox_ask },
 	[FRAME_THAW] = { sizeof(struct sandbox_frame), 0, LATER, sandbox_ask },
 	[FRAME_HOLD] = { sizeof(struct sandbox_frame), 0, LATER, sandbox_ask },
+	[FRAME_RENEWED] = { sizeof(struct renewed_frame), 0, LATER, router_on_renewed },
 	[FRAME_REREAD_DONE] = { sizeof(struct reread_done_frame), 0, LATER, router_on_reread_done },
 	[FRAME_DRAINED] = { sizeof(struct ready_frame), 0, ROUTER_DRAINING, router_on_drained },
 };

@@ -44,7 +44,9 @@ static void on_signal(void *context, struct source *signals)
 		return;
 	log_info("signal", LOG_U64("signal", info.ssi_signo));
 	if (info.ssi_signo == SIGHUP && info.ssi_code != SI_KERNEL) { /* not the terminal's end */
-		router_reread(w);
+		if (w->boot->config[0] || !w->boot->tls_cert[0])
+			router_reread(w);
+		router_renew(w);
 		return;
 	}
 	if (w->is_draining) { /* asked twice: now */
@@ -82,6 +84,11 @@ static int start_descriptors(struct warden *w)
 	if (w->epoll < 0 || w->null < 0 || fcntl(w->settings, F_SETFD, FD_CLOEXEC) < 0 ||
 		fcntl(WARDEN_FD_BOOT, F_SETFD, FD_CLOEXEC) < 0)
 		return err_raise(-errno);
+	for (int i = 0; i < TLS_FILES; i++) {
+		w->tls[i] = w->boot->tls_cert[0] ? WARDEN_FD_TLS + i : w->null;
+		if (fcntl(w->tls[i], F_SETFD, FD_CLOEXEC) < 0)
+			return err_raise(-errno);
+	}
 	int r = child_self(&w->self);
 	if (r == 0)
 		r = rights_raise_files(FILES_WANTED);
@@ -245,6 +252,7 @@ int main(int argc, char **argv)
 	w->start_dir = open(".", O_PATH | O_CLOEXEC);
 	(void)!chdir("/");
 	w->signals.fd = w->janitor.process.fd = w->router.socket.fd = -1;
+	w->router.offered[TLS_CERT] = w->router.offered[TLS_KEY] = -1;
 	w->router.phase = ROUTER_DOWN;
 	cell_init(&w->router.cell);
 	list_init(&w->cells.busy);

@@ -41,14 +41,15 @@ enum {
 static int router_set_fds(const struct warden *w, int socket, int *ret_program, int *ret_parent)
 {
 	const int fds[] = { w->null, STDERR_FILENO, STDERR_FILENO, socket, w->listener, w->settings,
-		w->router_program, w->self };
-	static_assert(ROUTER_FD_WARDEN == 3 && ROUTER_FD_LISTEN == 4 && ROUTER_FD_SETTINGS == 5);
+		w->tls[TLS_CERT], w->tls[TLS_KEY], w->router_program, w->self };
+	static_assert(ROUTER_FD_WARDEN == 3 && ROUTER_FD_LISTEN == 4 && ROUTER_FD_SETTINGS == 5 &&
+		ROUTER_FD_TLS == 6);
 
 	int r = child_set_fds(fds, ARRAY_LEN(fds));
-	if (r == 0 && (fcntl(6, F_SETFD, FD_CLOEXEC) < 0 || fcntl(7, F_SETFD, FD_CLOEXEC) < 0))
+	if (r == 0 && (fcntl(8, F_SETFD, FD_CLOEXEC) < 0 || fcntl(9, F_SETFD, FD_CLOEXEC) < 0))
 		r = -errno;
-	*ret_program = 6;
-	*ret_parent = 7;
+	*ret_program = 8;
+	*ret_parent = 9;
 	return r;
 }
 
@@ -94,6 +95,8 @@ static void router_on_gone(void *context, struct cell *cell)
 	router->phase = ROUTER_DOWN;
 	router->ready_ms = 0;
 	router->is_rereading = false;
+	router->is_renew_due |= router->offered[TLS_KEY] >= 0;
+	fd_close_all(router->offered, TLS_FILES);
 	router->backoff_ms = MIN(
 		MAX(2 * router->backoff_ms, (uint32_t)BACKOFF_MS_MIN), (uint32_t)BACKOFF_MS_MAX);
 	router->restart_ms = now + router->backoff_ms;
@@ -147,9 +150,10 @@ uint64_t router_tick(struct warden *w, uint64_t now_ms)
 static void router_print_ready(const struct warden *w)
 {
 	char name[64] = "";
+	const char *more = w->boot->tls_cert[0] ? name : "";
 
 	(void)!socket_name(w->listener, name, sizeof(name));
-	dprintf(STDOUT_FILENO, "Ready. http://%s\n", name);
+	dprintf(STDOUT_FILENO, "Ready. http://%s%s%s\n", name, more[0] ? " https://" : "", more);
 }
 
 const char *router_on_ready(
@@ -168,6 +172,8 @@ const char *router_on_ready(
 	router->was_ready = true;
 	if (router->was_reread)
 		router_reread(w);
+	if (router->is_renew_due)
+		router_renew(w);
 	return NULL;
 }
 
@@ -222,6 +228,48 @@ const char *router_on_reread_done(
 	log_setup((enum log_level)done->log_level, done->log_json, "warden");
 	if (w->router.is_reread_due)
 		router_reread(w);
+	return NULL;
+}
+
+void router_renew(struct warden *w)
+{
+	static const struct ready_frame renew = { .head.op = FRAME_RENEW };
+	const char *const paths[] = { w->boot->tls_cert, w->boot->tls_key };
+	struct router *router = &w->router;
+	int fds[TLS_FILES] = { -1, -1 }, r = 0;
+
+	router->is_renew_due = paths[TLS_CERT][0];
+	if (!paths[TLS_CERT][0] || router->phase != ROUTER_SERVING || router->offered[TLS_KEY] >= 0)
+		return;
+	router->is_renew_due = false;
+	for (int i = 0; r == 0 && i < TLS_FILES; i++) {
+		r = fd_sealed_file(paths[i], TLS_FILE_MAX, &router->offered[i], &fds[i]);
+		if (r < 0)
+			log_error("certificate_kept", LOG_TEXT("file", paths[i]),
+				LOG_ERRNO("error", r));
+	}
+	if (r == 0) {
+		gate_tell(w, &renew, sizeof(renew), fds, TLS_FILES);
+		return;
+	}
+	fd_close_all(router->offered, TLS_FILES);
+	fd_close_all(fds, TLS_FILES);
+}
+
+const char *router_on_renewed(
+	struct warden *w, const union frame *frame, [[maybe_unused]] int fds[])
+{
+	struct router *router = &w->router;
+
+	if (router->offered[TLS_KEY] < 0 || frame->renewed.is_taken > 1)
+		return "impossible renewal";
+	for (int i = 0; frame->renewed.is_taken && i < TLS_FILES; i++) {
+		fd_close(&w->tls[i]);
+		w->tls[i] = fd_take(&router->offered[i]);
+	}
+	fd_close_all(router->offered, TLS_FILES);
+	if (router->is_renew_due)
+		router_renew(w);
 	return NULL;
 }
 

@@ -28,6 +28,9 @@ struct router {
 	bool was_reread;   /* the file counts more than what serve said: each new router gets it */
 	bool is_rereading; /* FRAME_REREAD_DONE is still to come */
 	bool is_reread_due;
+	int offered
+		[TLS_FILES]; /* until FRAME_RENEWED says whether they are taken; -1: nothing is */
+	bool is_renew_due;
 };
 
 /* Start it if it is down and it is time. When to call next: ms, or UINT64_MAX. */
@@ -36,8 +39,9 @@ uint64_t router_tick(struct warden *w, uint64_t now_ms);
 /* Tell it to finish. */
 void router_drain(struct warden *w);
 
-/* SIGHUP: hand it the settings file, to read again. */
+/* SIGHUP: hand it the settings file, to read again, and what the files of TLS have now. */
 void router_reread(struct warden *w);
+void router_renew(struct warden *w);
 
 /* It asked for something impossible: kill it and its sandboxes, say why, start it again. */
 void router_condemn(struct warden *w, const char *reason);
@@ -45,4 +49,5 @@ void router_condemn(struct warden *w, const char *reason);
 /* Handlers of the gate: see there. */
 const char *router_on_ready(struct warden *w, const union frame *frame, int fds[]);
 const char *router_on_reread_done(struct warden *w, const union frame *frame, int fds[]);
+const char *router_on_renewed(struct warden *w, const union frame *frame, int fds[]);
 const char *router_on_drained(struct warden *w, const union frame *frame, int fds[]);

@@ -26,12 +26,13 @@ struct warden {
 	struct filter filters[FILTER_KINDS];
 
 	int epoll;
-	int self;      /* pidfd of this process, for children to see it die */
-	int null;      /* /dev/null */
-	int mould;     /* the mount namespace that sandboxes begin with */
-	int listener;  /* the public socket: outlives every router */
-	int start_dir; /* where we were started */
-	int settings;  /* the router's */
+	int self;	    /* pidfd of this process, for children to see it die */
+	int null;	    /* /dev/null */
+	int mould;	    /* the mount namespace that sandboxes begin with */
+	int listener;	    /* the public socket: outlives every router */
+	int start_dir;	    /* where we were started */
+	int settings;	    /* the router's */
+	int tls[TLS_FILES]; /* as the router has last taken them; null where there is no TLS */
 	int router_program, unpack_program, restore_program;
 
 	struct source signals;

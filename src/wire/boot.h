@@ -30,7 +30,7 @@ struct pack_spec {
 	char env[PACK_ENV_MAX]; /* the zygote's environment: NUL-terminated NAME=value */
 };
 
-enum { BOOT_MAGIC = 0x6d617966, BOOT_VERSION = 3 };
+enum { BOOT_MAGIC = 0x6d617966, BOOT_VERSION = 4 };
 
 /* What `mayfly serve` tells the warden: a sealed memfd, inherited as descriptor 3. */
 struct warden_boot {
@@ -40,23 +40,31 @@ struct warden_boot {
 	char data_dir[PACK_PATH_MAX];
 	char libexec_dir[PACK_PATH_MAX]; /* where mayfly, mayfly-unpack are */
 	char config[PACK_PATH_MAX];	 /* the settings file, absolute; empty: there is none */
-	uint32_t router_uid;		 /* the router's uid and gid */
-	uint32_t unpack_uid;		 /* the unpacker's */
-	uint32_t sandbox_uid;		 /* slot N runs as sandbox_uid + N */
-	uint32_t sandboxes_max;		 /* slots, at most SANDBOX_SLOTS_MAX */
-	uint32_t prepared;		 /* how many of them are made ready ahead */
-	uint32_t drain_ms_max;		 /* how long SIGTERM waits for FRAME_DRAINED */
+	char tls_cert[PACK_PATH_MAX];	 /* and the key, absolute; empty: there is no TLS */
+	char tls_key[PACK_PATH_MAX];
+	uint32_t router_uid;	/* the router's uid and gid */
+	uint32_t unpack_uid;	/* the unpacker's */
+	uint32_t sandbox_uid;	/* slot N runs as sandbox_uid + N */
+	uint32_t sandboxes_max; /* slots, at most SANDBOX_SLOTS_MAX */
+	uint32_t prepared;	/* how many of them are made ready ahead */
+	uint32_t drain_ms_max;	/* how long SIGTERM waits for FRAME_DRAINED */
 	uint32_t log_json, log_level;
 	uint32_t has_listener; /* WARDEN_FD_LISTENER is there: `listen` says where it listens */
 	uint32_t pack_count;
 	struct pack_spec packs[PACKS_MAX];
 };
 
+/* The files of TLS are copied into sealed memfds, by who may read them, for who may not. */
+enum { TLS_CERT, TLS_KEY, TLS_FILES, TLS_FILE_MAX = 256 * 1024 };
+
 /*
  * Descriptors the router is born with: 3 the warden socket, 4 the public listening
- * socket, 5 its settings (a sealed memfd of `name=value` lines, as given by serve). Its
- * working directory is DATA/router.
+ * socket, 5 its settings (a sealed memfd of `name=value` lines, as given by serve), 6 and 7 certificate and key (both
+ * empty where there is no TLS). Its working directory is DATA/router.
  */
-enum { ROUTER_FD_WARDEN = 3, ROUTER_FD_LISTEN = 4, ROUTER_FD_SETTINGS = 5 };
-/* The warden's: 3 the struct warden_boot, 4 the router's settings, 5 the public socket if it was passed on. */
-enum { WARDEN_FD_BOOT = 3, WARDEN_FD_SETTINGS = 4, WARDEN_FD_LISTENER = 5 };
+enum { ROUTER_FD_WARDEN = 3, ROUTER_FD_LISTEN = 4, ROUTER_FD_SETTINGS = 5, ROUTER_FD_TLS = 6 };
+/*
+ * The warden's: 3 the struct warden_boot, 4 the router's settings, 5 the public socket if it was passed on, 6 and 7
+ * certificate and key if there are any.
+ */
+enum { WARDEN_FD_BOOT = 3, WARDEN_FD_SETTINGS = 4, WARDEN_FD_LISTENER = 5, WARDEN_FD_TLS = 6 };

@@ -39,6 +39,7 @@ enum frame_op {
 	FRAME_WARM,	   /* a pack will be used: have what starts it quickly */
 	FRAME_GRAFT,	   /* give a sandbox that was spawned without code its function's */
 	FRAME_DRAINED,	   /* the router has finished what was in flight (after FRAME_DRAIN) */
+	FRAME_RENEWED,	   /* after each FRAME_RENEW */
 	FRAME_REREAD_DONE, /* after each FRAME_REREAD, also when the file is wrong */
 	/* events */
 	FRAME_UNPACKED,
@@ -46,6 +47,7 @@ enum frame_op {
 	FRAME_GRAFTED, /* the answer to FRAME_GRAFT */
 	FRAME_EXITED,  /* the sandbox is gone, or never came to be */
 	FRAME_DRAIN,   /* SIGTERM: take no new work, finish, answer FRAME_DRAINED */
+	FRAME_RENEW,   /* SIGHUP; 2 fds: what the files of TLS have now, sealed memfds */
 	FRAME_REREAD,  /* SIGHUP; 1 fd: the settings file, open for reading */
 	FRAME_OPS
 };
@@ -56,7 +58,7 @@ struct frame_head {
 	uint64_t ticket;
 };
 
-struct ready_frame { /* and FRAME_DRAINED, FRAME_DRAIN, FRAME_REREAD */
+struct ready_frame { /* and FRAME_DRAINED, FRAME_DRAIN, FRAME_REREAD, FRAME_RENEW */
 	struct frame_head head;
 };
 
@@ -169,6 +171,11 @@ struct reread_done_frame { /* how the warden logs from now on; its errors are al
 	uint32_t log_level, log_json;
 };
 
+struct renewed_frame { /* taken: they count from now on, for routers that are started later, too */
+	struct frame_head head;
+	uint32_t is_taken, reserved;
+};
+
 /* The largest frame: receive buffers have this size. */
 union frame {
 	struct frame_head head;
@@ -180,6 +187,7 @@ union frame {
 	struct sandbox_frame sandbox;
 	struct exited_frame exited;
 	struct reread_done_frame reread_done;
+	struct renewed_frame renewed;
 	struct graft_frame graft;
 	struct grafted_frame grafted;
 	struct warm_frame warm;

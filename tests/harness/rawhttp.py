@@ -14,10 +14,12 @@ class Answer:
 
 
 class Peer:
-    """One TCP connection to the daemon."""
+    """One TCP connection to the daemon; `tls`: an ssl.SSLContext, for one over TLS."""
 
-    def __init__(self, port, timeout=10):
+    def __init__(self, port, timeout=10, tls=None):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
         self.buffer = b""
 
     def __enter__(self):

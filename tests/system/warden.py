@@ -38,6 +38,7 @@ FREEZE, THAW, HOLD, WARM, GRAFT, DRAINED = (FRAMES[name] for name in "FREEZE THA
 REREAD_DONE, UNPACKED, SPAWNED, GRAFTED = (FRAMES[name] for name in "REREAD_DONE UNPACKED SPAWNED GRAFTED".split())
 SPAWN_IMAGE, TERMINATE = FRAMES["SPAWN_IMAGE"], FRAMES["TERMINATE"]
 EXITED, DRAIN, REREAD, FRAME_OPS = (FRAMES[name] for name in "EXITED DRAIN REREAD OPS".split())
+RENEW, RENEWED = FRAMES["RENEW"], FRAMES["RENEWED"]
 UNPACK_DONE, UNPACK_NOT_A_ZIP, UNPACK_TOO_LARGE, UNPACK_FAULT = range(4)
 EXIT_STATUS, EXIT_SIGNAL, EXIT_OOM, EXIT_KILLED, EXIT_NO_START = range(5)
 START_EXEC, START_FORK, START_RESTORE, START_GUARD = range(4)
@@ -129,6 +130,7 @@ EVENTS = {
     EXITED: ExitedFrame,
     DRAIN: Head,
     REREAD: Head,
+    RENEW: Head,
 }
 
 Path = ctypes.c_char * 256
@@ -158,6 +160,8 @@ class WardenBoot(ctypes.Structure):
         ("data_dir", Path),
         ("libexec_dir", Path),
         ("config", Path),
+        ("tls_cert", Path),
+        ("tls_key", Path),
         *[
             (name, U32)
             for name in "router_uid unpack_uid sandbox_uid sandboxes_max prepared drain_ms_max log_json log_level has_listener pack_count".split()
@@ -406,6 +410,7 @@ class Warden:
         self.home.chmod(0o755)
         self.data = pathlib.Path(data or self.home / "data")
         self.log_path = self.home / "log"
+        self.tls = settings.pop("tls", ())  # paths, as serve would have read them
         self.packs, self.settings = packs, settings
         self.port = settings.pop("port", 0) or daemon.free_port()
         self.process = self.router = None
@@ -424,7 +429,7 @@ class Warden:
     def boot(self):
         values = {
             "magic": 0x6D617966,
-            "version": 3,
+            "version": 4,
             "listen": f"127.0.0.1:{self.port}".encode(),
             "data_dir": str(self.data).encode(),
             "libexec_dir": str(self.home / "libexec").encode(),
@@ -446,11 +451,14 @@ class Warden:
         self.neighbours = [pid for pid, (parent, _) in daemon.processes().items() if parent == os.getpid()]
         boot_fd = sealed(boot or self.boot())
         settings_fd = sealed(str(self.home / "control").encode())
-        high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100) for fd in (boot_fd, settings_fd)]
+        tls = [sealed(pathlib.Path(path).read_bytes()) for path in self.tls]
+        high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100) for fd in (boot_fd, settings_fd, *tls)]
 
         def hand_over():
             os.dup2(high[0], 3)
             os.dup2(high[1], 4)
+            for i, fd in enumerate(high[2:]):
+                os.dup2(fd, 6 + i)
 
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
@@ -459,11 +467,11 @@ class Warden:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 preexec_fn=hand_over,
-                pass_fds=(3, 4),
+                pass_fds=(3, 4, 6, 7) if tls else (3, 4),
                 start_new_session=True,
             )
         Warden.started.append(self)
-        for fd in (boot_fd, settings_fd, *high):
+        for fd in (boot_fd, settings_fd, *tls, *high):
             os.close(fd)
         return self
 
@@ -477,7 +485,8 @@ class Warden:
     def serving(self):
         """Started, with a router that has said it is ready."""
         self.start().next_router().ready()
-        assert self.line() == f"Ready. http://127.0.0.1:{self.port}"
+        more = f" https://127.0.0.1:{self.port}" if self.tls else ""
+        assert self.line() == f"Ready. http://127.0.0.1:{self.port}{more}"
         return self
 
     def line(self, seconds=SECONDS):

@@ -371,6 +371,7 @@ static int write_event(struct url_request *self, const struct url_caller *caller
 			.account = self->url->account,
 			.caller = caller,
 			.now_ms = clock_real_ms(),
+			.is_secure = http_conn_is_secure(self->conn),
 		});
 	return self->event.err;
 }
