@@ -12,6 +12,7 @@
 
 #include "aws/encode.h"
 #include "aws/front_call.h"
+#include "aws/page.h"
 #include "aws/request_id.h"
 #include "aws/signature.h"
 #include "base/attr.h"
@@ -42,6 +43,7 @@ enum {
 #define STREAMING_PATH	 S("/2021-11-15/functions")
 #define STREAMS_PATH	 S("/response-streaming-invocations")
 #define CODE_PATH	 S("/_mayfly/code/")
+#define HEALTH_PATH	 S("/_localstack/health")
 
 static bool path_is_invocations(str path)
 {
@@ -245,7 +247,7 @@ static bool answer_local(
 		reply_root(front, conn);
 		return true;
 	}
-	if (is_look && str_eq(path, S("/_localstack/health"))) {
+	if (is_look && str_eq(path, HEALTH_PATH)) {
 		reply_health(front, conn);
 		return true;
 	}
@@ -337,6 +339,25 @@ static bool answer_control(struct front_listener *listener, struct http_conn *co
 	return true;
 }
 
+/* What a link may lead to: it tells nothing, or is signed in a way of its own. */
+static bool is_open_to_pages(const struct http_head *head)
+{
+	return (head->verb == HTTP_GET || head->verb == HTTP_HEAD) &&
+		((str_eq(head->path, S("/")) && !head->query.len) ||
+			str_eq(head->path, HEALTH_PATH) || str_starts(head->path, CODE_PATH));
+}
+
+/* Who must not sign is believed, but not what a page in the browser of somebody on this machine says. */
+static bool refuse_page(const struct front_listener *listener, struct http_conn *conn,
+	const struct http_request *request, const struct identity *identity, str request_id)
+{
+	if (listener->must_sign || is_open_to_pages(&request->head) || !page_asks(&request->head))
+		return false;
+	reply_error(conn, identity, request_id, 403, S("AccessDeniedException"),
+		S("Web pages cannot call this endpoint: requests need no valid signature here."));
+	return true;
+}
+
 static void on_request(void *context, struct http_conn *conn, struct http_request *request)
 {
 	struct front_listener *listener = context;
@@ -351,6 +372,8 @@ static void on_request(void *context, struct http_conn *conn, struct http_reques
 	}
 	request_id_next(request_id);
 	identify(&front->options, &request->head, request->body, &identity);
+	if (refuse_page(listener, conn, request, &identity, str_of(request_id)))
+		return;
 	const struct front_caller caller = caller_of(listener, &identity, request_id);
 	if (answer_control(listener, conn, request, &identity, &caller) ||
 		answer_local(listener, conn, request))

@@ -12,7 +12,8 @@ import urllib.parse
 
 import pytest
 
-from harness.functions import NODE
+from harness.errors import error
+from harness.functions import NODE, unique
 from harness.sdk import SIGNED
 from harness.streams import STEPS
 from harness.urls import make_url
@@ -109,7 +110,9 @@ def browser(tmp_path):
 
 
 @pytest.mark.seconds(120)
-def test_a_page_asks_across_origins(browser, functions, lambda_, eventually):
+def test_a_page_asks_across_origins(browser, functions, lambda_, aws, eventually):
+    """It may ask function URLs, as far as their CORS goes; the endpoint itself takes nothing from it."""
+    role = unique("made-by-a-page")
     page = make_url(lambda_, functions.make(files={"lambda_function.py": PAGE, "page.html": PAGE_HTML.read_text()}))
     origin = page.rstrip("/")
     cors = {
@@ -120,7 +123,7 @@ def test_a_page_asks_across_origins(browser, functions, lambda_, eventually):
     streaming = functions.make(STEPS, runtime=NODE, Timeout=30)
     stream = make_url(lambda_, streaming, InvokeMode="RESPONSE_STREAM", Cors={"AllowOrigins": ["*"], "AllowMethods": ["POST"]})
 
-    query = urllib.parse.urlencode({"api": api, "stream": stream, "arn": functions.arn(streaming)})
+    query = urllib.parse.urlencode({"api": api, "stream": stream, "arn": functions.arn(streaming), "endpoint": aws.endpoint, "role": role})
     evaluate = browser.open(f"{page}?{query}")
     eventually(lambda: evaluate("document.getElementById('done') !== null"), seconds=60)
     items = evaluate("Object.fromEntries([...document.querySelectorAll('li')].map((one) => [one.id, JSON.parse(one.textContent)]))")
@@ -134,3 +137,6 @@ def test_a_page_asks_across_origins(browser, functions, lambda_, eventually):
     assert items.pop("told") == 204
     assert items.pop("stream") == {"pieces": ["one ", "two"], "type": "text/event-stream"}
     assert not items
+    for name in (f"{role}-form", f"{role}-image"):
+        with error("NoSuchEntity", status=404):
+            aws.client("iam").get_role(RoleName=name)

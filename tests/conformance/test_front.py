@@ -135,6 +135,44 @@ def test_the_service_is_told_by_any_of_its_marks(daemon, headers, path, body, st
     assert (answer.status, sign in answer.body) == (status, True), answer
 
 
+ASKED = b"Action=GetCallerIdentity&Version=2011-06-15"
+
+
+@pytest.mark.parametrize(
+    "method, path, headers",
+    [
+        ("POST", "/", {"Origin": "http://a.example"}),
+        ("POST", "/", {"Origin": "null", "Sec-Fetch-Site": "cross-site"}),
+        ("GET", "/?" + ASKED.decode(), {"Sec-Fetch-Site": "cross-site"}),
+        ("GET", "/2015-03-31/functions", {"Host": "turned.example", "User-Agent": "Mozilla/5.0 (X11)"}),
+        ("OPTIONS", "/2015-03-31/functions", {"Origin": "http://a.example", "Access-Control-Request-Method": "POST"}),
+        ("POST", "/_mayfly/async", {"Origin": "http://a.example"}),
+        ("GET", "/metrics", {"Sec-Fetch-Site": "same-site"}),
+    ],
+)
+def test_nothing_is_done_for_a_web_page(daemon, method, path, headers):
+    """Signatures are not verified here, so a page would be believed whatever it says."""
+    kind = {"Content-Type": "application/x-www-form-urlencoded"} if method == "POST" else {}
+    with Peer(daemon.port) as peer:
+        answer = peer.send(request(method, path, {**kind, **headers}, ASKED if method == "POST" else b"")).answer()
+    assert answer.status == 403 and b"Web pages cannot call this endpoint" in answer.body, answer
+    assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "path, headers",
+    [
+        ("/?" + ASKED.decode(), {"User-Agent": "Mozilla/5.0 (X11)", "Sec-Fetch-Site": "none"}),
+        ("/", {"User-Agent": "Mozilla/5.0 (X11)", "Sec-Fetch-Site": "cross-site"}),
+        ("/_localstack/health", {"Origin": "http://a.example"}),
+        ("/2015-03-31/functions", {"Host": "turned.example", "User-Agent": "Boto3/1.40"}),
+    ],
+)
+def test_a_person_and_an_sdk_are_no_web_page(daemon, path, headers):
+    with Peer(daemon.port) as peer:
+        assert peer.send(request("GET", path, headers)).answer().status == 200
+
+
 def test_regions_are_worlds_of_their_own(aws):
     name = unique("regional")
     here, there = aws.functions(), aws.functions(region="eu-central-1")
