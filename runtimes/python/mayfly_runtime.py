@@ -110,6 +110,8 @@ class RuntimeApi:
         self.port = int(port)
         self.socket = None
         self.rest = b""  # received, not yet part of an answer
+        self.received = 0  # how often something was
+        self.thanks = None  # the whole answer to the last report: the next one is mostly the same
         self.take = ("GET %sinvocation/next HTTP/1.1\r\nHost: %s\r\n\r\n" % (RUNTIME, address)).encode()
 
     def request(self, path, body, fields):
@@ -128,7 +130,7 @@ class RuntimeApi:
             try:
                 self.send(report + self.take)
                 if report:
-                    self.receive_answer()
+                    self.receive_thanks()
                 status, fields, body = self.receive_answer()
             except OSError as lost:
                 self.close()
@@ -163,10 +165,22 @@ class RuntimeApi:
         data = self.socket.recv(size_max)
         if not data:
             raise ConnectionResetError("the Runtime API closed the connection")
+        self.received += 1
         return data
 
+    def receive_thanks(self):
+        """The answer to a report, which says nothing that we need."""
+        data = self.rest or self.receive()
+        if self.thanks and data.startswith(self.thanks):
+            self.rest = data[len(self.thanks):]
+            return
+        self.rest = data
+        received = self.received
+        self.receive_answer()
+        self.thanks = data[:len(data) - len(self.rest)] if self.received == received else None
+
     def receive_answer(self):
-        """The next answer on the connection: status, header fields, body."""
+        """The next answer on the connection: status, header fields by their names in Title-Case, body."""
         data = self.rest
         while True:
             end = data.find(b"\r\n\r\n")
@@ -174,15 +188,12 @@ class RuntimeApi:
                 break
             data += self.receive()
         lines = data[:end].split(b"\r\n")
-        fields = {}
-        for line in lines[1:]:
-            name, _, value = line.partition(b":")
-            fields[name.lower()] = value.strip()
+        fields = read_fields(lines[1:])
         self.rest = data[end + 4:]
-        if b"transfer-encoding" in fields:
+        if b"Transfer-Encoding" in fields:
             body = b"".join(iter(self.receive_chunk, b""))
         else:
-            body = self.receive_exactly(int(fields.get(b"content-length", b"0")))
+            body = self.receive_exactly(int(fields.get(b"Content-Length", b"0")))
         return int(lines[0][9:12]), fields, body
 
     def receive_exactly(self, size):
@@ -213,17 +224,41 @@ class RuntimeApi:
         return self.receive_exactly(size + 2)[:-2]
 
 
+class Surroundings:
+    """What the environment says at the moment, decoded only when it says something new."""
+
+    names = (b"AWS_LAMBDA_LOG_GROUP_NAME", b"AWS_LAMBDA_LOG_STREAM_NAME", b"AWS_LAMBDA_FUNCTION_NAME",
+             b"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", b"AWS_LAMBDA_FUNCTION_VERSION")
+    raw = decoded = None
+
+    @classmethod
+    def texts(cls):
+        raw = list(map(os.environb.get, cls.names))
+        if raw != cls.raw:
+            cls.raw = raw
+            cls.decoded = [None if value is None else os.fsdecode(value) for value in raw]
+        return cls.decoded
+
+
+def read_fields(lines):
+    """{name in Title-Case: value} of the lines of a head."""
+    try:  # as our platform writes them
+        fields = dict([line.split(b": ", 1) for line in lines])
+        if b"Content-Length" in fields:
+            return fields
+    except ValueError:
+        pass
+    parts = [line.partition(b":") for line in lines]
+    return {name.title(): value.strip() for name, _, value in parts}
+
+
 class LambdaContext:
     """What a handler gets as its second argument."""
 
     def __init__(self, request_id, arn, deadline_ms, tenant_id, client_context, identity):
-        env = os.environ.get
         self.aws_request_id = request_id
-        self.log_group_name = env("AWS_LAMBDA_LOG_GROUP_NAME")
-        self.log_stream_name = env("AWS_LAMBDA_LOG_STREAM_NAME")
-        self.function_name = env("AWS_LAMBDA_FUNCTION_NAME")
-        self.memory_limit_in_mb = env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-        self.function_version = env("AWS_LAMBDA_FUNCTION_VERSION")
+        (self.log_group_name, self.log_stream_name, self.function_name, self.memory_limit_in_mb,
+         self.function_version) = Surroundings.texts()
         self.invoked_function_arn = arn
         self.tenant_id = tenant_id
         self._trace_fields = pop_trace_fields(client_context)
@@ -232,11 +267,10 @@ class LambdaContext:
             self.client_context = ClientContext(client_context)
             if self.client_context.client is not None:
                 self.client_context.client = Client(self.client_context.client)
-        identity = identity or {}
         self.identity = CognitoIdentity({
             "cognito_identity_id": identity.get("cognitoIdentityId"),
             "cognito_identity_pool_id": identity.get("cognitoIdentityPoolId"),
-        })
+        } if identity else NOTHING)
         self._deadline_ms = deadline_ms
 
     def get_remaining_time_in_millis(self):
@@ -254,6 +288,9 @@ class LambdaContext:
         names = ("aws_request_id log_group_name log_stream_name function_name memory_limit_in_mb "
                  "function_version invoked_function_arn client_context identity tenant_id")
         return describe(self, names.split())
+
+
+NOTHING = {}
 
 
 class Record:
@@ -424,16 +461,16 @@ def make_context(json, fields):
                         "Unable to parse %s JSON: %s" % (what, e)) from e
 
     return LambdaContext(
-        header(fields, b"lambda-runtime-aws-request-id"),
-        header(fields, b"lambda-runtime-invoked-function-arn"),
-        int(fields.get(b"lambda-runtime-deadline-ms", b"0")),
-        header(fields, b"lambda-runtime-aws-tenant-id"),
-        parsed(b"lambda-runtime-client-context", "Client Context"),
-        parsed(b"lambda-runtime-cognito-identity", "Cognito Identity"))
+        header(fields, b"Lambda-Runtime-Aws-Request-Id"),
+        header(fields, b"Lambda-Runtime-Invoked-Function-Arn"),
+        int(fields.get(b"Lambda-Runtime-Deadline-Ms", b"0")),
+        header(fields, b"Lambda-Runtime-Aws-Tenant-Id"),
+        parsed(b"Lambda-Runtime-Client-Context", "Client Context"),
+        parsed(b"Lambda-Runtime-Cognito-Identity", "Cognito Identity"))
 
 
 def make_event(json, fields, body):
-    if fields.get(b"content-type", b"application/json") != b"application/json":
+    if fields.get(b"Content-Type", b"application/json") != b"application/json":
         return body
     try:
         return json.loads(body)
@@ -455,13 +492,13 @@ def serve(api, json, handler):
     report = b""
     while True:
         fields, body = api.next(report)
-        request_id = header(fields, b"lambda-runtime-aws-request-id")
+        request_id = header(fields, b"Lambda-Runtime-Aws-Request-Id")
         Current.request_id = request_id
-        Current.tenant_id = header(fields, b"lambda-runtime-aws-tenant-id")
-        if b"lambda-runtime-trace-id" in fields:
-            os.environ["_X_AMZN_TRACE_ID"] = header(fields, b"lambda-runtime-trace-id")
+        Current.tenant_id = header(fields, b"Lambda-Runtime-Aws-Tenant-Id")
+        if b"Lambda-Runtime-Trace-Id" in fields:
+            os.environb[b"_X_AMZN_TRACE_ID"] = fields[b"Lambda-Runtime-Trace-Id"]
         else:
-            os.environ.pop("_X_AMZN_TRACE_ID", None)
+            os.environb.pop(b"_X_AMZN_TRACE_ID", None)
         try:
             context = make_context(json, fields)
             response, kind = make_response(json, handler(make_event(json, fields, body), context))
@@ -519,10 +556,10 @@ def rehearse():
     Do once what a start and a first invocation do, with a function of ours, so that the interpreter
     has imported, specialised, allocated and touched whatever that takes. It leaves nothing behind.
     """
-    fields = {b"lambda-runtime-aws-request-id": b"00000000-0000-0000-0000-000000000000",
-              b"lambda-runtime-invoked-function-arn": b"arn:aws:lambda:us-east-1:000000000000:function:f",
-              b"lambda-runtime-deadline-ms": b"1",
-              b"content-type": b"application/json"}
+    fields = {b"Lambda-Runtime-Aws-Request-Id": b"00000000-0000-0000-0000-000000000000",
+              b"Lambda-Runtime-Invoked-Function-Arn": b"arn:aws:lambda:us-east-1:000000000000:function:f",
+              b"Lambda-Runtime-Deadline-Ms": b"1",
+              b"Content-Type": b"application/json"}
     body = b'{"names": ["a", "b"], "numbers": [1, 2.5, null, true], "text": "\\u00e9"}'
     kept = list(sys.path), list(sys.meta_path), dict(os.environ)
     replace_environment(b"LAMBDA_TASK_ROOT=%s/rehearsal\0_HANDLER=mayfly_rehearsal.handler\0" % os.fsencode(HERE))
