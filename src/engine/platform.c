@@ -37,11 +37,16 @@ struct request {
 	struct unpacked_frame answer;
 };
 
-static void request_wait(struct request *request, void (*run)(struct message *self))
+static void request_post(struct request *request, void (*run)(struct message *self))
 {
 	promise_init(&request->promise);
 	request->message.run = run;
 	loop_post(request->platform->loop, &request->message);
+}
+
+static void request_wait(struct request *request, void (*run)(struct message *self))
+{
+	request_post(request, run);
 	promise_wait(&request->promise);
 }
 
@@ -197,19 +202,22 @@ void platform_on_unpacked(const struct unpacked_frame *frame)
 	promise_keep(&request->promise);
 }
 
-int platform_unpack(struct platform *platform, const uint8_t digest[static 32], int zip_fd,
-	uint64_t bytes_max, struct unpacked *ret_unpacked)
+int platform_unpack(
+	struct platform *platform, const struct unpack_ask *ask, struct unpacked *ret_unpacked)
 {
 	struct request request = {
 		.platform = platform,
-		.zip_fd = zip_fd,
+		.zip_fd = ask->zip_fd,
 		.frame = { .head = { .op = FRAME_UNPACK },
-			.bytes_max = bytes_max,
+			.bytes_max = ask->bytes_max,
 			.entries_max = LIMIT_UNZIPPED_ENTRIES },
 	};
 
-	memcpy(request.frame.digest, digest, DIGEST_LEN);
-	request_wait(&request, request_run_unpack);
+	memcpy(request.frame.digest, ask->digest, DIGEST_LEN);
+	request_post(&request, request_run_unpack);
+	if (ask->meanwhile)
+		ask->meanwhile(ask->context);
+	promise_wait(&request.promise);
 	if (request.result < 0)
 		return err_pass(request.result);
 	if (request.answer.answer == UNPACK_FAULT)

@@ -75,12 +75,20 @@ struct unpacked {
 	bool has_extensions; /* there is a directory of that name: of a layer it starts processes */
 };
 
+struct unpack_ask {
+	const uint8_t *digest; /* 32 bytes */
+	int zip_fd;
+	uint64_t bytes_max;
+	void (*meanwhile)(void *context); /* run while others unpack; may be NULL */
+	void *context;
+};
+
 /*
- * Worker: unpack a ZIP by the jailed unpacker into the code directory; waits for it. Returns 0 and
- * *ret_unpacked, or a fault.
+ * Worker: unpack a ZIP by the jailed unpacker into the code directory; waits for it, and for
+ * `meanwhile`, which the calling thread runs. Returns 0 and *ret_unpacked, or a fault.
  */
-[[nodiscard]] int platform_unpack(struct platform *platform, const uint8_t digest[static 32],
-	int zip_fd, uint64_t bytes_max, struct unpacked *ret_unpacked);
+[[nodiscard]] int platform_unpack(
+	struct platform *platform, const struct unpack_ask *ask, struct unpacked *ret_unpacked);
 
 /*
  * Worker: remove the unpacked code of a digest, unless an environment of this node still has it.

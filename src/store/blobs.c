@@ -154,29 +154,34 @@ static int blobs_copy(int from, int to, struct digest *digest, uint64_t *ret_siz
 	}
 }
 
+/* The folder of a blob, also on the disk. */
+static int blobs_make_folder(struct blobs *blobs, const uint8_t digest[static 32])
+{
+	char path[BLOBS_PATH_MAX];
+
+	blobs_path(path, digest);
+	path[BLOBS_FOLDER_LEN] = '\0';
+	if (mkdirat(blobs->dir, path, 0700) < 0 && errno != EEXIST)
+		return err_raise(-errno);
+	/* The folder may be another thread's, just made and not yet synced: the first to have synced it says so. */
+	if (atomic_load(&blobs->is_durable[digest[0]]))
+		return 0;
+	int r = blobs_sync_dir(blobs->dir, ".");
+	if (r == 0)
+		atomic_store(&blobs->is_durable[digest[0]], true);
+	return err_pass(r);
+}
+
 /* Give the synced file tmp/… its name for good. */
 static int blobs_name(struct blobs *blobs, const char *tmp, const uint8_t digest[static 32])
 {
 	char path[BLOBS_PATH_MAX];
-	char folder[BLOBS_FOLDER_LEN + 1];
 
 	blobs_path(path, digest);
-	memcpy(folder, path, BLOBS_FOLDER_LEN);
-	folder[BLOBS_FOLDER_LEN] = '\0';
-	if (mkdirat(blobs->dir, folder, 0700) < 0 && errno != EEXIST)
-		return err_raise(-errno);
 	if (renameat(blobs->dir, tmp, blobs->dir, path) < 0)
 		return err_raise(-errno);
-	int r = blobs_sync_dir(blobs->dir, folder);
-	if (r < 0)
-		return err_pass(r);
-	/* The folder may be another thread's, just made and not yet synced: the first to have synced it says so. */
-	if (atomic_load(&blobs->is_durable[digest[0]]))
-		return 0;
-	r = blobs_sync_dir(blobs->dir, ".");
-	if (r == 0)
-		atomic_store(&blobs->is_durable[digest[0]], true);
-	return err_pass(r);
+	path[BLOBS_FOLDER_LEN] = '\0';
+	return err_pass(blobs_sync_dir(blobs->dir, path));
 }
 
 int blobs_draft(struct blobs *blobs, int fd, struct blob_draft *ret_draft)
@@ -198,18 +203,30 @@ int blobs_draft(struct blobs *blobs, int fd, struct blob_draft *ret_draft)
 		blobs_draft_done(&draft);
 		return err_pass(r);
 	}
-	/* A head start for the sync in blobs_keep(), no more: who cannot have it waits there. */
+	/* A head start for blobs_sync(), no more: who cannot have it waits there. */
 	(void)sync_file_range(draft.fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	*ret_draft = draft;
 	return 0;
 }
 
-int blobs_keep(struct blob_draft *draft)
+int blobs_sync(struct blob_draft *draft)
 {
 	assert(draft && draft->blobs);
+	if (draft->is_synced || draft->err)
+		return err_pass(draft->err);
 	if (fsync(draft->fd) < 0)
-		return err_raise(-errno);
-	return err_pass(blobs_name(draft->blobs, draft->name, draft->digest));
+		draft->err = err_raise(-errno);
+	if (!draft->err)
+		draft->err = blobs_make_folder(draft->blobs, draft->digest);
+	draft->is_synced = !draft->err;
+	return err_pass(draft->err);
+}
+
+int blobs_keep(struct blob_draft *draft)
+{
+	int r = blobs_sync(draft);
+
+	return r < 0 ? err_pass(r) : err_pass(blobs_name(draft->blobs, draft->name, draft->digest));
 }
 
 void blobs_draft_done(struct blob_draft *draft)

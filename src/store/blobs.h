@@ -18,6 +18,8 @@ struct blob_draft {
 	uint8_t digest[32];
 	uint64_t size;
 	char name[48]; /* below blobs->dir */
+	bool is_synced;
+	int err; /* of the sync: the kernel tells it once, and a second try would seem to succeed */
 };
 
 /*
@@ -25,6 +27,11 @@ struct blob_draft {
  * it returns 0. Then they are kept, or not; blobs_draft_done() in any case.
  */
 [[nodiscard]] int blobs_draft(struct blobs *blobs, int fd, struct blob_draft *ret_draft);
+/*
+ * Have its contents on the disk, still without a name: the longer part of blobs_keep(), for who has something to wait for
+ * meanwhile. A fault is also told by blobs_keep().
+ */
+[[nodiscard]] int blobs_sync(struct blob_draft *draft);
 /* Give a draft its name. Durable when it returns 0; keeping what is there already is done. */
 [[nodiscard]] int blobs_keep(struct blob_draft *draft);
 void blobs_draft_done(struct blob_draft *draft);

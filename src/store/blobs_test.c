@@ -244,10 +244,35 @@ static void test_what_was_acknowledged_survives_kill_9(void)
 	close_fresh(blobs);
 }
 
+/* The kernel tells once that a file could not be written. */
+static void test_what_could_not_be_synced_is_not_kept_by_trying_again(void)
+{
+	struct blobs *blobs = open_fresh();
+	scoped_fd fd = file_of(S("abc"), 1);
+	struct blob_draft draft;
+	int ends[2];
+
+	CHECK(blobs_draft(blobs, fd, &draft) == 0);
+	int file = dup(draft.fd);
+	CHECK(pipe(ends) == 0 && dup2(ends[1], draft.fd) == draft.fd); /* fsync(2): EINVAL */
+	CHECK(blobs_sync(&draft) == -EINVAL);
+	CHECK(dup2(file, draft.fd) == draft.fd && fsync(draft.fd) == 0);
+	CHECK(blobs_keep(&draft) == -EINVAL);
+	blobs_draft_done(&draft);
+	close(file);
+	close(ends[0]);
+	close(ends[1]);
+	scoped_fd none = -1;
+	uint64_t size;
+	CHECK(blobs_get(blobs, abc, &none, &size) == BLOBS_ABSENT);
+	close_fresh(blobs);
+}
+
 TESTS(TEST(test_a_blob_is_found_by_its_digest),
 	TEST(test_the_source_is_read_from_its_start_and_not_moved),
 	TEST(test_putting_it_again_is_done), TEST(test_an_empty_and_a_large_one_are_kept),
 	TEST(test_rot_is_noticed_and_cured_by_putting_it_again), TEST(test_what_is_dropped_is_gone),
 	TEST(test_a_disk_that_takes_no_more_leaves_nothing_behind),
 	TEST(test_leavings_of_a_killed_writer_go_at_the_next_open),
-	TEST(test_what_was_acknowledged_survives_kill_9))
+	TEST(test_what_was_acknowledged_survives_kill_9),
+	TEST(test_what_could_not_be_synced_is_not_kept_by_trying_again))

@@ -198,13 +198,8 @@ static int docs_write_all(
 	return err_pass(r);
 }
 
-int docs_write(
-	struct docs *docs, const struct docs_write *writes, size_t count, uint64_t *ret_revision)
+static int docs_check_sizes(const struct docs_write *writes, size_t count)
 {
-	struct sql *sql;
-	uint64_t revision = 0;
-
-	assert(docs && (writes || count == 0));
 	if (count > DOCS_BATCH_MAX)
 		return err_raise(-E2BIG);
 	for (size_t i = 0; i < count; i++) {
@@ -212,16 +207,57 @@ int docs_write(
 			writes[i].value.len > DOCS_VALUE_MAX)
 			return err_raise(-EMSGSIZE);
 	}
+	return 0;
+}
 
-	int r = sql_lease(docs->pool, &sql);
+/* One transaction. */
+static int docs_transact(
+	struct sql *sql, const struct docs_write *writes, size_t count, uint64_t *ret_revision)
+{
+	int r = sql_begin(sql);
+
+	if (r == 0)
+		r = docs_write_all(sql, writes, count, ret_revision);
+	return r == DOCS_DONE ? err_pass(sql_commit(sql)) : err_pass(r);
+}
+
+int docs_write(
+	struct docs *docs, const struct docs_write *writes, size_t count, uint64_t *ret_revision)
+{
+	struct sql *sql;
+	uint64_t revision = 0;
+
+	assert(docs && (writes || count == 0));
+	int r = docs_check_sizes(writes, count);
+	if (r == 0)
+		r = sql_lease(docs->pool, &sql);
 	if (r < 0)
 		return err_pass(r);
-	r = sql_begin(sql);
-	if (r == 0)
-		r = docs_write_all(sql, writes, count, &revision);
-	if (r == DOCS_DONE)
-		r = sql_commit(sql);
+	r = docs_transact(sql, writes, count, &revision);
 	r = sql_return(docs->pool, sql, r); /* not committed: rolled back */
+	if (r == DOCS_DONE && ret_revision)
+		*ret_revision = revision;
+	return err_pass(r);
+}
+
+int docs_write_soon(
+	struct docs *docs, const struct docs_write *writes, size_t count, uint64_t *ret_revision)
+{
+	struct sql *sql;
+	uint64_t revision = 0;
+
+	assert(docs && (writes || count == 0));
+	int r = docs_check_sizes(writes, count);
+	if (r == 0)
+		r = sql_lease(docs->pool, &sql);
+	if (r < 0)
+		return err_pass(r);
+	r = sql_set_waiting(sql, false);
+	if (r == 0)
+		r = docs_transact(sql, writes, count, &revision);
+	sql_rollback(sql);
+	int waiting = sql_set_waiting(sql, true);
+	r = sql_return(docs->pool, sql, waiting < 0 ? waiting : r);
 	if (r == DOCS_DONE && ret_revision)
 		*ret_revision = revision;
 	return err_pass(r);

@@ -45,6 +45,13 @@ struct docs_write {
 [[nodiscard]] int docs_write(
 	struct docs *docs, const struct docs_write *writes, size_t count, uint64_t *ret_revision);
 
+/*
+ * The same, but on the disk only with the next docs_write(): a power cut may undo it, as if it had not been. For what can be
+ * done again.
+ */
+[[nodiscard]] int docs_write_soon(
+	struct docs *docs, const struct docs_write *writes, size_t count, uint64_t *ret_revision);
+
 /* Called for each document in key order; return non-zero to stop. The views die on return. */
 typedef int docs_each_fn(void *context, str key, str value, uint64_t revision);
 

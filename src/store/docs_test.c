@@ -11,9 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+/* SQLite's, in this program: counted. */
+static unsigned syncs;
+
+int fdatasync(int fd)
+{
+	syncs++;
+	return (int)syscall(SYS_fdatasync, fd);
+}
 
 /* A directory of its own for each test, which is also the working directory. */
 static char folder[64];
@@ -129,6 +139,24 @@ static void test_a_batch_is_done_whole_or_not_at_all(void)
 	CHECK(holds(docs, S("a"), S("1")) && holds(docs, S("b"), S("1")));
 	CHECK(docs_get(docs, S("kind"), S("c"), NULL, NULL) == DOCS_ABSENT);
 	CHECK(docs_write(docs, NULL, 0, NULL) == DOCS_DONE);
+	close_fresh(docs);
+}
+
+static void test_what_is_written_soon_waits_for_no_disk_and_is_there(void)
+{
+	struct docs *docs = open_fresh();
+	const struct docs_write soon = { S("kind"), S("b"), S("two"), DOCS_NEW };
+	uint64_t revision = 0;
+
+	unsigned before = syncs;
+	CHECK(put(docs, S("a"), S("one"), DOCS_NEW, NULL) == DOCS_DONE);
+	CHECK(syncs > before);
+	before = syncs;
+	CHECK(docs_write_soon(docs, &soon, 1, &revision) == DOCS_DONE && revision == 2);
+	CHECK(syncs == before && holds(docs, S("b"), S("two")));
+	CHECK(docs_write_soon(docs, &soon, 1, NULL) == DOCS_CONFLICT);
+	CHECK(put(docs, S("a"), S("three"), DOCS_ANY, NULL) == DOCS_DONE); /* waits again */
+	CHECK(syncs > before);
 	close_fresh(docs);
 }
 
@@ -448,8 +476,9 @@ static void test_result_codes_are_faults_with_a_meaning(void)
 TESTS(TEST(test_what_was_put_is_got_with_its_revision),
 	TEST(test_a_get_appends_and_respects_the_ceiling),
 	TEST(test_a_write_that_expects_another_revision_changes_nothing),
-	TEST(test_a_batch_is_done_whole_or_not_at_all), TEST(test_revisions_never_come_back),
-	TEST(test_sizes_beyond_the_limits_are_refused),
+	TEST(test_a_batch_is_done_whole_or_not_at_all),
+	TEST(test_what_is_written_soon_waits_for_no_disk_and_is_there),
+	TEST(test_revisions_never_come_back), TEST(test_sizes_beyond_the_limits_are_refused),
 	TEST(test_a_listing_is_in_byte_order_within_its_prefix),
 	TEST(test_a_key_may_hold_any_bytes), TEST(test_threads_lose_no_update),
 	TEST(test_what_was_acknowledged_survives_kill_9),

@@ -338,6 +338,14 @@ void sql_rollback(struct sql *sql)
 		(void)sqlite3_exec(sql->db, sql_own[SQL_ROLLBACK], NULL, NULL, NULL);
 }
 
+/* In WAL mode NORMAL syncs the log only before a checkpoint; its frames count up to the last whole one. */
+int sql_set_waiting(struct sql *sql, bool waits)
+{
+	assert(sqlite3_get_autocommit(sql->db));
+	return err_pass(
+		sql_exec(sql, waits ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL"));
+}
+
 uint64_t sql_changes(const struct sql *sql)
 {
 	return (uint64_t)sqlite3_changes64(sql->db);

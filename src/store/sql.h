@@ -52,6 +52,11 @@ int sql_return(struct sql_pool *pool, struct sql *sql, int result);
 [[nodiscard]] int sql_begin(struct sql *sql);
 [[nodiscard]] int sql_commit(struct sql *sql);
 void sql_rollback(struct sql *sql);
+/*
+ * Outside of a transaction: is a commit to wait for the disk? If not, the next one that does, of any connection, takes it
+ * along. It has to be again when the connection is returned.
+ */
+[[nodiscard]] int sql_set_waiting(struct sql *sql, bool waits);
 
 /* Rows that the last finished INSERT, UPDATE or DELETE changed. */
 uint64_t sql_changes(const struct sql *sql);

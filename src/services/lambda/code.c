@@ -108,11 +108,25 @@ static int code_check_size(struct call *call, int zip)
 	return 0;
 }
 
-static int code_unpack(struct call *call, int zip, struct lambda_code *code)
+/* The draft on its way to the disk. Whether it got there says blobs_keep(). */
+static void code_sync(void *draft)
+{
+	(void)!blobs_sync(draft);
+}
+
+static int code_unpack(struct call *call, struct blob_draft *draft, struct lambda_code *code)
 {
 	struct unpacked unpacked;
 
-	int r = platform_unpack(call->platform, code->digest, zip, LIMIT_UNZIPPED_BYTES, &unpacked);
+	int r = platform_unpack(call->platform,
+		&(struct unpack_ask){
+			.digest = code->digest,
+			.zip_fd = draft->fd,
+			.bytes_max = LIMIT_UNZIPPED_BYTES,
+			.meanwhile = code_sync,
+			.context = draft,
+		},
+		&unpacked);
 	if (r < 0)
 		return err_pass(r);
 	code->unpacked = unpacked.bytes;
@@ -150,7 +164,7 @@ static int code_keep(struct call *call, int zip, struct lambda_code *code)
 		return err_pass(r);
 	memcpy(code->digest, draft.digest, sizeof(code->digest));
 	code->size = draft.size;
-	r = code_unpack(call, draft.fd, code);
+	r = code_unpack(call, &draft, code);
 	if (r == 0)
 		r = blobs_keep(&draft);
 	if (r == 0) {

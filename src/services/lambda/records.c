@@ -370,6 +370,6 @@ int batch_commit(struct batch *batch)
 	if (batch->err)
 		return err_pass(batch->err);
 	assert(batch->count > 0);
-	return err_pass(
-		docs_write(batch->scope->platform->docs, batch->writes, batch->count, NULL));
+	return err_pass((batch->is_soon ? docs_write_soon : docs_write)(
+		batch->scope->platform->docs, batch->writes, batch->count, NULL));
 }

@@ -117,7 +117,8 @@ struct batch {
 	const struct lambda_scope *scope;
 	struct docs_write writes[DOCS_BATCH_MAX];
 	size_t count;
-	int err; /* sticky */
+	int err;      /* sticky */
+	bool is_soon; /* committed by docs_write_soon() */
 };
 
 /* Put or delete a document, if its revision is still `expect` (see docs.h), with the rest of the batch. */

@@ -40,8 +40,12 @@ static bool is_text(const json_t *config, const char *name, const char *text)
 	return value && strcmp(value, text) == 0;
 }
 
-/* The states a version ends in. `is_unpacked` false: its code is gone and cannot be had back. */
-static void settle_config(json_t *config, bool is_unpacked, struct tree *tree)
+/*
+ * The states a version ends in. `is_unpacked` false: its code is gone and cannot be had back. The RevisionId was chosen with the
+ * change, so settling again after a power cut changes nothing that a client may have seen.
+ */
+static void settle_config(
+	json_t *config, bool is_unpacked, const json_t *revision, struct tree *tree)
 {
 	bool is_new = is_text(config, "State", "Pending");
 
@@ -51,7 +55,7 @@ static void settle_config(json_t *config, bool is_unpacked, struct tree *tree)
 	tree_drop(tree, "StateReasonCode");
 	tree_drop(tree, "LastUpdateStatusReason");
 	tree_drop(tree, "LastUpdateStatusReasonCode");
-	tree_put(tree, "RevisionId", record_revision());
+	tree_put(tree, "RevisionId", revision ? json_deep_copy(revision) : record_revision());
 	tree_put_text(tree, "LastUpdateStatus", is_unpacked ? "Successful" : "Failed");
 	if (is_unpacked) {
 		tree_put_text(tree, "State", "Active");
@@ -78,7 +82,11 @@ static int settle_unpack_one(
 	if (r == 0)
 		r = blobs_get(scope->platform->blobs, digest, &zip, &size);
 	if (r == BLOBS_DONE)
-		r = platform_unpack(scope->platform, digest, zip, LIMIT_UNZIPPED_BYTES, &unpacked);
+		r = platform_unpack(scope->platform,
+			&(struct unpack_ask){ .digest = digest,
+				.zip_fd = zip,
+				.bytes_max = LIMIT_UNZIPPED_BYTES },
+			&unpacked);
 	if (r < 0)
 		return err_pass(r);
 	*ret_is_unpacked = r == BLOBS_DONE && unpacked.answer == UNPACK_DONE;
@@ -106,6 +114,7 @@ enum { SETTLE_SNAPSHOT = 1 };
 static int settle_version(const struct function_record *function, uint64_t number, bool is_unpacked,
 	struct batch *batch)
 {
+	const json_t *unsettled = json_object_get(function->doc, "Unsettled");
 	json_t *doc;
 	uint64_t revision;
 
@@ -121,7 +130,7 @@ static int settle_version(const struct function_record *function, uint64_t numbe
 		json_decref(doc);
 		return SETTLE_SNAPSHOT;
 	}
-	settle_config(tree.at, is_unpacked, &tree);
+	settle_config(tree.at, is_unpacked, json_object_get(unsettled, "VersionRevisionId"), &tree);
 	batch_put(batch, KIND_VERSION, record_version_key(function, number), doc, revision);
 	json_decref(doc);
 	return err_pass(tree.err);
@@ -152,13 +161,15 @@ static int settle_once(const struct lambda_scope *scope, str name, enum settle_w
 	}
 	const bool is_snapshot = number && r == SETTLE_SNAPSHOT;
 	struct tree latest = { .at = function.latest }, doc = { .at = function.doc };
-	settle_config(function.latest, is_unpacked, &latest);
+	settle_config(
+		function.latest, is_unpacked, json_object_get(unsettled, "RevisionId"), &latest);
 	tree_drop(&doc, "Unsettled");
 	tree_join(&doc, &latest);
 	if (doc.err)
 		return err_pass(doc.err);
 	batch_put_function(&batch, &function);
 	batch_delete(&batch, KIND_UNSETTLED, record_account_key(scope, name), DOCS_ANY);
+	batch.is_soon = !is_snapshot; /* else a power cut lets it be done again */
 	r = lambda_commit(&batch, name);
 	if (r == 0 && is_snapshot)
 		lambda_snapshot_later(&function, number);
@@ -314,8 +325,11 @@ void lambda_unsettle(struct function_record *function, struct batch *batch, uint
 	struct tree unsettled = tree_object(&doc, "Unsettled");
 
 	tree_put_int(&unsettled, "Since", (int64_t)clock_real_ms());
-	if (version)
+	tree_put(&unsettled, "RevisionId", record_revision());
+	if (version) {
 		tree_put_int(&unsettled, "Version", (int64_t)version);
+		tree_put(&unsettled, "VersionRevisionId", record_revision());
+	}
 	tree_join(&doc, &unsettled);
 	if (doc.err || !mark) {
 		batch->err = doc.err ? doc.err : err_raise(-ENOMEM);

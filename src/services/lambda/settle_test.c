@@ -104,6 +104,38 @@ static void test_the_start_finishes_all_that_is_lost(void)
 	world_free(world);
 }
 
+/* The end of a change is not synced: what a client has seen of it must come again. */
+static void test_an_end_that_a_power_cut_undid_has_the_same_revision_again(void)
+{
+	struct world *world = world_new();
+	struct function_record before = {};
+	struct batch batch = { .scope = &world->scope };
+	char revisions[2][64];
+
+	create(world, "fn", true);
+	CHECK(function_record_get(&world->scope, S("fn"), &before) == RECORD_FOUND);
+	world_settle(world, "fn");
+	struct answer got = get(world, "fn");
+	CHECK_STR(answer_text(&got, "State"), S("Active"));
+	CHECK(str_to_array(answer_text(&got, "RevisionId"), revisions[0], 64) == 0);
+	got = get(world, "fn:1");
+	CHECK(str_to_array(answer_text(&got, "RevisionId"), revisions[1], 64) == 0);
+	CHECK(!str_eq(str_of(revisions[0]), str_of(revisions[1])));
+
+	batch_put(&batch, KIND_FUNCTION, record_account_key(&world->scope, S("fn")), before.doc,
+		DOCS_ANY);
+	CHECK(batch_commit(&batch) == DOCS_DONE);
+	function_record_done(&before);
+	got = get(world, "fn");
+	CHECK_STR(answer_text(&got, "State"), S("Pending"));
+	world_settle(world, "fn");
+	got = get(world, "fn");
+	CHECK_STR(answer_text(&got, "RevisionId"), str_of(revisions[0]));
+	got = get(world, "fn:1");
+	CHECK_STR(answer_text(&got, "RevisionId"), str_of(revisions[1]));
+	world_free(world);
+}
+
 static void test_lost_code_that_cannot_be_unpacked_is_a_failed_function(void)
 {
 	struct world *world = world_new();
@@ -187,6 +219,7 @@ static void test_the_loop_does_it_by_itself_and_soon(void)
 TESTS(TEST(test_reads_in_between_see_pending),
 	TEST(test_a_lost_follow_up_is_finished_by_the_next_reader),
 	TEST(test_the_start_finishes_all_that_is_lost),
+	TEST(test_an_end_that_a_power_cut_undid_has_the_same_revision_again),
 	TEST(test_lost_code_that_cannot_be_unpacked_is_a_failed_function),
 	TEST(test_a_function_that_is_deleted_meanwhile_stays_deleted),
 	TEST(test_the_loop_does_it_by_itself_and_soon))

@@ -30,17 +30,18 @@ static pthread_mutex_t told = PTHREAD_MUTEX_INITIALIZER; /* what the engine was 
 
 /* --- the engine --- */
 
-int platform_unpack(struct platform *platform, const uint8_t digest[static 32], int zip_fd,
-	uint64_t bytes_max, struct unpacked *ret_unpacked)
+int platform_unpack(
+	struct platform *platform, const struct unpack_ask *ask, struct unpacked *ret_unpacked)
 {
 	char head[16] = "";
 
 	(void)platform;
-	(void)digest;
-	CHECK(bytes_max == 262144000);
+	CHECK(ask->bytes_max == 262144000);
 	the_world->unpacks++;
+	if (ask->meanwhile)
+		ask->meanwhile(ask->context);
 	*ret_unpacked = (struct unpacked){ .answer = UNPACK_DONE };
-	ssize_t len = pread(zip_fd, head, sizeof(head) - 1, 0);
+	ssize_t len = pread(ask->zip_fd, head, sizeof(head) - 1, 0);
 	ret_unpacked->has_extensions = strstr(head, "EXT") != NULL;
 	ret_unpacked->bytes = strstr(head, "BIG") ? WORLD_BIG : 0;
 	if (!the_world->is_unpacking || len < 4 || memcmp(head, "PK", 2) != 0)
