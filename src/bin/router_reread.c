@@ -86,6 +86,12 @@ static unsigned hold_above_of(const struct settings *settings)
 	return invocations ? invocations : MAX(HOLD_A_CPU * host_cpus(), HOLD_MIN);
 }
 
+/* A number that somebody has set is meant. */
+static unsigned starts_beside(const struct settings *settings)
+{
+	return settings_number(settings, SET_STARTS) ? 0 : MAX(host_cpus() / 2, 1U);
+}
+
 static uint64_t memory_mb_of(const struct settings *settings)
 {
 	uint64_t memory_mb = settings_number(settings, SET_MEMORY);
@@ -110,6 +116,7 @@ void router_apply_engine(struct router *router)
 			.freeze_ms = settings_number(settings, SET_FREEZE),
 			.starts_max = starts_of(settings),
 			.hold_above = hold_above_of(settings),
+			.starts_beside = starts_beside(settings),
 			.memory_mb = memory_mb_of(settings),
 			.is_memory_reserved = settings_is(
 				settings, SET_MEMORY_COUNT, S("reserved")),

@@ -49,7 +49,7 @@ enum setting_when { SETTING_AT_START, SETTING_LIVE };
 	X(ENVIRONMENTS, "environments", SETTING_NUMBER, "1000", 1, 4096, SETTING_AT_START,         \
 		"environments", "how many execution environments may live at a time on this node") \
 	X(STARTS, "starts", SETTING_NUMBER, "0", 0, 4096, SETTING_LIVE, "environments",            \
-		"how many of them may be starting at a time; 0: two a processor")                  \
+		"how many of them may be starting at a time; 0: by processors and load")           \
 	X(HOLD, "hold", SETTING_NUMBER, "0", 0, 100'000, SETTING_LIVE, "invocations",              \
 		"with so many of a version running, others wait for their environments before "    \
 		"idle ones are woken, while the processors are busy; 0: two a processor")          \

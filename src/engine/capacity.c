@@ -19,6 +19,11 @@
  * Thousands of cold starts at once so run a few at a time, each at full speed, in turn over the
  * functions that want one, instead of all at the pace of the slowest. Who waits for a start is never
  * throttled: that queue moves by itself, and is no longer than the account's concurrency.
+ *
+ * A start is work of the processors alone, in half a dozen processes, and what serves meanwhile has to share them: the 99th of a
+ * hundred invocations of a warm function takes about as many times as long as starts are going on beside it. So where environments
+ * of pools that need none are in use, fewer start at a time (`starts_beside`): those who wait for a start wait longer
+ * by less than others would.
  */
 #include "engine/capacity.h"
 
@@ -34,7 +39,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { MEMORY_GUESS_MB = 32, START_MS = 250 };
+enum { MEMORY_GUESS_MB = 32, START_MS = 250, BESIDE_MS = 100 };
 
 static void on_start_over(struct deferred *self)
 {
@@ -105,6 +110,20 @@ void capacity_done(struct capacity *capacity)
 	timer_free(capacity->starts_timer);
 }
 
+/* Who has served before and whose pool wants nothing more is not part of the rush. */
+static void notice_neighbour(struct environment *env)
+{
+	if (env->state == ENV_BUSY && env->invocations > 0 && !env->pool->starting &&
+		!pool_shortage(env->pool))
+		env->engine->capacity.neighbour_ms = loop_now_ms(env->engine->loop);
+}
+
+static bool has_neighbours(const struct capacity *capacity)
+{
+	return capacity->neighbour_ms &&
+		loop_now_ms(capacity->engine->loop) - capacity->neighbour_ms <= BESIDE_MS;
+}
+
 /* --- counting --- */
 
 static uint32_t measured_mb(const struct environment *env)
@@ -152,6 +171,7 @@ void capacity_update(struct environment *env)
 	assert(capacity->memory_mb >= env->charge_mb);
 	capacity->memory_mb = capacity->memory_mb - env->charge_mb + charge_mb;
 	env->charge_mb = charge_mb;
+	notice_neighbour(env);
 	if (env->state == ENV_INIT && start_age_ms(env) < START_MS)
 		return;
 	start_leave(env);
@@ -196,8 +216,11 @@ static uint64_t memory_free_mb(const struct capacity *capacity)
 
 static unsigned starts_free(const struct capacity *capacity)
 {
-	unsigned max = capacity->engine->options.starts_max;
+	const struct engine_options *options = &capacity->engine->options;
+	unsigned max = options->starts_max;
 
+	if (options->starts_beside && has_neighbours(capacity))
+		max = MIN(max, options->starts_beside);
 	return max > capacity->start_count ? max - capacity->start_count : 0;
 }
 

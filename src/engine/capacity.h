@@ -18,6 +18,8 @@ struct capacity {
 	unsigned dying;	    /* environments that are DEAD and still have their place */
 	struct list starts; /* environments that occupy a start, the oldest first */
 	unsigned start_count;
+	uint64_t
+		neighbour_ms; /* loop time: when one was given work whose pool wants no start; 0: never */
 	struct timer *starts_timer;
 	struct deferred start_more; /* a start has become free */
 };

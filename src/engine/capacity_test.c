@@ -3,6 +3,7 @@
 #include "base/attr.h"
 #include "engine/fake_logs.h"
 #include "engine/fake_runtime.h"
+#include "os/clock.h"
 
 #include <string.h>
 
@@ -70,6 +71,52 @@ static void test_a_warm_function_answers_while_hundreds_of_starts_are_queued(voi
 	}
 	CHECK(fake_counters(&node).waiting == MANY && fake_counters(&node).spawns == 1 + STARTS);
 	ebb(starting, STARTS);
+	fake_hang_up(&peer);
+	fake_node_stop(&node);
+}
+
+static void serve_again(struct fake_peer *peer)
+{
+	struct fake_call call;
+
+	fake_invoke_name(&node, "g", &call);
+	fake_serve(peer, &call, "1");
+	fake_await(&node, &call);
+	fake_call_done(&call);
+}
+
+static void test_beside_others_that_work_fewer_start_at_a_time(void)
+{
+	struct fake_sandbox warm, starting[STARTS], last;
+	struct fake_peer peer, started[2];
+
+	start(&(struct engine_options){
+		.starts_max = STARTS, .starts_beside = 1, .environments_max = 1000 });
+	fake_warm(&node, "g", &warm, &peer);
+	for (int i = 0; i < MANY; i++)
+		fake_invoke_name(&node, "f", &many[i]);
+	serve_again(&peer);
+	fake_await_spawn(&node, &starting[0]);
+	serve_again(&peer);
+	CHECK(fake_counters(&node).starting == 1);
+	/* It ends: there is another one instead. */
+	fake_spawned(&node, &starting[0]);
+	fake_connect(&node, &starting[0], &started[0]);
+	fake_next(&started[0]);
+	fake_await_spawn(&node, &last);
+	CHECK(fake_counters(&node).starting == 1);
+	/* And when g has rested for a while, as many as ever. */
+	uint64_t alone_ms = clock_mono_ms() + 150;
+	while (clock_mono_ms() < alone_ms)
+		fake_turn(&node);
+	fake_spawned(&node, &last);
+	fake_connect(&node, &last, &started[1]);
+	fake_next(&started[1]);
+	for (int i = 0; i < STARTS; i++)
+		fake_await_spawn(&node, &starting[i]);
+	ebb(starting, STARTS);
+	for (int i = 0; i < 2; i++)
+		fake_hang_up(&started[i]);
 	fake_hang_up(&peer);
 	fake_node_stop(&node);
 }
@@ -448,6 +495,7 @@ static void test_freezing_keeps_the_order(void)
 }
 
 TESTS(TEST(test_a_warm_function_answers_while_hundreds_of_starts_are_queued),
+	TEST(test_beside_others_that_work_fewer_start_at_a_time),
 	TEST(test_a_cold_function_is_not_behind_hundreds_of_another),
 	TEST(test_an_initialisation_that_waits_does_not_keep_others_from_starting),
 	TEST(test_a_failed_start_makes_room_for_the_next),

@@ -75,6 +75,7 @@ void engine_tune(struct engine *engine, const struct engine_tuning *tuning)
 	engine->options.queue_ms = tuning->queue_ms;
 	engine->options.freeze_ms = tuning->freeze_ms;
 	engine->options.starts_max = tuning->starts_max;
+	engine->options.starts_beside = tuning->starts_beside;
 	engine->options.memory_mb = tuning->memory_mb;
 	engine->options.is_memory_reserved = tuning->is_memory_reserved;
 	engine->options.invocation_rate = tuning->invocation_rate;

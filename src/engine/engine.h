@@ -23,6 +23,7 @@ struct engine_options {
 	load_target_fn *load;
 	unsigned environments_max; /* live at a time on this node */
 	unsigned starts_max;	   /* of them: starting at a time */
+	unsigned starts_beside;	   /* the same while others are in use; 0: no difference */
 	uint64_t memory_mb;	   /* that all environments may be counted with */
 	bool is_memory_reserved;   /* counted with MemorySize, not with what they use */
 	uint64_t freeze_ms;	   /* an idle environment is frozen after it; 0: never */
@@ -67,7 +68,7 @@ struct engine_tuning {
 	uint64_t queue_ms;
 	uint64_t freeze_ms;
 	uint64_t memory_mb;
-	unsigned starts_max;
+	unsigned starts_max, starts_beside;
 	uint32_t invocation_rate, scaling_rate;
 	bool is_memory_reserved;
 	uint32_t account_concurrency;
