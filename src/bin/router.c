@@ -24,6 +24,7 @@
 #include "os/fd.h"
 #include "os/host.h"
 #include "os/loop.h"
+#include "os/trim.h"
 #include "services/cloudwatch/service.h"
 #include "services/iam/service.h"
 #include "services/lambda/async.h"
@@ -248,7 +249,14 @@ static void sweep_run(struct work *work)
 static void sweep_done(struct work *work)
 {
 	struct sweep_work *sweep = list_entry(work, struct sweep_work, work);
+	struct engine_counters counters;
 
+	/* What large requests have left behind goes back to the system; of an idle node all that it does not use. */
+	engine_counters(sweep->router->platform.engine, &counters);
+	if (counters.environments || sweep->is_first)
+		malloc_trim(0);
+	else
+		memory_trim();
 	timer_set(sweep->router->sweep, SWEEP_MS);
 	if (sweep->is_first)
 		async_wake(sweep->router->platform.async); /* what the last process has left */
@@ -260,8 +268,6 @@ static void on_sweep(void *context)
 	struct router *router = context;
 	struct sweep_work *sweep = mem_one(struct sweep_work);
 
-	/* What large requests have left behind goes back to the system. */
-	malloc_trim(0);
 	if (!sweep || router->is_draining) {
 		mem_free(sweep);
 		return;
