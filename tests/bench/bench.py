@@ -15,7 +15,7 @@ import peers
 import servers
 from report import say
 
-PARTS = ("start", "warm", "cold", "burst", "many", "create", "neighbour")
+PARTS = ("start", "warm", "cold", "snapstart", "burst", "density", "many", "create", "neighbour")
 
 
 def parse():

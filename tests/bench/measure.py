@@ -123,12 +123,18 @@ def name_of(pid):
         return "?"
 
 
-def durable_write_ms(path, content):
+def durable_copy_ms(folder, content):
+    """What a file costs that a power cut may not take: written under another name, synced, renamed, its folder synced."""
+    folder.mkdir(exist_ok=True)
     began = time.perf_counter()
-    with open(path, "wb") as out:
+    with open(folder / "draft", "wb") as out:
         out.write(content)
         out.flush()
         os.fsync(out.fileno())
+    os.rename(folder / "draft", folder / f"{began}")
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    os.fsync(descriptor)
+    os.close(descriptor)
     return (time.perf_counter() - began) * 1000
 
 

@@ -29,6 +29,11 @@ def compile_c(source, to, *flags):
     return to
 
 
+def binary():
+    """The daemon that is measured."""
+    return pathlib.Path(os.environ.get("MAYFLY_BIN", ROOT / "build" / "mayfly")).resolve()
+
+
 def interpreter(*command):
     """The program that an interpreter says it is: what is on PATH may be a script of a version manager."""
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
@@ -48,13 +53,24 @@ def wait_for_port(port, process):
     raise RuntimeError(f"nobody listens on {port}")
 
 
-def compile_java(folder, name, source):
+def compile_java(folder, source):
     """The `java` to run it with, or None where there is no compiler."""
     if not shutil.which("javac"):
         return None
-    (folder / f"{name}.java").write_text(source)
-    subprocess.run(["javac", "-d", str(folder), str(folder / f"{name}.java")], check=True)
+    subprocess.run(["javac", "-d", str(folder), str(source)], check=True)
     return os.path.realpath(shutil.which("java"))
+
+
+def java_packs(folder):
+    """(a folder of packs with the one for Java installed, ""), or (None, why there is none)."""
+    if not shutil.which("javac"):
+        return None, "there is no JDK"
+    packs = folder / "packs"
+    shutil.copytree(binary().parent / "runtimes", packs, ignore=shutil.ignore_patterns("*.p", "__pycache__"))
+    done = subprocess.run(
+        [binary(), "runtime", "install", "java", "--runtimes-dir", packs], capture_output=True, text=True, timeout=240, check=False
+    )
+    return (packs, "") if done.returncode == 0 else (None, f"its client cannot be fetched: {done.stderr[-300:]}")
 
 
 def packed(files, mode=0o644):
@@ -122,13 +138,12 @@ class Mayfly(Server):
         self.ready_ms = None
 
     def start(self):
-        binary = os.environ.get("MAYFLY_BIN", str(ROOT / "build" / "mayfly"))
         self.settings.touch()
         # AWS takes 10 requests a second for each unit of concurrency; what is measured here is how many can be had.
         words = ["--listen", f"127.0.0.1:{self.port}", "--data", str(self.data), "--config", str(self.settings), "--invocation-rate", "0"]
         began = time.perf_counter()
         self.process = subprocess.Popen(
-            [binary, "serve", *words, *self.flags],
+            [str(binary()), "serve", *words, *self.flags],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
