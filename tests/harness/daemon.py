@@ -61,42 +61,51 @@ def die_with_the_tests():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
-def processes():
-    """pid -> (parent, command line) of everything that runs; zombies are left out."""
+def parents():
+    """pid -> parent of everything that runs; zombies are left out."""
     found = {}
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
             continue
         try:
-            stat = pathlib.Path(f"/proc/{entry}/stat").read_text()
-            line = pathlib.Path(f"/proc/{entry}/cmdline").read_bytes()
+            with open(f"/proc/{entry}/stat", "rb") as stat:
+                state, parent = stat.read().rpartition(b")")[2].split()[:2]
         except OSError:
             continue
-        state, parent = stat.rpartition(")")[2].split()[:2]
-        if state != "Z":
-            found[int(entry)] = (int(parent), line.replace(b"\0", b" ").decode(errors="replace"))
+        if state != b"Z":
+            found[int(entry)] = int(parent)
     return found
 
 
 def descendants(root):
-    table = processes()
+    """pid -> command line of everything below a process."""
+    table = parents()
     below = {root}
     grown = True
     while grown:
         grown = False
-        for pid, (parent, _) in table.items():
+        for pid, parent in table.items():
             if parent in below and pid not in below:
                 below.add(pid)
                 grown = True
     below.discard(root)
-    return {pid: table[pid][1] for pid in below if pid in table}
+    return {pid: line for pid in below if (line := _command_line(pid)) is not None}
+
+
+def _command_line(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return None
 
 
 def cgroups(name):
-    """Every control group of this name, in all hierarchies."""
-    return sorted(
-        os.path.join(top, folder) for top, folders, _ in os.walk("/sys/fs/cgroup") for folder in folders if folder == name
-    )
+    """Every control group of this name, in all hierarchies. What is in those of other daemons is not looked at."""
+    found = []
+    for top, folders, _ in os.walk("/sys/fs/cgroup"):
+        found += [os.path.join(top, folder) for folder in folders if folder == name]
+        folders[:] = [folder for folder in folders if not folder.startswith("mayfly-")]
+    return sorted(found)
 
 
 def cgroup_name(data):

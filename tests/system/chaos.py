@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 
-from harness.daemon import cgroup_name, cgroups, descendants, processes
+from harness.daemon import cgroup_name, cgroups, descendants, parents
 
 ANSWER_SECONDS = 60  # nothing may take longer: the timeouts of the functions are a few seconds
 
@@ -142,11 +142,8 @@ class Victims:
         return [pid for pid, found in self.all().items() if found == kind]
 
     def all(self):
-        table = processes()
-        found = {}
-        for pid in descendants(self.warden):
-            parent, line = table.get(pid, (0, ""))
-            found[pid] = self.kind(pid, parent, line)
+        table = parents()
+        found = {pid: self.kind(pid, table.get(pid, 0), line) for pid, line in descendants(self.warden).items()}
         return {pid: kind for pid, kind in found.items() if kind}
 
     def kind(self, pid, parent, line):

@@ -2,6 +2,7 @@
 
 import array
 import collections
+import contextlib
 import ctypes
 import fcntl
 import hashlib
@@ -448,7 +449,7 @@ class Warden:
 
     def start(self, boot=None):
         daemon.become_subreaper()
-        self.neighbours = [pid for pid, (parent, _) in daemon.processes().items() if parent == os.getpid()]
+        self.neighbours = [pid for pid, parent in daemon.parents().items() if parent == os.getpid()]
         boot_fd = sealed(boot or self.boot())
         settings_fd = sealed(str(self.home / "control").encode())
         tls = [sealed(pathlib.Path(path).read_bytes()) for path in self.tls]
@@ -510,13 +511,7 @@ class Warden:
 
     def cgroups(self):
         """Our base directories in all trees, wherever they are."""
-        found = []
-        for top, folders, _ in os.walk("/sys/fs/cgroup"):
-            if self.base_name() in folders:
-                found.append(pathlib.Path(top, self.base_name()))
-            if top.count("/") > 7:
-                folders.clear()
-        return found
+        return [pathlib.Path(place) for place in daemon.cgroups(self.base_name())]
 
     def leaves(self, seconds=5):
         """
@@ -554,16 +549,17 @@ class Warden:
 
     def processes(self):
         """pid -> name of all that belongs to it: below it, or in its cgroups."""
-        below = daemon.descendants(self.process.pid) if self.process else {}
+        pids = set(daemon.descendants(self.process.pid)) if self.process else set()
+        for base in self.cgroups():
+            for folder, _, _ in os.walk(base):
+                with contextlib.suppress(OSError):
+                    pids.update(int(pid) for pid in pathlib.Path(folder, "cgroup.procs").read_text().split())
         found = {}
-        for pid in daemon.processes():
-            try:
-                status = pathlib.Path(f"/proc/{pid}/status").read_text()
-                cgroup = pathlib.Path(f"/proc/{pid}/cgroup").read_text()
-            except OSError:
-                continue
-            if pid in below or self.base_name() in cgroup:
-                found[pid] = status.split("\n")[0].split("\t")[1]
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                name, state = re.search(r"Name:\t(.*)\n(?:.*\n)*?State:\t(.)", pathlib.Path(f"/proc/{pid}/status").read_text()).groups()
+                if state != "Z":
+                    found[pid] = name
         return found
 
     def job_processes(self):
