@@ -14,13 +14,6 @@ HERE = pathlib.Path(__file__).parent
 FLAGS = ["-std=gnu2x", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O2"]
 
 
-def pytest_collection_modifyitems(items):
-    """They kill at random, count what is left, and lie in wait for moments: nobody else is at work meanwhile."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.alone)
-
-
 @pytest.fixture(scope="session")
 def programs(tmp_path_factory):
     """fake_router and probe, compiled."""

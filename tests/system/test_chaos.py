@@ -19,6 +19,8 @@ import pytest
 from harness.daemon import Daemon
 from harness.functions import NODE, Functions
 
+pytestmark = pytest.mark.alone
+
 KILLS = int(os.environ.get("MAYFLY_CHAOS_KILLS", "60"))
 SECONDS_A_KILL = 0.45
 SEED = int(os.environ.get("MAYFLY_CHAOS_SEED", "1"))

@@ -12,6 +12,8 @@ import warden as wardens
 from harness.zips import zip_of
 from warden import EXIT_KILLED, EXIT_SIGNAL, EXITED, UNPACK_DONE, UNPACKED
 
+pytestmark = pytest.mark.alone
+
 
 def kill9(pid):
     try:
