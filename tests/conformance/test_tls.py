@@ -15,11 +15,26 @@ from harness.daemon import binary
 from harness.functions import NODE, PROVIDED
 from harness.pki import Authority
 from harness.rawhttp import Peer, request
+from harness.sdk import SIGNED
 from harness.streams import STEPS
 from harness.urls import SHOW, ask, event_of, host_of, make_url, signed
 from harness.zips import zip_of
 
 MB = 1024 * 1024
+
+# Asks for itself, over what the environment says and over TLS; the certificate has other names than the sandbox's.
+CALLS_BACK = SIGNED + """
+import json, ssl
+anybody = ssl._create_unverified_context()
+def handler(event, context):
+    request = signed("lambda", "/2015-03-31/functions/" + context.function_name, b"", "GET")
+    def names(url):
+        request.full_url = url
+        with urllib.request.urlopen(request, context=anybody) as answer:
+            return [json.load(answer)["Configuration"]["FunctionName"]]
+    plain = request.full_url
+    return {"http": names(plain), "https": names("https" + plain.removeprefix("http"))}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +204,14 @@ def test_signatures_are_checked_as_ever(lambda_, functions, peer):
     fields = signed(url, "POST", body=b"text")
     assert ask(url, "POST", headers=fields, body=b"text", peer=peer).status == 200
     assert ask(url, "POST", headers=fields, body=b"forged", peer=peer).status == 403
+
+
+# ---- inside ----
+
+
+def test_functions_reach_the_endpoint_both_ways(functions):
+    name = functions.make(CALLS_BACK)
+    assert functions.call(name) == {"http": [name], "https": [name]}
 
 
 # ---- the command line ----
