@@ -1,11 +1,8 @@
 /*
  * What a function prints: one pipe for standard output and standard error, read on the loop thread,
- * cut at newlines, one log event a line. Its external extensions have a second one.
- *
- * A runtime that was told of it (_LAMBDA_TELEMETRY_LOG_FD) writes records of several lines as
- * frames of Lambda's own format into the same pipe: a head with a magic number and a length, then
- * the text. 0xa5 never begins a character of UTF-8, so at the start of a line it tells a frame from
- * text.
+ * cut at newlines, one log event a line. Its external extensions have a second one. A runtime that was
+ * told of it (_LAMBDA_TELEMETRY_LOG_FD) writes records of several lines as frames of Lambda's own format
+ * into the same pipe: see log_cutter.c.
  *
  * A function may print as fast as the setting log-rate says (log_meter.h). Beyond it lines are
  * dropped, a mark tells how many, and the pipe is read with rests: so a flood costs the loop one
@@ -39,8 +36,6 @@
 enum {
 	READ_SIZE = 64 * 1024,
 	READS_PER_TURN = 16,
-	FRAME_HEAD = 16,
-	LINE_KEEP = 16 * 1024, /* a longer buffer is freed with its line */
 	REST_MS = 10,
 };
 
@@ -125,8 +120,9 @@ static void log_tell_dropped(struct environment *env)
 	environment_log_put(env, buf_str(&line));
 }
 
-static void log_put_own(struct log_source *source, str line)
+static void log_put_own(void *context, str line)
 {
+	struct log_source *source = context;
 	struct environment *env = source->env;
 	const struct engine *engine = env->engine;
 
@@ -139,93 +135,11 @@ static void log_put_own(struct log_source *source, str line)
 		env, source->is_of_extensions ? TELEMETRY_EXTENSION : TELEMETRY_FUNCTION, line);
 }
 
-static void log_flush_line(struct log_source *source)
-{
-	if (!source->line.len)
-		return;
-	log_put_own(source, str_from(buf_str(&source->line), source->is_frame ? FRAME_HEAD : 0));
-	source->is_frame = false;
-	if (source->line.size > LINE_KEEP)
-		buf_done(&source->line);
-	else
-		buf_clear(&source->line);
-}
-
 void environment_log_end_line(struct environment *env)
 {
-	log_flush_line(&env->log);
-	log_flush_line(&env->extensions_log);
+	log_cutter_end(&env->log.cutter, log_put_own, &env->log);
+	log_cutter_end(&env->extensions_log.cutter, log_put_own, &env->extensions_log);
 	log_tell_dropped(env);
-}
-
-/* The length of a frame's text, or -1 when these are no frame's first bytes. */
-static int64_t frame_text_len(str head)
-{
-	const unsigned char *at = (const unsigned char *)head.at;
-	/* 0xa55a0002 JSON, 0xa55a0003 text; bits 2 to 5 are the level. */
-	bool is_frame = at[0] == 0xa5 && at[1] == 0x5a && at[2] == 0 && (at[3] & 0xc3) >= 2 &&
-		(at[3] & 0xc3) <= 3;
-	uint32_t len = (uint32_t)at[4] << 24 | (uint32_t)at[5] << 16 | (uint32_t)at[6] << 8 | at[7];
-
-	return is_frame && len <= LOG_LINE_MAX ? (int64_t)len : -1;
-}
-
-/* Move up to `count` bytes from *bytes to the line that is being put together. */
-static void line_take(struct log_source *source, str *bytes, size_t count)
-{
-	count = MIN(count, bytes->len);
-	buf_put(&source->line, str_slice(*bytes, 0, count));
-	*bytes = str_from(*bytes, count);
-}
-
-/* Go on with a frame; what turns out to be none is text from here on. */
-static void log_take_frame(struct log_source *source, str *bytes)
-{
-	if (source->line.len < FRAME_HEAD)
-		line_take(source, bytes, FRAME_HEAD - source->line.len);
-	if (source->line.len < FRAME_HEAD)
-		return;
-	int64_t len = frame_text_len(buf_str(&source->line));
-	if (len < 0) {
-		source->is_frame = false;
-		return;
-	}
-	line_take(source, bytes, FRAME_HEAD + (size_t)len - source->line.len);
-	if (source->line.len == FRAME_HEAD + (size_t)len)
-		log_flush_line(source);
-}
-
-/* Go on with a line of text, up to its newline. */
-static void log_take_text(struct log_source *source, str *bytes)
-{
-	ptrdiff_t newline = str_find(*bytes, '\n');
-	size_t len = newline < 0 ? bytes->len : (size_t)newline + 1;
-
-	if (newline >= 0 && !source->line.len) { /* whole, where it lies */
-		log_put_own(source, str_slice(*bytes, 0, len));
-		*bytes = str_from(*bytes, len);
-		return;
-	}
-	line_take(source, bytes, MIN(len, LOG_LINE_MAX - MIN(source->line.len, LOG_LINE_MAX - 1)));
-	if (source->line.err)
-		return;
-	if (source->line.at[source->line.len - 1] == '\n' || source->line.len >= LOG_LINE_MAX)
-		log_flush_line(source);
-}
-
-/* Cut `bytes` into events; what is not whole yet waits in source->line. */
-static void log_split(struct log_source *source, str bytes)
-{
-	while (bytes.len && !source->line.err) {
-		if (!source->line.len)
-			source->is_frame = (unsigned char)bytes.at[0] == 0xa5;
-		if (source->is_frame)
-			log_take_frame(source, &bytes);
-		else
-			log_take_text(source, &bytes);
-	}
-	if (source->line.err) /* out of memory: the line is lost, the pipe goes on */
-		buf_clear(&source->line);
 }
 
 static void log_go_on(struct log_source *source)
@@ -304,7 +218,7 @@ static bool log_read(struct log_source *source)
 		return false;
 	}
 	source->env->has_printed = true;
-	log_split(source, (str){ bytes, (size_t)n });
+	log_cutter_feed(&source->cutter, (str){ bytes, (size_t)n }, log_put_own, source);
 	/* A short read has emptied the pipe: the next one would only say EAGAIN. */
 	return (size_t)n == sizeof(bytes);
 }
@@ -350,8 +264,8 @@ static int source_open(struct log_source *source, int fd)
 {
 	assert(source->fd < 0);
 	source->fd = fd;
-	source->is_paused = source->is_resting = source->is_frame = false;
-	buf_init(&source->line, LOG_LINE_MAX + FRAME_HEAD);
+	source->is_paused = source->is_resting = false;
+	log_cutter_init(&source->cutter);
 	return err_pass(watch_new(
 		source->env->engine->loop, fd, WATCH_READ, log_on_ready, source, &source->watch));
 }
@@ -390,6 +304,6 @@ void environment_log_close(struct environment *env)
 {
 	source_close(&env->log);
 	source_close(&env->extensions_log);
-	buf_done(&env->log.line);
-	buf_done(&env->extensions_log.line);
+	log_cutter_done(&env->log.cutter);
+	log_cutter_done(&env->extensions_log.cutter);
 }

@@ -1,6 +1,7 @@
 #pragma once
 /* What an environment prints, and what is said about it in its log: see environment_log.c. */
 #include "base/buf.h"
+#include "engine/log_cutter.h"
 
 struct environment;
 struct timer;
@@ -14,11 +15,8 @@ struct log_source {
 	struct watch *watch;
 	bool is_paused, is_resting; /* the store is full; after a flood */
 	struct timer *rest;	    /* of a flood: the pipe is read again after it; or NULL */
-	struct buf line;	    /* an event that is not whole yet */
-	bool is_frame;		    /* it is a frame, see environment_log.c */
+	struct log_cutter cutter;
 };
-
-enum { LOG_LINE_MAX = 256 * 1024 };
 
 /* A pipe for the output of a sandbox, close-on-exec, its read end not blocking: 0 or a fault. */
 [[nodiscard]] int environment_log_pipe(int *ret_read, int *ret_write);
