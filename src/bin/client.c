@@ -61,7 +61,7 @@ static size_t on_field(char *bytes, size_t size, size_t count, void *context)
 static struct curl_slist *request_fields(
 	const struct curl_functions *curl, const struct client_request *request)
 {
-	struct curl_slist *fields = curl->slist_append(NULL, "Expect:");
+	struct curl_slist *fields = NULL; /* never "Expect:": it would be signed, and not be sent */
 
 	for (size_t i = 0; request->fields && request->fields[i]; i++)
 		fields = curl->slist_append(fields, request->fields[i]);

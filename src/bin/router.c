@@ -354,6 +354,7 @@ static int open_async(struct router *router)
 		&(struct async_destinations){
 			.endpoint = settings_text(settings, SET_DESTINATIONS),
 			.key = settings_text(settings, SET_DESTINATIONS_KEY),
+			.ca = settings_text(settings, SET_DESTINATIONS_CA),
 		});
 	return 0;
 }
@@ -409,9 +410,10 @@ static int read_settings(struct router *router)
 	if (r < 0)
 		return err_pass(r);
 	router_apply_log(router);
-	/* libuv reads the number of its threads from the environment, when the first is needed. */
+	/* libuv reads the number of its threads from the environment, when the first is needed; one is the courier's. */
+	bool has_courier = settings_text(&router->settings, SET_DESTINATIONS).len > 0;
 	snprintf(workers, sizeof(workers), "%llu",
-		(unsigned long long)settings_number(&router->settings, SET_WORKERS));
+		(unsigned long long)settings_number(&router->settings, SET_WORKERS) + has_courier);
 	if (setenv("UV_THREADPOOL_SIZE", workers, 1) < 0)
 		return err_raise(-errno);
 	router->platform.account = settings_text(&router->settings, SET_ACCOUNT);

@@ -296,6 +296,18 @@ static int warden_exec(
 	return err_raise(-errno);
 }
 
+/* What is only read later, by somebody who can tell nobody, is looked at now. */
+static int serve_check(const struct settings *settings, struct buf *error)
+{
+	const char *ca = settings->values[SET_DESTINATIONS_CA];
+
+	if (!ca[0] || (ca[0] == '/' && access(ca, R_OK) == 0))
+		return 0;
+	buf_putf(error, "destinations-ca: %s %s", ca,
+		ca[0] == '/' ? "cannot be read" : "is no absolute path");
+	return SETTINGS_BAD;
+}
+
 static int serve_start(
 	const struct settings *settings, const struct start *start, struct buf *error)
 {
@@ -357,7 +369,9 @@ static int serve_run(
 		return SETTINGS_BAD;
 	}
 	log_setup(LOG_INFO, settings_is(settings, SET_LOG_FORMAT, S("json")), "serve");
-	r = serve_listener(settings, start, error);
+	r = serve_check(settings, error);
+	if (r == 0)
+		r = serve_listener(settings, start, error);
 	if (r == 0)
 		r = serve_start(settings, start, error);
 	return r < 0 ? err_pass(r) : r;

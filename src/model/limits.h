@@ -14,7 +14,9 @@ enum {
 	LIMIT_PAYLOAD_SLACK_BYTES = 100, /* that much more is let through, and printed in errors */
 	LIMIT_STREAM_BYTES = 200 * 1024 * 1024, /* "200 MB" of a response that is streamed */
 	LIMIT_PAYLOAD_ERROR_BYTES = LIMIT_PAYLOAD_BYTES + LIMIT_PAYLOAD_SLACK_BYTES,
-	LIMIT_EVENT_BYTES = 1024 * 1024,  /* asynchronous: 1 MB */
+	LIMIT_EVENT_BYTES = 1024 * 1024, /* asynchronous: 1 MB */
+	LIMIT_TOPIC_BYTES = 256 *
+		1024, /* "Amazon SNS destinations have a message size limit of 256 KB" */
 	LIMIT_REQUEST_BYTES = 70'167'211, /* the largest request that create and update accept */
 	LIMIT_LAYERS = 5,
 	LIMIT_MEMORY_MB_MIN = 128,

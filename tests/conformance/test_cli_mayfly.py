@@ -168,6 +168,24 @@ def test_logs_are_followed(daemon_binary, aws_environment, functions, tmp_path, 
     assert out.read_text().count("line 2\n") == 1
 
 
+def test_requests_are_signed(daemon_binary, another_daemon, aws_environment):
+    daemon = another_daemon("--auth", "always", "--access-keys", "AKIDEXAMPLE:verysecret")
+    named = {**aws_environment, "AWS_ENDPOINT_URL": daemon.endpoint, "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE"}
+    for words, good, bad in (
+        (["status"], "environments", "does not match the signature you provided"),
+        (["invoke", "none", "--payload", '{"a": 1}'], "Function not found", "does not match the signature you provided"),
+    ):
+        for secret, said in (("verysecret", good), ("other", bad)):
+            done = subprocess.run(
+                [str(daemon_binary), *words],
+                capture_output=True,
+                text=True,
+                timeout=20,
+                env={**named, "AWS_SECRET_ACCESS_KEY": secret},
+            )
+            assert said in done.stdout + done.stderr
+
+
 def test_a_daemon_that_is_not_there(daemon_binary, aws_environment):
     nowhere = {**aws_environment, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
     for words in (["status"], ["invoke", unique()], ["logs", unique()]):

@@ -3,7 +3,7 @@
  *
  *	submit (worker) ──► queue on disk ──► round (worker): read what is due
  *	                        ▲                    │
- *	                        │             engine, or courier
+ *	                        │             engine, or courier (async_courier.c)
  *	                        │                    │
  *	                  round: write  ◄──────── ended
  *
@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "engine/platform.h"
 #include "os/clock.h"
+#include "services/lambda/async_courier.h"
 #include "services/lambda/async_parts.h"
 
 #include <assert.h>
@@ -61,8 +62,6 @@ static int round_fill_busy(struct async *async)
 		return err_raise(-ENOMEM);
 	round->busy_count = ids_of(&async->running, round->busy);
 	round->busy_count += ids_of(&async->deliveries, round->busy + round->busy_count);
-	if (async->courier.item)
-		round->busy[round->busy_count++] = async->courier.item->id;
 	qsort(round->busy, round->busy_count, sizeof(*round->busy), id_compare);
 	return 0;
 }
@@ -103,7 +102,7 @@ static void async_turn(struct async *async)
 
 static bool async_is_quiet(const struct async *async)
 {
-	return !async->is_round && !async->count;
+	return !async->is_round && !async->count && courier_is_quiet(async->courier);
 }
 
 static void async_check_drained(struct async *async)
@@ -300,49 +299,62 @@ static void event_start(struct async_item *item)
 	item_end(item, ASYNC_RETRY);
 }
 
-/* --- deliveries: one at a time --- */
+/* --- deliveries --- */
 
-static void deliveries_give_back(struct async *async)
+/* It could not be brought this time. */
+static void delivery_again(struct async_item *item)
 {
-	list_each(link, &async->deliveries)
-		item_end(list_entry(link, struct async_item, link), ASYNC_LEFT);
+	uint64_t age_ms = item_age_ms(item);
+
+	item->wait_ms = retry_after_refusal(&item->rules, age_ms, &item->count);
+	item_end(item, retry_is_too_old(&item->rules, age_ms) ? ASYNC_EXPIRED : ASYNC_RETRY);
 }
 
-static void courier_next(struct async *async)
+void async_delivered(struct async_item *item)
 {
-	if (async->is_draining)
-		deliveries_give_back(async);
-	struct list *link = list_first(&async->deliveries);
-	if (async->courier.item || !link)
-		return;
-	struct async_item *item = list_entry(link, struct async_item, link);
-	async->courier.item = item;
-	list_remove(link);
-	int r = loop_work(async->platform->loop, &async->courier.work);
-	if (r == 0)
-		return;
-	err_log(r, "deliver a record");
-	async->courier.item = NULL;
-	item->wait_ms = FAULT_PAUSE_MS;
-	item_end(item, ASYNC_RETRY);
-}
+	struct async *async = item->async;
 
-static void on_delivered(struct work *work)
-{
-	struct async_courier *courier = list_entry(work, struct async_courier, work);
-	struct async_item *item = courier->item;
-	enum async_end end = ASYNC_SUCCEEDED;
-
-	courier->item = NULL;
-	if (courier->is_hopeless) {
-		end = ASYNC_IMPOSSIBLE;
-	} else if (!courier->is_delivered) {
-		uint64_t age_ms = item_age_ms(item);
-		item->wait_ms = retry_after_refusal(&item->rules, age_ms, &item->count);
-		end = retry_is_too_old(&item->rules, age_ms) ? ASYNC_EXPIRED : ASYNC_RETRY;
+	switch (item->answer) {
+	case DELIVERY_DONE:
+		item_end(item, ASYNC_SUCCEEDED);
+		break;
+	case DELIVERY_REFUSED:
+		item_end(item, ASYNC_IMPOSSIBLE);
+		break;
+	case DELIVERY_LATER:
+		delivery_again(item);
+		break;
 	}
-	item_end(item, end);
-	courier_next(item->async);
+	if (async->is_draining)
+		courier_give_back(async->courier);
+}
+
+void async_deferred(struct async_item *item)
+{
+	if (!item->why[0])
+		item_why(item, "Others wait for the same target", S(""));
+	delivery_again(item);
+}
+
+void async_given_back(struct async_item *item)
+{
+	item_end(item, ASYNC_LEFT);
+}
+
+void async_courier_quiet(struct async *async)
+{
+	async_check_drained(async);
+}
+
+static void delivery_start(struct async_item *item)
+{
+	struct async *async = item->async;
+
+	list_push_back(&async->deliveries, &item->link);
+	if (async->is_draining)
+		item_end(item, ASYNC_LEFT);
+	else
+		courier_take(async->courier, item);
 }
 
 /* --- after a round --- */
@@ -355,9 +367,8 @@ static void round_start_read(struct async *async)
 		if (item->kind == ASYNC_EVENT)
 			event_start(item);
 		else
-			list_push_back(&async->deliveries, link);
+			delivery_start(item);
 	}
-	courier_next(async);
 }
 
 static void counters_add(struct async_counters *to, const struct async_counters *more)
@@ -378,8 +389,8 @@ static void async_count(struct async *async)
 	const struct list *const lists[] = { &async->running, &async->deliveries, &async->ended,
 		&async->round.read };
 
-	async->count = async->courier.item != NULL;
-	async->bytes = async->courier.item ? async->courier.item->body.len : 0;
+	async->count = 0;
+	async->bytes = 0;
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
 		list_each(link, (struct list *)lists[i]) {
 			async->count++;
@@ -438,14 +449,16 @@ int async_new(struct platform *platform, struct async **ret_async)
 	async->bytes_max = UINT64_MAX;
 	async->round.async = async;
 	async->round.work = (struct work){ .run = async_round_run, .done = on_round_done };
-	async->courier.work = (struct work){ .run = async_courier_run, .done = on_delivered };
 	list_init(&async->running);
 	list_init(&async->deliveries);
 	list_init(&async->ended);
 	list_init(&async->round.ended);
 	list_init(&async->round.read);
-	int r = timer_new(platform->loop, on_time, async, &async->timer);
+	int r = courier_new(async, &async->courier);
+	if (r == 0)
+		r = timer_new(platform->loop, on_time, async, &async->timer);
 	if (r < 0) {
+		courier_free(async->courier);
 		mem_free(async);
 		return err_pass(r);
 	}
@@ -460,6 +473,7 @@ void async_free(struct async *async)
 	assert(async_is_quiet(async));
 	loop_defer_cancel(&async->turn);
 	timer_free(async->timer);
+	courier_free(async->courier);
 	mem_free(async);
 }
 
@@ -478,7 +492,7 @@ void async_set_destinations(struct async *async, const struct async_destinations
 void async_stop(struct async *async)
 {
 	async->is_draining = true;
-	deliveries_give_back(async);
+	courier_give_back(async->courier);
 }
 
 void async_drain(struct async *async, void (*done)(void *context), void *context)

@@ -27,8 +27,9 @@ void async_tune(struct async *async, const struct async_tuning *tuning);
 
 /* Where queues, topics, buses and buckets are; the views are borrowed for good. */
 struct async_destinations {
-	str endpoint; /* http://host:port; empty: nowhere */
+	str endpoint; /* http(s)://host:port; empty: nowhere */
 	str key;      /* id:secret */
+	str ca;	      /* a file of certificates to trust, ended by a NUL; empty: the system's */
 };
 void async_set_destinations(struct async *async, const struct async_destinations *destinations);
 

@@ -1,27 +1,16 @@
 /*
  * Each of the four services has its own form: SQS and EventBridge speak JSON, SNS a form, S3 takes the record as a file.
- * The requests go to the one endpoint that the setting `destinations` names and are signed by libcurl.
+ * All go to the one endpoint that the setting `destinations` names. Who sends them is in async_courier.c.
  */
 #include "services/lambda/async_deliver.h"
 
 #include "base/attr.h"
-#include "base/err.h"
-#include "base/log.h"
-#include "base/mem.h"
 #include "model/limits.h"
-#include "os/clock.h"
-#include "os/curl.h"
-#include "os/random.h"
-#include "services/lambda/async_parts.h"
 #include "wire/digest.h"
 #include "wire/http.h"
 #include "wire/timestamp.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-
-enum { REQUEST_MAX = 64 * 1024 * 1024, ANSWER_MAX = 64 * 1024, TEXT_MAX = 8 * 1024 };
+enum { REQUEST_MAX = 64 * 1024 * 1024, TEXT_MAX = 8 * 1024 };
 
 /* --- the request --- */
 
@@ -266,155 +255,4 @@ enum delivery_answer delivery_judge(str service, long status, str body)
 	bool is_taken = str_find_str(body, S("\"FailedEntryCount\":0")) >= 0 ||
 		str_find_str(body, S("\"FailedEntryCount\": 0")) >= 0;
 	return is_taken ? DELIVERY_DONE : DELIVERY_LATER;
-}
-
-/* --- the way --- */
-
-struct exchange {
-	struct curl_slist *fields;
-	struct buf answer;
-	char signature[256];
-	char error[CURL_ERROR_SIZE];
-};
-
-static size_t on_answer(char *bytes, size_t size, size_t count, void *context)
-{
-	struct buf *answer = context;
-	size_t len = MIN(
-		size * count, answer->ceiling - answer->len); /* the beginning says enough */
-
-	buf_put(answer, (str){ bytes, len });
-	return answer->err ? 0 : size * count;
-}
-
-static bool exchange_fields(const struct curl_functions *curl, struct exchange *exchange,
-	struct delivery_request *request)
-{
-	str rest = buf_str(&request->fields), field;
-	struct curl_slist *grown = curl->slist_append(NULL, "Expect:");
-
-	exchange->fields = grown;
-	while (grown && str_cut(&rest, '\0', &field)) {
-		grown = curl->slist_append(exchange->fields, field.at); /* ended by that NUL */
-		if (grown)
-			exchange->fields = grown;
-	}
-	return grown != NULL;
-}
-
-static bool exchange_setup(const struct curl_functions *curl, CURL *handle,
-	struct exchange *exchange, struct delivery_request *request, const char *credentials)
-{
-	const char *url = buf_cstr(&request->url);
-
-	if (!url || request->fields.err || request->body.err ||
-		!exchange_fields(curl, exchange, request))
-		return false;
-	(void)snprintf(exchange->signature, sizeof(exchange->signature),
-		"aws:amz:" STR_FMT ":" STR_FMT, STR_ARG(request->region),
-		STR_ARG(request->service));
-	curl->easy_setopt(handle, CURLOPT_URL, url);
-	curl->easy_setopt(handle, CURLOPT_CUSTOMREQUEST, request->method);
-	curl->easy_setopt(handle, CURLOPT_AWS_SIGV4, exchange->signature);
-	curl->easy_setopt(handle, CURLOPT_USERPWD, credentials);
-	curl->easy_setopt(handle, CURLOPT_HTTPHEADER, exchange->fields);
-	curl->easy_setopt(handle, CURLOPT_POSTFIELDS, request->body.at);
-	curl->easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
-	curl->easy_setopt(handle, CURLOPT_WRITEFUNCTION, on_answer);
-	curl->easy_setopt(handle, CURLOPT_WRITEDATA, &exchange->answer);
-	curl->easy_setopt(handle, CURLOPT_ERRORBUFFER, exchange->error);
-	curl->easy_setopt(handle, CURLOPT_CONNECTTIMEOUT, 5L);
-	curl->easy_setopt(handle, CURLOPT_TIMEOUT, 20L);
-	curl->easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
-	return true;
-}
-
-static enum delivery_answer exchange_judge(const struct curl_functions *curl, CURL *handle,
-	str service, const struct exchange *exchange, struct buf *why)
-{
-	long status = 0;
-
-	curl->easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);
-	buf_putf(why, "The target answered %ld: ", status);
-	buf_put(why, str_slice(buf_str(&exchange->answer), 0, 150));
-	return delivery_judge(service, status, buf_str(&exchange->answer));
-}
-
-/* One try: what came of it, and in words in `why`. */
-static enum delivery_answer exchange_run(
-	struct delivery_request *request, const char *credentials, struct buf *why)
-{
-	const struct curl_functions *curl = curl_load();
-	struct exchange exchange = {};
-	CURLcode code = CURLE_OUT_OF_MEMORY;
-	enum delivery_answer answer = DELIVERY_LATER;
-
-	if (!curl) {
-		buf_put(why, S("There is no libcurl to reach the target with."));
-		return DELIVERY_LATER;
-	}
-	CURL *handle = curl->easy_init();
-	buf_init(&exchange.answer, ANSWER_MAX);
-	if (handle && exchange_setup(curl, handle, &exchange, request, credentials))
-		code = curl->easy_perform(handle);
-	if (code == CURLE_OK) {
-		answer = exchange_judge(curl, handle, request->service, &exchange, why);
-	} else {
-		const char *text = exchange.error[0] ? exchange.error : curl->easy_strerror(code);
-		buf_put(why, S("The target could not be reached: "));
-		buf_put(why, str_of(text));
-	}
-	curl->slist_free_all(exchange.fields);
-	curl->easy_cleanup(handle);
-	buf_done(&exchange.answer);
-	return answer;
-}
-
-static enum delivery_answer courier_deliver(const struct async_item *item, struct buf *why)
-{
-	const struct async_destinations *to = &item->async->destinations;
-	char random[UUID_LEN + 1], credentials[512];
-	struct delivery_request request;
-	enum delivery_answer answer = DELIVERY_REFUSED;
-
-	random_uuid(random);
-	bool is_made = delivery_request_make(
-		&(struct delivery){
-			.target = item->target,
-			.endpoint = to->endpoint,
-			.function = item->name,
-			.region = item->region,
-			.request_id = item->request_id,
-			.code = item->code,
-			.message = item->message,
-			.body = item->body,
-			.now_ms = clock_real_ms(),
-			.random = str_of(random),
-		},
-		&request, why);
-	if (is_made &&
-		str_to_array(to->key.len ? to->key : S("mayfly:mayfly"), credentials,
-			sizeof(credentials)) == 0)
-		answer = exchange_run(&request, credentials, why);
-	delivery_request_done(&request);
-	return answer;
-}
-
-void async_courier_run(struct work *work)
-{
-	struct async_courier *courier = list_entry(work, struct async_courier, work);
-	struct async_item *item = courier->item;
-	char text[sizeof(item->why)];
-	struct buf why;
-
-	buf_init_over(&why, text, sizeof(text));
-	enum delivery_answer answer = courier_deliver(item, &why);
-	courier->is_delivered = answer == DELIVERY_DONE;
-	courier->is_hopeless = answer == DELIVERY_REFUSED;
-	if (str_to_array(buf_str(&why), item->why, sizeof(item->why)) < 0)
-		(void)!str_to_array(S("The target did not take it."), item->why, sizeof(item->why));
-	if (answer == DELIVERY_LATER)
-		log_warn("delivery_retried", LOG_STR("function", item->name),
-			LOG_STR("target", item->target), LOG_STR("request", item->request_id),
-			LOG_TEXT("why", item->why));
 }

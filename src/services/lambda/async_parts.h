@@ -1,10 +1,11 @@
 #pragma once
-/* What async.c (the loop's part), async_work.c (the workers') and async_deliver.c share. */
+/* What async.c (the loop's part), async_work.c (the workers') and async_courier.c (deliveries) share. */
 #include "base/arena.h"
 #include "engine/engine.h"
 #include "model/retry.h"
 #include "os/loop.h"
 #include "services/lambda/async.h"
+#include "services/lambda/async_deliver.h"
 #include "store/queue.h"
 
 /*
@@ -54,6 +55,11 @@ struct async_item {
 	char version_text[32];
 	char trace_text[512]; /* as the function had it */
 	char why[256];
+	/* of a delivery, while it is with the courier */
+	struct list waiting;
+	struct async_item *next_sent;
+	struct message told;
+	enum delivery_answer answer;
 };
 
 /* One turn of the worker: write what has ended, read what is due. */
@@ -74,13 +80,6 @@ struct async_round {
 	struct async_counters told; /* what was counted on the way */
 };
 
-/* A delivery on its way, on a worker. */
-struct async_courier {
-	struct work work;
-	struct async_item *item; /* NULL: none */
-	bool is_delivered, is_hopeless;
-};
-
 struct async {
 	struct platform *platform;
 	struct async_tuning tuning;
@@ -94,9 +93,9 @@ struct async {
 	struct deferred turn; /* a round shall begin */
 	struct async_round round;
 	bool is_round, is_due; /* one is going on; another one shall follow it */
-	struct async_courier courier;
+	struct courier *courier;
 	struct list running;	/* with the engine */
-	struct list deliveries; /* wait for the courier */
+	struct list deliveries; /* with the courier */
 	struct list ended;	/* to be written */
 	unsigned count;		/* items in memory */
 	uint64_t bytes;		/* of them */
@@ -120,6 +119,3 @@ void async_item_free(struct async_item *item);
 str async_note(struct arena *arena, const struct async_item *item);
 /* Views of a stored item, in its arena: 0 or a fault. */
 [[nodiscard]] int async_item_read(struct async_item *item, const struct queue_item *stored);
-
-/* async_deliver.c; worker: struct work's run() of a delivery. */
-void async_courier_run(struct work *work);

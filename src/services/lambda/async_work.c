@@ -192,8 +192,8 @@ static const char *end_condition(const struct async_item *item)
 	}
 }
 
-/* The record of its end, in the arena; at == NULL when out of memory. */
-static str end_record(struct writing *writing, const struct async_item *item)
+/* The record of its end, with or without the two payloads, in the arena; at == NULL when out of memory. */
+static str end_record(struct writing *writing, const struct async_item *item, bool is_whole)
 {
 	struct lambda_scope scope = {
 		.arena = &writing->arena, .account = item->account, .region = item->region
@@ -208,11 +208,11 @@ static str end_record(struct writing *writing, const struct async_item *item)
 			.function_arn = lambda_arn(&scope, item->name, async_qualifier(item)),
 			.condition = end_condition(item),
 			.invoke_count = item->count.errors + (item->end == ASYNC_SUCCEEDED),
-			.request = item->body,
+			.request = is_whole ? item->body : S(""),
 			.has_response = item->has_response,
 			.is_error = item->is_error,
 			.version = item->version,
-			.response = buf_str(&item->response),
+			.response = is_whole ? buf_str(&item->response) : S(""),
 		});
 	str made = out.err ? (str){} : arena_str(&writing->arena, buf_str(&out));
 	buf_done(&out);
@@ -250,7 +250,13 @@ static int end_tell(struct writing *writing, const struct async_item *item, str 
 {
 	if (!arn.len)
 		return 0;
-	str record = end_record(writing, item);
+	str record = end_record(writing, item, true);
+	/*
+	 * API_OnFailure: "Amazon SNS destinations have a message size limit of 256 KB. If the combined size of the function
+	 * request and response payload exceeds the limit, Lambda will drop the payload".
+	 */
+	if (str_find_str(str_slice(arn, 0, 40), S(":sns:")) >= 0 && record.len > LIMIT_TOPIC_BYTES)
+		record = end_record(writing, item, false);
 	if (!record.at)
 		return err_raise(-ENOMEM);
 	if (target_is_function(arn, record))
