@@ -138,7 +138,10 @@ static int decode_into(struct decode *decode, json_t *in)
 
 	if (!decode->route->operation->input)
 		return DECODE_DONE;
-	if (str_ends(coding, S("gzip")) && decode_is_structured(decode))
+	/* Of the other two protocols it was unpacked before the operation was known. */
+	bool is_rest = decode->service->protocol == AWS_REST_JSON ||
+		decode->service->protocol == AWS_REST_XML;
+	if (is_rest && str_ends(coding, S("gzip")) && decode_is_structured(decode))
 		return err_pass(decode_refuse(decode, "NotImplementedException",
 			"Requests compressed with gzip are not available in mayfly yet."));
 	int r = decode_map(decode);

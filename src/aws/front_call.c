@@ -11,13 +11,18 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "wire/gzip.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { ARENA_MAX = 64 * 1024 * 1024, MESSAGE_MAX = 64 * 1024 };
+enum {
+	ARENA_MAX = 64 * 1024 * 1024,
+	MESSAGE_MAX = 64 * 1024,
+	UNPACKED_MAX = 6 * 1024 * 1024, /* as large as a body may be that was not packed */
+};
 
 /* --- answers that need no model --- */
 
@@ -252,14 +257,51 @@ static bool call_is_signed(struct front_call *self)
 	return r == SIGNATURE_VALID;
 }
 
+/* A client that has compressed a query has hidden in it which operation it asks for. */
+static bool call_is_packed(const struct front_call *self)
+{
+	uint8_t protocol = self->identity.protocol;
+
+	return str_eq_fold(http_field(&self->head, S("Content-Encoding")), S("gzip")) &&
+		self->body_fd <= 0 &&
+		(protocol == AWS_JSON || protocol == AWS_QUERY || !self->identity.service);
+}
+
+/* What is signed are the packed bytes; from here on the body is what they stand for. False when it was refused. */
+static bool call_unpack(struct front_call *self)
+{
+	struct buf plain;
+
+	buf_init(&plain, UNPACKED_MAX);
+	int r = gzip_unpack(self->body, &plain);
+	str body = r == GZIP_DONE ? arena_str(&self->arena, buf_str(&plain)) : (str){};
+	buf_done(&plain);
+	if (r == GZIP_BAD) {
+		answer_plain(self, 400, S("SerializationException"),
+			S("The body of the request is not what its Content-Encoding says."));
+	} else if (r == GZIP_LARGE) {
+		answer_plain(self, 413, S("RequestEntityTooLargeException"),
+			S("Request must be smaller than 6291456 bytes, unpacked."));
+	} else if (!body.at) {
+		answer_plain(
+			self, 500, S("InternalFailure"), S("There was no memory for the request."));
+	} else {
+		self->body = body;
+		identify(&self->front->options, &self->head, self->body, &self->identity);
+	}
+	return body.at;
+}
+
 static void front_call_run(struct work *work)
 {
 	struct front_call *self = list_entry(work, struct front_call, work);
-	const struct call_service *service = self->identity.service;
 	struct route route = {};
 
 	if (self->must_sign && !call_is_signed(self))
 		return;
+	if (call_is_packed(self) && !call_unpack(self))
+		return;
+	const struct call_service *service = self->identity.service;
 	if (!service && self->identity.row) {
 		answer_no_service(self, self->identity.row->name);
 		return;

@@ -1,6 +1,7 @@
 """CloudWatch's metrics: what Lambda's own say, and what clients put, read back with the SDK and with the query protocol."""
 
 import datetime
+import gzip
 import json
 import shutil
 import subprocess
@@ -147,6 +148,45 @@ def test_what_is_put_is_read(cloudwatch):
     assert found["blind"]["Values"] == [] and found["nothing"]["Values"] == []
     assert statistics(cloudwatch, space, "A", stats=("Sum", "Maximum"), Unit="Count") == {"Sum": 54, "Maximum": 20}
     assert statistics(cloudwatch, space, "A", Unit="Bytes") is None
+
+
+def test_requests_may_be_compressed(aws):
+    """As botocore does with bodies of more than 10 KB."""
+    packing, space = aws.client("cloudwatch"), unique("Space")
+    sent = []
+    packing.meta.events.register("before-send.cloudwatch.PutMetricData", lambda request, **_: sent.append(dict(request.headers)))
+    data = [{"MetricName": "A" * 50, "Value": i, "Dimensions": [{"Name": "n", "Value": "v"}]} for i in range(500)]
+    packing.put_metric_data(Namespace=space, MetricData=data)
+    assert sent[0]["Content-Encoding"] in ("gzip", b"gzip")
+    assert statistics(packing, space, "A" * 50, [("n", "v")]) == {"Sum": sum(range(500)), "SampleCount": 500}
+
+
+def form_of(**form):
+    return urllib.parse.urlencode({"Version": "2010-08-01", **form}).encode()
+
+
+def packed(cloudwatch, body):
+    """The status and the body of a form that says it is compressed."""
+    ask = urllib.request.Request(cloudwatch.meta.endpoint_url, body, {"Content-Encoding": "gzip"})
+    try:
+        with urllib.request.urlopen(ask) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read()
+
+
+def test_a_compressed_query_is_found_out(cloudwatch):
+    space = unique("Space")
+    one = {"Action": "PutMetricData", "Namespace": space, "MetricData.member.1.MetricName": "A", "MetricData.member.1.Value": "2"}
+    body = gzip.compress(form_of(**one))
+    assert packed(cloudwatch, body)[0] == 200
+    assert statistics(cloudwatch, space, "A") == {"Sum": 2, "SampleCount": 1}
+    for damaged in (form_of(**one), body[:-1], body + b"x", b""):
+        status, said = packed(cloudwatch, damaged)
+        assert status == 400 and b"Content-Encoding" in said
+    status, said = packed(cloudwatch, gzip.compress(form_of(**one, junk="x" * 7_000_000)))
+    assert status == 413 and b"unpacked" in said
+    assert statistics(cloudwatch, space, "A") == {"Sum": 2, "SampleCount": 1}
 
 
 def test_data_come_in_pages_the_newest_first(cloudwatch):
