@@ -271,6 +271,17 @@ void environment_enter(struct environment *env, enum environment_state next)
 	share_notice(env, was_starting);
 }
 
+void environment_instance_name(const struct environment *env, struct buf *out)
+{
+	timestamp_put_date_path(out, env->created_real_ms);
+	buf_put(out, S("/"));
+	buf_put(out, env->pool->version->name);
+	buf_put(out, S("["));
+	buf_put(out, env->pool->version->version);
+	buf_put(out, S("]"));
+	buf_put(out, str_of(env->stream_id));
+}
+
 void environment_stream_name(const struct environment *env, struct buf *out)
 {
 	timestamp_put_date_path(out, env->created_real_ms);

@@ -138,8 +138,9 @@ void environment_ask_kill(struct environment *env);
 void environment_kill(struct environment *env);
 /* Nothing of it is left on the machine: free it. */
 void environment_free(struct environment *env);
-/* "2026/11/24/[$LATEST]0123…": the name of its log stream. */
+/* "2026/11/24/[$LATEST]0123…", its log stream; "2026/11/24/NAME[$LATEST]0123…", its name in platform.initStart. */
 void environment_stream_name(const struct environment *env, struct buf *out);
+void environment_instance_name(const struct environment *env, struct buf *out);
 
 /* --- environment_start.c --- */
 

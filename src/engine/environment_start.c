@@ -446,18 +446,21 @@ int environment_restart(struct environment *env)
 
 static void log_init_start(struct environment *env)
 {
+	char text[1024], name[256];
+	struct buf line, instance;
+
+	buf_init_over(&instance, name, sizeof(name));
+	environment_instance_name(env, &instance);
 	const struct log_init init = { .version = env->pool->version,
 		.is_second = env->is_second,
-		.is_provisioned = env->is_provisioned };
-	char text[1024];
-	struct buf line;
-
+		.is_provisioned = env->is_provisioned,
+		.instance = buf_str(&instance) };
 	telemetry_init_start(env, &init, env->pack);
 	if (!log_lines_want(init.version, LOG_WEIGHT_INFO))
 		return;
 	buf_init_over(&line, text, sizeof(text));
 	if (env->is_restored)
-		log_put_restore_start(&line, init.version, env->pack, clock_real_ms());
+		log_put_restore_start(&line, &init, env->pack, clock_real_ms());
 	else
 		log_put_init_start(&line, &init, env->pack, clock_real_ms());
 	environment_log_put(env, buf_str(&line));

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "engine/core.h"
+#include "engine/directory.h"
 #include "engine/environment.h"
 #include "engine/guard.h"
 #include "engine/invocation.h"
@@ -287,6 +288,10 @@ bool extension_host_keep_report(
 	host->report = *report;
 	host->report_from_us = invocation->started_us;
 	host->answered_us = engine_now_us();
+	if (str_to_array(invocation->function->key, host->reported, sizeof(host->reported)) < 0 ||
+		str_to_array(str_of(invocation->qualifier), host->qualifier,
+			sizeof(host->qualifier)) < 0)
+		host->reported[0] = '\0';
 	return true;
 }
 
@@ -299,6 +304,9 @@ void extension_host_report(struct environment *env, const char *status, const ch
 	host->has_report = false;
 	host->report.duration_us = engine_now_us() - host->report_from_us;
 	host->report.extensions_us = engine_now_us() - host->answered_us;
+	if (host->reported[0])
+		recent_measure(env->engine, str_of(host->reported), str_of(host->qualifier),
+			RECENT_EXTENSIONS, (double)host->report.extensions_us / 1000);
 	if (status)
 		host->report.status = status;
 	if (error_type)

@@ -6,6 +6,7 @@
  */
 #include "engine/extensions.h"
 #include "engine/log_lines.h"
+#include "engine/recent.h"
 #include "wire/guard.h"
 
 struct environment;
@@ -37,8 +38,10 @@ struct extension_host {
 	/* an invocation that has been answered, and is reported when the extensions are done with it */
 	bool has_report;
 	struct log_report report;
-	uint64_t report_from_us; /* when it began */
-	uint64_t answered_us;	 /* when its answer came */
+	uint64_t report_from_us;       /* when it began */
+	uint64_t answered_us;	       /* when its answer came */
+	char reported[RECENT_KEY_MAX]; /* account/region/name of the function */
+	char qualifier[RECENT_KEY_MAX];
 	enum shutdown_phase phase;
 	uint64_t end_ms;      /* of the Shutdown phase: loop time */
 	uint64_t end_real_ms; /* wall clock */

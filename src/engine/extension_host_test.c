@@ -242,7 +242,7 @@ static void test_initialisation_ends_when_extensions_and_runtime_have_asked(void
 	fake_logs_await(&node, "REPORT RequestId");
 	CHECK(fake_logs_in_order(node.platform.logs,
 		(const char *const[]){ "INIT_START",
-			"EXTENSION\tName: one\tState: Ready\tEvents: [INVOKE,SHUTDOWN]\n", "START",
+			"EXTENSION\tName: one\tState: Ready\tEvents: [INVOKE, SHUTDOWN]\n", "START",
 			"END", "REPORT", NULL }));
 	guard_say(GUARD_ENDED, 0, EXIT_STATUS, 1, "");
 	guard_await(GUARD_START, GUARD_RUNTIME);
@@ -685,8 +685,13 @@ static void test_subscribing_has_its_rules(void)
 			"URI port is not valid" },
 		{ ",\"destination\":{\"protocol\":\"HTTP\",\"URI\":\"http://localhost:80/\\r\\n\"}",
 			"URI path is not valid" },
-		{ ",\"destination\":{\"protocol\":\"TCP\"}",
-			"protocol TCP is not available in mayfly yet, use HTTP" },
+		{ ",\"destination\":{\"protocol\":\"TCP\"}", "port should not be empty" },
+		{ ",\"destination\":{\"protocol\":\"TCP\",\"port\":9001}", "port is not valid" },
+		{ ",\"destination\":{\"protocol\":\"TCP\",\"port\":65536}", "port is not valid" },
+		{ ",\"destination\":{\"protocol\":\"UDP\"}", "protocol should be HTTP or TCP" },
+		{ ",\"destination\":{\"protocol\":\"HTTP\",\"method\":\"GET\","
+		  "\"URI\":\"http://localhost:80\"}",
+			"method should be POST or PUT" },
 	};
 	char want[256];
 

@@ -92,8 +92,8 @@ static void put_start_text(
 	buf_put_char(out, '\n');
 }
 
-static void put_start_members(
-	struct buf *out, const struct function_version *version, const struct runtime_pack *pack)
+static void put_start_members(struct buf *out, const struct function_version *version,
+	const struct runtime_pack *pack, str instance)
 {
 	buf_put(out, S("\"runtimeVersion\":\""));
 	put_runtime_version(out, version->runtime, pack);
@@ -103,6 +103,10 @@ static void put_start_members(
 	buf_put_json(out, version->name);
 	buf_put(out, S(",\"functionVersion\":"));
 	buf_put_json(out, version->version);
+	buf_put(out, S(",\"instanceId\":"));
+	buf_put_json(out, instance);
+	buf_put(out, S(",\"instanceMaxMemory\":"));
+	buf_put_u64(out, (uint64_t)version->memory_mb * MIB);
 	buf_put(out, S("}}\n"));
 }
 
@@ -119,19 +123,19 @@ void log_put_init_start(struct buf *out, const struct log_init *init,
 	open_event(out, "initStart", now_ms);
 	buf_putf(out, "\"initializationType\":\"%s\",\"phase\":\"%s\",", init_type(init),
 		init_phase(init));
-	put_start_members(out, init->version, pack);
+	put_start_members(out, init->version, pack, init->instance);
 }
 
-void log_put_restore_start(struct buf *out, const struct function_version *version,
+void log_put_restore_start(struct buf *out, const struct log_init *init,
 	const struct runtime_pack *pack, uint64_t now_ms)
 {
-	if (!version->log_is_json) {
+	if (!init->version->log_is_json) {
 		buf_put(out, S("RESTORE_START"));
-		put_start_text(out, version, pack);
+		put_start_text(out, init->version, pack);
 		return;
 	}
 	open_event(out, "restoreStart", now_ms);
-	put_start_members(out, version, pack);
+	put_start_members(out, init->version, pack, init->instance);
 }
 
 void log_put_restore_report(struct buf *out, const struct function_version *version,
@@ -188,7 +192,7 @@ static void put_extension_events(
 	if (extension->is_invoked)
 		buf_putf(out, "%sINVOKE%s", quote, quote);
 	if (extension->is_invoked && extension->is_shut)
-		buf_put_char(out, ',');
+		buf_put(out, quote[0] ? S(",") : S(", "));
 	if (extension->is_shut)
 		buf_putf(out, "%sSHUTDOWN%s", quote, quote);
 	buf_put_char(out, ']');

@@ -29,6 +29,7 @@ struct log_init {
 	const char *status;
 	const char *error_type;
 	bool is_provisioned;
+	str instance; /* "2024/01/31/NAME[VERSION]ID": of initStart and restoreStart only */
 };
 /* INIT_START: which runtime really runs the function. Text has it of the first one only. */
 void log_put_init_start(struct buf *out, const struct log_init *init,
@@ -44,7 +45,7 @@ void log_put_dropped(struct buf *out, const struct function_version *version, ui
 	uint64_t bytes, uint64_t now_ms);
 
 /* RESTORE_START: what INIT_START says, of one that is restored from a snapshot. */
-void log_put_restore_start(struct buf *out, const struct function_version *version,
+void log_put_restore_start(struct buf *out, const struct log_init *init,
 	const struct runtime_pack *pack, uint64_t now_ms);
 /* RESTORE_REPORT: how long that took. */
 void log_put_restore_report(struct buf *out, const struct function_version *version,

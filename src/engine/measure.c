@@ -87,6 +87,9 @@ void measure_invocation(struct engine *engine, const struct invocation *invocati
 {
 	struct measures *measures = &engine->measures;
 
+	if (invocation->function && invocation->outcome == INVOKE_RECURSIVE)
+		recent_measure(engine, invocation->function->key, str_of(invocation->qualifier),
+			RECENT_RECURSION_DROPPED, 1);
 	if (!invocation->function ||
 		(invocation->outcome != INVOKE_DONE && invocation->outcome != INVOKE_THROTTLED))
 		return;

@@ -16,6 +16,7 @@ struct docs;
 struct blobs;
 struct logs;
 struct metrics;
+struct recent_value;
 struct recents;
 struct queue;
 struct async;
@@ -152,6 +153,8 @@ struct provision_figures {
 [[nodiscard]] bool platform_provision_figures(struct platform *platform, str account, str region,
 	str name, str qualifier, struct provision_figures *ret_figures);
 
+/* Worker: one more value of a function's metrics (see engine/recent.h, for the loop thread). Without memory it is lost. */
+void platform_measure(struct platform *platform, const struct recent_value *value);
 /* Worker: what functions did until now is in platform->metrics; waits. */
 void platform_flush_metrics(struct platform *platform);
 /* The same of what was taken with engine_take_recents(): it is freed. Blocks on the disk. */

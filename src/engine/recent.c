@@ -39,7 +39,8 @@ static struct recent *recent_new(struct recents *recents, str key, uint64_t minu
 	return NULL;
 }
 
-static struct recent *recent_of(struct recents *recents, const struct invocation *invocation)
+/* `function` is account/region/name. NULL when there is no room. */
+static struct recent *recent_of(struct recents *recents, str function, str qualifier)
 {
 	uint64_t minute_ms = clock_real_ms() / MINUTE_MS * MINUTE_MS;
 	char text[KEY_SIZE];
@@ -48,27 +49,25 @@ static struct recent *recent_of(struct recents *recents, const struct invocation
 	buf_init_over(&key, text, sizeof(text));
 	buf_put_u64(&key, minute_ms);
 	buf_put_char(&key, '/');
-	buf_put(&key, invocation->function->key);
-	if (invocation->qualifier[0]) {
+	buf_put(&key, function);
+	if (qualifier.len) {
 		buf_put_char(&key, ':');
-		buf_put(&key, str_of(invocation->qualifier));
+		buf_put(&key, qualifier);
 	}
-	if (key.err)
-		return NULL;
-	struct recent *recent = map_get(&recents->map, buf_str(&key));
-	if (!recent && recents->map.count < RECENT_MAX)
+	struct recent *recent = key.err ? NULL : map_get(&recents->map, buf_str(&key));
+	if (!recent && !key.err && recents->map.count < RECENT_MAX)
 		recent = recent_new(recents, buf_str(&key), minute_ms);
+	recents->lost += !recent;
 	return recent;
 }
 
 void recent_add(struct engine *engine, const struct invocation *invocation)
 {
-	struct recent *recent = recent_of(&engine->recents, invocation);
+	struct recent *recent = recent_of(
+		&engine->recents, invocation->function->key, str_of(invocation->qualifier));
 
-	if (!recent) {
-		engine->recents.lost++;
+	if (!recent)
 		return;
-	}
 	recent->attempts++;
 	if (invocation->outcome == INVOKE_THROTTLED) {
 		recent->throttles++;
@@ -78,6 +77,50 @@ void recent_add(struct engine *engine, const struct invocation *invocation)
 	recent->errors += invocation->is_error;
 	metric_add(&recent->duration, (double)invocation->duration_us / 1000, 1);
 	metric_add(&recent->concurrency, invocation->function->invocations, 1);
+}
+
+void recent_measure(
+	struct engine *engine, str function, str qualifier, enum recent_figure figure, double value)
+{
+	struct recent *recent = recent_of(&engine->recents, function, qualifier);
+
+	assert(figure < RECENT_FIGURES);
+	if (!recent)
+		return;
+	if (figure < RECENT_COUNTS) {
+		recent->counts[figure].ones += value > 0;
+		recent->counts[figure].zeros += !(value > 0);
+		return;
+	}
+	struct metric **spread = &recent->spreads[figure - RECENT_COUNTS];
+	if (!*spread)
+		*spread = mem_one(struct metric);
+	if (*spread)
+		metric_add(*spread, value, 1);
+	else
+		engine->recents.lost++;
+}
+
+void engine_measure(struct engine *engine, const struct recent_value *value)
+{
+	char text[KEY_SIZE];
+	struct buf function;
+
+	buf_init_over(&function, text, sizeof(text));
+	buf_putf(&function, STR_FMT "/" STR_FMT "/" STR_FMT, STR_ARG(value->account),
+		STR_ARG(value->region), STR_ARG(value->name));
+	if (function.err)
+		engine->recents.lost++;
+	else
+		recent_measure(
+			engine, buf_str(&function), value->qualifier, value->figure, value->value);
+}
+
+static void recent_free(struct recent *recent)
+{
+	for (size_t i = 0; i < RECENT_SPREADS; i++)
+		mem_free(recent->spreads[i]);
+	mem_free(recent);
 }
 
 void engine_take_recents(struct engine *engine, struct recents *ret_recents)
@@ -92,6 +135,6 @@ void recents_done(struct recents *recents)
 	void *value;
 
 	while (map_next(&recents->map, &at, &value))
-		mem_free(value);
+		recent_free(value);
 	map_done(&recents->map);
 }

@@ -72,10 +72,11 @@ static struct telemetry *telemetry_of(const struct environment *env)
 	return env->host ? env->host->telemetry : NULL;
 }
 
-static void put_joined(struct buf *to, str event)
+/* An event is one line. */
+static void put_joined(struct buf *to, char joint, str event)
 {
 	if (to->len)
-		buf_put_char(to, ',');
+		buf_put_char(to, joint);
 	buf_put(to, event);
 }
 
@@ -87,7 +88,7 @@ void telemetry_put(struct telemetry_subscriber *subscriber, str event)
 		subscriber->dropped_bytes += event.len;
 		return;
 	}
-	put_joined(&subscriber->batch, event);
+	put_joined(&subscriber->batch, subscriber->wish.is_tcp ? '\n' : ',', event);
 	subscriber->items++;
 	telemetry_wake(subscriber, false);
 }
@@ -104,8 +105,7 @@ static void telemetry_event(
 		text.len--;
 	if (type == TELEMETRY_PLATFORM && !telemetry->is_closed &&
 		telemetry->backlog.len + text.len + 1 <= BACKLOG_MAX) {
-		put_joined(&telemetry->backlog, text);
-		telemetry->backlog_items++;
+		put_joined(&telemetry->backlog, '\n', text);
 	}
 	for (int i = 0; i < TELEMETRY_SUBSCRIBERS_MAX; i++)
 		if (telemetry->list[i].extension && (telemetry->list[i].wish.types & type))

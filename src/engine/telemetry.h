@@ -53,9 +53,8 @@ struct telemetry {
 	struct environment *env;
 	struct function_version
 		version;    /* a view of the environment's, in JSON and without levels */
-	struct buf backlog; /* platform events before anybody has subscribed */
-	uint32_t backlog_items;
-	bool is_closed; /* initialisation is over */
+	struct buf backlog; /* platform events before anybody has subscribed, a line each */
+	bool is_closed;	    /* initialisation is over */
 	struct telemetry_subscriber list[TELEMETRY_SUBSCRIBERS_MAX];
 };
 

@@ -48,10 +48,10 @@ static int subscribe(struct telemetry *telemetry, const struct extension *extens
 	if (is_new) {
 		buf_init(&to->batch, 4ULL * TELEMETRY_BYTES_MAX);
 		buf_init(&to->out, 4ULL * TELEMETRY_BYTES_MAX + REQUEST_HEAD_MAX);
-		if ((to->wish.types & TELEMETRY_PLATFORM) && telemetry->backlog.len) {
-			telemetry_put(to, buf_str(&telemetry->backlog));
-			to->items += telemetry->backlog_items - 1;
-		}
+		str rest = buf_str(&telemetry->backlog), event;
+		while (telemetry->backlog.len && (to->wish.types & TELEMETRY_PLATFORM) &&
+			str_next(&rest, '\n', &event))
+			telemetry_put(to, event);
 	}
 	telemetry_subscribed(telemetry->env, to);
 	return 0;

@@ -1,5 +1,5 @@
 /*
- * A batch goes to its extension by POST, over a connection that the guard makes in its network and passes on.
+ * A batch goes to its extension by POST, or as lines, over a connection that the guard makes in its network and passes on.
  *
  *	RESTING ─► ASKED ─► SENDING ─► RECEIVING ─► RESTING
  *	              └─────────┴───────────┴─────► FAILED ─► ASKED …
@@ -54,9 +54,21 @@ static void put_dropped(struct telemetry_subscriber *subscriber)
 		subscriber->dropped_bytes, clock_real_ms());
 	subscriber->dropped_records = subscriber->dropped_bytes = 0;
 	if (subscriber->batch.len)
-		buf_put_char(&subscriber->batch, ',');
+		buf_put_char(&subscriber->batch, subscriber->wish.is_tcp ? '\n' : ',');
 	buf_put(&subscriber->batch, str_slice(buf_str(&event), 0, event.len - 1));
 	subscriber->items++;
+}
+
+/* As an array, in a request. */
+static void put_http(const struct telemetry_subscriber *subscriber, struct buf *out)
+{
+	buf_putf(out,
+		"%s %s HTTP/1.1\r\nHost: %s:%u\r\nContent-Type: application/json\r\n"
+		"Connection: close\r\nContent-Length: %zu\r\n\r\n[",
+		subscriber->wish.is_put ? "PUT" : "POST", subscriber->wish.path,
+		subscriber->wish.host, subscriber->wish.port, subscriber->batch.len + 2);
+	buf_put(out, buf_str(&subscriber->batch));
+	buf_put_char(out, ']');
 }
 
 static void make_request(struct telemetry_subscriber *subscriber)
@@ -65,13 +77,12 @@ static void make_request(struct telemetry_subscriber *subscriber)
 
 	put_dropped(subscriber);
 	buf_clear(out);
-	buf_putf(out,
-		"POST %s HTTP/1.1\r\nHost: %s:%u\r\nContent-Type: application/json\r\n"
-		"Connection: close\r\nContent-Length: %zu\r\n\r\n[",
-		subscriber->wish.path, subscriber->wish.host, subscriber->wish.port,
-		subscriber->batch.len + 2);
-	buf_put(out, buf_str(&subscriber->batch));
-	buf_put_char(out, ']');
+	if (subscriber->wish.is_tcp) {
+		buf_put(out, buf_str(&subscriber->batch));
+		buf_put_char(out, '\n');
+	} else {
+		put_http(subscriber, out);
+	}
 	subscriber->out_items = subscriber->items;
 	subscriber->items = 0;
 	subscriber->tries = 0;
@@ -176,6 +187,10 @@ static void delivery_send(struct telemetry_subscriber *subscriber)
 	subscriber->sent += (size_t)n;
 	if (subscriber->sent < subscriber->out.len)
 		return;
+	if (subscriber->wish.is_tcp) { /* nobody says that he has it */
+		delivery_end(subscriber);
+		return;
+	}
 	subscriber->state = DELIVERY_RECEIVING;
 	if (watch_set(subscriber->watch, WATCH_READ) < 0)
 		delivery_fail(subscriber);

@@ -77,6 +77,12 @@ static uint32_t parse_number(struct buf *faults, const json_t *object, const cha
 	return by_default;
 }
 
+/* Neither of the two that are the platform's. */
+static bool is_free_port(uint64_t port)
+{
+	return port != 9001 && port != 4566;
+}
+
 static bool is_path(str path)
 {
 	for (size_t i = 0; i < path.len; i++)
@@ -110,7 +116,7 @@ static void parse_uri(struct buf *faults, str uri, struct telemetry_wish *to)
 		is_here |= str_eq(host, str_of(hosts[i]));
 	if (!is_here)
 		fault(faults, "URI host should be sandbox.localdomain");
-	if (str_to_u64(rest, 65'535, &port) < 0 || port == 0 || port == 9001 || port == 4566)
+	if (str_to_u64(rest, 65'535, &port) < 0 || port == 0 || !is_free_port(port))
 		fault(faults, "URI port is not valid");
 	if (!is_path(path))
 		fault(faults, "URI path is not valid");
@@ -121,22 +127,40 @@ static void parse_uri(struct buf *faults, str uri, struct telemetry_wish *to)
 	(void)str_to_array(path, to->path, sizeof(to->path));
 }
 
+/* "TCP – … newline delimited JSON (NDJSON)": {"protocol": "TCP", "port": 8080} */
+static void parse_port(struct buf *faults, const json_t *destination, struct telemetry_wish *to)
+{
+	const json_t *port = json_object_get(destination, "port");
+	json_int_t number = json_integer_value(port);
+
+	to->is_tcp = true;
+	if (!port)
+		fault(faults, "port should not be empty");
+	else if (!json_is_integer(port) || number < 1 || number > 65'535 ||
+		!is_free_port((uint64_t)number))
+		fault(faults, "port is not valid");
+	else
+		to->port = (uint16_t)number;
+}
+
 static void parse_destination(struct buf *faults, const json_t *body, struct telemetry_wish *to)
 {
 	const json_t *destination = json_object_get(body, "destination");
 	str protocol = json_text(destination, "protocol");
+	str method = json_text(destination, "method");
 
 	if (!json_is_object(destination))
 		fault(faults, "destination should not be empty");
 	else if (str_eq(protocol, S("TCP")))
-		fault(faults, "protocol TCP is not available in mayfly yet, use HTTP");
+		parse_port(faults, destination, to);
 	else if (!str_eq(protocol, S("HTTP")))
-		fault(faults, "protocol should be HTTP");
-	else if (json_object_get(destination, "method") &&
-		!str_eq(json_text(destination, "method"), S("POST")))
-		fault(faults, "method PUT is not available in mayfly yet, use POST");
+		fault(faults, "protocol should be HTTP or TCP");
+	else if (json_object_get(destination, "method") && !str_eq(method, S("POST")) &&
+		!str_eq(method, S("PUT")))
+		fault(faults, "method should be POST or PUT");
 	else
 		parse_uri(faults, json_text(destination, "URI"), to);
+	to->is_put = str_eq(method, S("PUT"));
 }
 
 static void parse_schema(struct buf *faults, const json_t *body, bool is_logs_api)

@@ -10,6 +10,8 @@ enum telemetry_type { TELEMETRY_PLATFORM = 1, TELEMETRY_FUNCTION = 2, TELEMETRY_
 struct telemetry_wish {
 	unsigned types;
 	bool is_logs_api;
+	bool is_tcp; /* lines of JSON over a connection, without an answer; else HTTP */
+	bool is_put; /* the method: PUT, else POST */
 	uint32_t items_max, bytes_max, timeout_ms; /* of a batch */
 	uint16_t port;
 	char host[64], path[TELEMETRY_PATH_MAX]; /* as they stand in a request's head */

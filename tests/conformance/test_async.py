@@ -91,6 +91,18 @@ def test_a_function_error_is_retried_twice_with_one_request_id(world, eventually
     eventually(lambda: world.starts(name, request_id) == 3)
 
 
+def test_retries_and_records_keep_to_the_tenant(world, eventually):
+    source = "def handler(event, context):\n    print('GOT', f'\"{context.tenant_id}\"')\n    raise ValueError(context.tenant_id)\n"
+    name, target = world.functions.make(source, TenancyConfig={"TenantIsolationMode": "PER_TENANT"}), world.functions.make(PRINT)
+    configure(world, name, MaximumRetryAttempts=1, DestinationConfig={"OnFailure": {"Destination": arn(target)}})
+    for tenant in ("green", "blue"):
+        world.send(name, {"of": tenant}, TenantId=tenant)
+    eventually(lambda: len(world.got(target)) == 2)
+    eventually(lambda: sorted(world.got(name)) == ["blue", "blue", "green", "green"])
+    for record in world.got(target):
+        assert record["responsePayload"]["errorMessage"] == record["requestPayload"]["of"]
+
+
 @pytest.mark.parametrize("attempts", [0, 1])
 def test_the_attempts_are_those_of_the_configuration(world, eventually, attempts):
     name = world.functions.make(FAIL)

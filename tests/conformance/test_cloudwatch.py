@@ -14,6 +14,7 @@ import pytest
 
 from harness.errors import error
 from harness.functions import unique
+from harness.urls import ask, make_url
 
 FAILS = "def handler(event, context):\n    raise Exception('no')\n"
 
@@ -98,6 +99,57 @@ def test_errors_and_throttles_are_counted(functions, cloudwatch):
     assert statistics(cloudwatch, "AWS/Lambda", "Invocations", of) == {"Sum": 1, "SampleCount": 2}
     assert statistics(cloudwatch, "AWS/Lambda", "Errors", of) == {"Sum": 1, "SampleCount": 2}
     assert statistics(cloudwatch, "AWS/Lambda", "Throttles", of) == {"Sum": 1, "SampleCount": 2}
+
+
+def own(cloudwatch, of, *names):
+    """{name: Sum} of AWS/Lambda's metrics of these dimensions; None where there are none."""
+    found = {name: statistics(cloudwatch, "AWS/Lambda", name, of) for name in names}
+    return {name: values and values["Sum"] for name, values in found.items()}
+
+
+def test_urls_have_metrics_of_their_own(functions, lambda_, cloudwatch):
+    source = "def handler(event, context):\n    return {'statusCode': int(event['rawPath'][1:])}\n"
+    name = functions.make(source)
+    url = make_url(lambda_, name)
+    for status in (200, 404, 404, 503, 200):
+        assert ask(url, path=f"/{status}").status == status
+    assert ask(url, path="/x").status == 502  # the function fails
+    names = ("UrlRequestCount", "Url4xxCount", "Url5xxCount", "Invocations", "Errors")
+    assert own(cloudwatch, [("FunctionName", name)], *names) == dict(zip(names, (6, 2, 2, 6, 1)))
+    latency = statistics(cloudwatch, "AWS/Lambda", "UrlRequestLatency", [("FunctionName", name)], ("SampleCount", "Maximum"))
+    assert latency["SampleCount"] == 6 and latency["Maximum"] < 60_000
+    iam = functions.make(source)
+    assert ask(make_url(lambda_, iam, auth="AWS_IAM")).status == 403
+    assert own(cloudwatch, [("FunctionName", iam)], *names) == dict(zip(names, (1, 1, 0, None, None)))
+
+
+def test_asynchronous_events_have_metrics_of_their_own(functions, lambda_, cloudwatch, eventually):
+    good, bad = functions.make(), functions.make(FAILS)
+    functions.publish(good)
+    lambda_.put_function_event_invoke_config(FunctionName=bad, MaximumRetryAttempts=0)
+    for target in (good, f"{good}:1", bad):
+        lambda_.invoke(FunctionName=target, InvocationType="Event", Payload="{}")
+    names = ("AsyncEventsReceived", "AsyncEventsDropped", "Invocations", "Errors")
+    expected = dict(zip(names, (1, 1, 1, 1)))
+    eventually(lambda: own(cloudwatch, [("FunctionName", bad)], *names) == expected)
+    expected = dict(zip(names, (2, None, 2, 0)))
+    eventually(lambda: own(cloudwatch, [("FunctionName", good)], *names) == expected)
+    resource = [("FunctionName", good), ("Resource", f"{good}:1")]
+    assert own(cloudwatch, resource, *names) == dict(zip(names, (1, None, 1, 0)))
+    age = statistics(cloudwatch, "AWS/Lambda", "AsyncEventAge", [("FunctionName", good)], ("SampleCount", "Minimum"))
+    assert age["SampleCount"] == 2 and age["Minimum"] >= 0
+
+
+def test_what_cannot_be_delivered_is_counted(functions, lambda_, cloudwatch, eventually):
+    """There is no endpoint for queues here."""
+    queue = "arn:aws:sqs:us-east-1:000000000000:q"
+    name = functions.make(FAILS, DeadLetterConfig={"TargetArn": queue})
+    lambda_.put_function_event_invoke_config(
+        FunctionName=name, MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": queue}}
+    )
+    lambda_.invoke(FunctionName=name, InvocationType="Event", Payload="{}")
+    names = ("DeadLetterErrors", "DestinationDeliveryFailures", "AsyncEventsDropped")
+    eventually(lambda: own(cloudwatch, [("FunctionName", name)], *names) == dict.fromkeys(names, 1))
 
 
 def test_the_account_as_a_whole(empty_world, aws):

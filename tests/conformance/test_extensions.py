@@ -1,5 +1,6 @@
 """Extensions, written for these tests against AWS's documentation: the phases, their events, and all ways to fail."""
 
+import datetime
 import json
 import os
 import pathlib
@@ -141,7 +142,7 @@ def test_the_phases_of_an_environment(functions, made, log, lambda_):
     text = log.wait(name, "REPORT")
     order = [
         "INIT_START", "watcher: starts / ", "watcher: registered 200", "runtime: initialises",
-        "EXTENSION\tName: watcher\tState: Ready\tEvents: [INVOKE,SHUTDOWN]\n", "START RequestId", "watcher: event", "END RequestId", "REPORT RequestId",
+        "EXTENSION\tName: watcher\tState: Ready\tEvents: [INVOKE, SHUTDOWN]\n", "START RequestId", "watcher: event", "END RequestId", "REPORT RequestId",
     ]  # fmt: skip
     places = [text.index(what) for what in order]
     assert places == sorted(places), text
@@ -253,7 +254,7 @@ def test_an_announced_exit_has_its_own_type(functions, made, log):
     "step, what, state",
     [
         ("start", ("Extension.Crash", "Error: exit status 2"), "Started\tEvents: []"),
-        ("registered", ("Extension.Crash", "Error: exit status 2"), "Registered\tEvents: [INVOKE,SHUTDOWN]"),
+        ("registered", ("Extension.Crash", "Error: exit status 2"), "Registered\tEvents: [INVOKE, SHUTDOWN]"),
     ],
 )
 def test_one_that_exits_too_early(functions, made, log, step, what, state):
@@ -266,7 +267,7 @@ def test_one_that_exits_too_early(functions, made, log, step, what, state):
 def test_an_error_of_its_initialisation(functions, made, log):
     name = made({"registered": "init=Extension.NoConfig,exit=1"})
     assert failure(functions, name) == ("Extension.InitError", "Error: exit status 1")
-    log.wait(name, "EXTENSION\tName: watcher\tState: InitError\tEvents: \\[INVOKE,SHUTDOWN\\]\tError Type: Extension.NoConfig\n")
+    log.wait(name, "EXTENSION\tName: watcher\tState: InitError\tEvents: \\[INVOKE, SHUTDOWN\\]\tError Type: Extension.NoConfig\n")
 
 
 def test_what_cannot_be_executed(functions, layers, log):
@@ -375,6 +376,91 @@ def test_telemetry_reaches_an_extension_that_waits_for_it(functions, layers, log
     reports = [event["record"] for event in events if event["type"] == "platform.report"]
     assert [report["requestId"] for report in reports][:2] == requests
     assert all(report["status"] == "success" and report["metrics"]["durationMs"] > 0 for report in reports)
+
+
+def test_what_extensions_do_after_the_answer_is_measured(functions, layers, aws, log, eventually):
+    name = functions.make("def handler(event, context):\n    pass\n", Layers=[layers.publish({"extensions/slow": SLOW})], Timeout=10)
+    functions.call(name, {})
+    log.wait(name, "REPORT RequestId")
+    now = datetime.datetime.now(datetime.timezone.utc)
+    (point,) = eventually(
+        lambda: aws.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/Lambda",
+            MetricName="PostRuntimeExtensionsDuration",
+            Dimensions=[{"Name": "FunctionName", "Value": name}],
+            StartTime=now - datetime.timedelta(minutes=15),
+            EndTime=now + datetime.timedelta(minutes=15),
+            Period=3600,
+            Statistics=["SampleCount", "Minimum"],
+        )["Datapoints"]
+    )
+    assert point["SampleCount"] == 1 and point["Minimum"] >= 300 and point["Unit"] == "Milliseconds"
+
+
+SLOW = '''#!/usr/bin/env python3
+import http.client, json, os, time
+
+
+def ask(method, path, body=None, **fields):
+    api = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    names = {"Lambda-Extension-" + name: value for name, value in fields.items()}
+    api.request(method, "/2020-01-01/extension/" + path, json.dumps(body) if body is not None else None, names)
+    answer = api.getresponse()
+    answer.read()
+    return answer
+
+
+me = ask("POST", "register", {"events": ["INVOKE"]}, Name="slow").headers["Lambda-Extension-Identifier"]
+while True:
+    ask("GET", "event/next", Identifier=me)
+    time.sleep(0.5)
+'''
+
+LINES = '''#!/usr/bin/env python3
+import http.client, json, os, socketserver, threading
+
+API = os.environ["AWS_LAMBDA_RUNTIME_API"]
+
+
+class Sink(socketserver.StreamRequestHandler):
+    def handle(self):
+        for line in self.rfile:
+            event = json.loads(line)
+            print("line:", event["type"], json.dumps(event["record"]), flush=True)
+
+
+def ask(method, path, body=None, **fields):
+    api = http.client.HTTPConnection(API)
+    names = {"Lambda-Extension-" + name: value for name, value in fields.items()}
+    api.request(method, path, json.dumps(body) if body is not None else None, names)
+    answer = api.getresponse()
+    return answer, json.loads(answer.read())
+
+
+me = ask("POST", "/2020-01-01/extension/register", {"events": ["INVOKE"]}, Name="lines")[0].headers["Lambda-Extension-Identifier"]
+server = socketserver.ThreadingTCPServer(("", 8080), Sink)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+wish = {
+    "schemaVersion": "2025-01-29", "types": ["platform", "function"], "buffering": {"timeoutMs": 25},
+    "destination": {"protocol": "TCP", "port": 8080},
+}
+print("subscribed:", ask("PUT", "/2022-07-01/telemetry", wish, Identifier=me)[0].status, flush=True)
+while True:
+    ask("GET", "/2020-01-01/extension/event/next", Identifier=me)
+'''
+
+
+def test_telemetry_as_lines_over_tcp(functions, layers, log):
+    name = functions.make(
+        "def handler(event, context):\n    print('printed')\n", Layers=[layers.publish({"extensions/lines": LINES})], Timeout=10
+    )
+    functions.call(name, {})
+    functions.call(name, {})  # what was told after the first one comes while it is not frozen
+    text = log.wait(name, "subscribed: 200", "line: function \"printed", "line: platform.report")
+    (start,) = re.findall(r"line: platform.initStart ({.*})", text)
+    record = json.loads(start)
+    assert re.fullmatch(r"\d{4}/\d{2}/\d{2}/" + name + r"\[\$LATEST\][0-9a-f]{32}", record["instanceId"])
+    assert record["instanceMaxMemory"] == 128 * 1024 * 1024
 
 
 # --- internal ones ---

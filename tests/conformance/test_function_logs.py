@@ -1,5 +1,6 @@
 """What running functions leave in CloudWatch Logs: groups, streams and the platform's own lines."""
 
+import json
 import re
 
 import pytest
@@ -148,6 +149,70 @@ def test_a_log_group_of_ones_own(functions, messages_of):
     name = functions.make(SOURCES[PYTHON], LoggingConfig={"LogGroup": group})
     functions.call(name, {})
     assert "here\n" in messages_of(name, 1, group=group)
+
+
+LEVELS = {
+    PYTHON: """
+import logging
+log = logging.getLogger()
+def handler(event, context):
+    log.debug("a debug"), log.info("an info"), log.warning("a warning"), log.error("an error")
+    if event: raise Exception("on purpose")
+""",
+    NODE: """
+exports.handler = async (event) => {
+    console.debug("a debug"); console.info("an info"); console.warn("a warning"); console.error("an error");
+    if (event) throw new Error("on purpose");
+};
+""",
+}
+
+
+@pytest.fixture
+def records_of(logs, eventually):
+    """All JSON records of a group, once there is a report of a failure."""
+
+    def read(group):
+        def enough():
+            pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+            found = [json.loads(e["message"]) for page in pages for e in page["events"]]
+            failed = [r for r in found if r.get("type") == "platform.report" and r["record"]["status"] == "error"]
+            return found if failed else None
+
+        return eventually(enough)
+
+    return read
+
+
+@pytest.mark.parametrize("runtime", LEVELS, ids=["python", "node"])
+@pytest.mark.parametrize(
+    "level, texts",
+    [("DEBUG", ["a debug", "an info", "a warning", "an error"]), ("WARN", ["a warning", "an error"]), ("FATAL", [])],
+)
+def test_what_a_function_logs_has_a_level(functions, records_of, runtime, level, texts):
+    config = {"LogFormat": "JSON", "ApplicationLogLevel": level, "SystemLogLevel": "INFO"}
+    name = functions.make(LEVELS[runtime], runtime=runtime, LoggingConfig=config)
+    functions.invoke(name, True)
+    records = records_of(f"/aws/lambda/{name}")
+    assert [r["message"] for r in records if r.get("message") in ("a debug", "an info", "a warning", "an error")] == texts
+
+
+@pytest.mark.parametrize(
+    "level, expected",
+    [
+        ("DEBUG", ["initReport", "initRuntimeDone", "initStart", "report", "report", "runtimeDone", "runtimeDone", "start", "start"]),
+        ("INFO", ["initStart", "report", "report", "runtimeDone", "start", "start"]),  # what failed is a warning
+        ("WARN", ["report", "runtimeDone"]),
+    ],
+)
+def test_what_the_platform_logs_has_a_level(functions, records_of, level, expected):
+    group = unique("of/its/own")
+    config = {"LogFormat": "JSON", "ApplicationLogLevel": "ERROR", "SystemLogLevel": level, "LogGroup": group}
+    name = functions.make(LEVELS[PYTHON], LoggingConfig=config)
+    functions.invoke(name, False)
+    functions.invoke(name, True)
+    kinds = sorted(r["type"].removeprefix("platform.") for r in records_of(group) if "type" in r)
+    assert kinds == expected
 
 
 def test_output_without_a_line_end_is_logged(functions, messages_of):

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "engine/platform.h"
+#include "engine/recent.h"
 #include "os/clock.h"
 #include "services/lambda/async_courier.h"
 #include "services/lambda/async_parts.h"
@@ -277,6 +278,9 @@ static void event_start(struct async_item *item)
 		item_end(item, ASYNC_EXPIRED);
 		return;
 	}
+	engine_measure(async->platform->engine,
+		&(struct recent_value){ item->account, item->region, item->name, item->qualifier,
+			RECENT_ASYNC_AGE, (double)item_age_ms(item) });
 	int r = engine_invoke(async->platform->engine,
 		&(struct invocation_ask){
 			.account = item->account,
@@ -544,6 +548,9 @@ int async_submit(struct async *async, const struct async_ask *ask)
 	arena_done(&arena);
 	if (r < 0)
 		return err_pass(r);
+	platform_measure(async->platform,
+		&(struct recent_value){ ask->account, ask->region, ask->name, ask->qualifier,
+			RECENT_ASYNC_RECEIVED, 1 });
 	atomic_fetch_add(&async->accepted, 1);
 	async_wake(async);
 	return ASYNC_DONE;

@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "base/test.h"
 #include "engine/engine.h"
+#include "engine/platform.h"
+#include "engine/recent.h"
 #include "os/loop.h"
 #include "services/lambda/operations.h"
 #include "services/lambda/test_world.h"
@@ -60,6 +62,18 @@ static void run_answer(void *context)
 	run->ask.done(run->ask.context, &result);
 	timer_free(run->timer);
 	mem_free(run);
+}
+
+void engine_measure(struct engine *engine, const struct recent_value *value)
+{
+	(void)engine;
+	(void)value;
+}
+
+void platform_measure(struct platform *platform, const struct recent_value *value)
+{
+	(void)platform;
+	(void)value;
 }
 
 int engine_invoke(

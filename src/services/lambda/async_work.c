@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/platform.h"
+#include "engine/recent.h"
 #include "model/arn.h"
 #include "model/limits.h"
 #include "os/clock.h"
@@ -238,6 +239,9 @@ static int end_invoke_function(
 	str lane = arena_strf(&writing->arena, STR_FMT "/" STR_FMT "/" STR_FMT,
 		STR_ARG(name.account), STR_ARG(name.region), STR_ARG(name.name));
 	writing->round->told.delivered++;
+	platform_measure(item->async->platform,
+		&(struct recent_value){ name.account, name.region, name.name, name.qualifier,
+			RECENT_ASYNC_RECEIVED, 1 });
 	return err_pass(writing_add(writing, lane, &event, record));
 }
 
@@ -294,11 +298,19 @@ static int end_bury(struct writing *writing, const struct async_item *item)
 	return err_pass(writing_add(writing, item->lane, &delivery, item->body));
 }
 
+static void end_measure(const struct async_item *item, enum recent_figure figure)
+{
+	platform_measure(item->async->platform,
+		&(struct recent_value){
+			item->account, item->region, item->name, item->qualifier, figure, 1 });
+}
+
 /* It went wrong for good: to whom it may concern, or kept for who looks. */
 static int end_failed(struct writing *writing, struct async_item *item)
 {
 	bool is_told = item->on_failure.len || item->dead_letter.len;
 
+	end_measure(item, RECENT_ASYNC_DROPPED);
 	writing->round->told.failed++;
 	writing->round->told.expired += item->end == ASYNC_EXPIRED;
 	writing->round->told.dropped += !is_told;
@@ -329,6 +341,7 @@ static int end_delivery(struct writing *writing, struct async_item *item)
 	if (item->end == ASYNC_RETRY)
 		return err_pass(writing_change(
 			writing, item, QUEUE_WAITING, writing->now_ms + item->wait_ms));
+	end_measure(item, item->code.len ? RECENT_DEAD_LETTER_ERRORS : RECENT_DESTINATION_FAILURES);
 	writing->round->told.delivery_failures++;
 	log_error("delivery_failed", LOG_STR("function", item->name),
 		LOG_STR("request", item->request_id), LOG_STR("target", item->target),

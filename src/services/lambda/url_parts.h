@@ -22,6 +22,8 @@ struct url_request {
 	struct buf prelude; /* what has come of it */
 	bool is_prelude;    /* it has not come whole */
 	str path;
+	int status;	   /* of the response; 0: it has not begun */
+	uint64_t begun_ms; /* clock_mono_ms() */
 	char id[URL_ID_LEN + 1];
 	char request_id[UUID_LEN + 1];
 	char trace[TRACE_MAX]; /* empty: the caller has sent one */

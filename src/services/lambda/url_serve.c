@@ -17,6 +17,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "engine/engine.h"
+#include "engine/recent.h"
 #include "engine/trace.h"
 #include "model/limits.h"
 #include "os/clock.h"
@@ -36,8 +37,21 @@ enum { FIELDS_MAX = 256 * 1024, ERROR_MAX = 8 * 1024, EVENT_ROOM = 4 * 1024 };
 	"Forbidden. For troubleshooting Function URL authorization issues, see: " \
 	"https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"
 
+static void measure(const struct url_request *self, enum recent_figure figure, double value)
+{
+	engine_measure(self->platform->engine,
+		&(struct recent_value){ self->url->account, self->url->region, self->url->name,
+			self->url->qualifier, figure, value });
+}
+
 void url_request_free(struct url_request *self)
 {
+	if (self->url) {
+		measure(self, RECENT_URL_REQUESTS, 1);
+		measure(self, RECENT_URL_4XX, self->status / 100 == 4);
+		measure(self, RECENT_URL_5XX, self->status / 100 == 5);
+		measure(self, RECENT_URL_LATENCY, (double)(clock_mono_ms() - self->begun_ms));
+	}
 	function_url_unref(self->url);
 	buf_done(&self->event);
 	buf_done(&self->fields);
@@ -81,6 +95,7 @@ static void put_id(struct buf *fields, const struct url_request *self)
 static void answer(struct url_request *self, int status, struct buf *fields, str body, int fault)
 {
 	http_conn_set_user(self->conn, NULL);
+	self->status = fields->err || fault ? 500 : status;
 	if (fields->err || fault)
 		http_conn_abort(self->conn);
 	else
@@ -507,6 +522,7 @@ void lambda_url_serve(void *context, struct http_conn *conn, struct http_request
 	list_init(&self->waiter.link);
 	self->platform = platform;
 	self->conn = conn;
+	self->begun_ms = clock_mono_ms();
 	self->request = request;
 	self->listener = caller->listener;
 	snprintf(self->request_id, sizeof(self->request_id), STR_FMT, STR_ARG(caller->request_id));

@@ -39,6 +39,7 @@ static void put_content_type(struct buf *fields, str type, str otherwise)
 /* The head, with the lines that have been put together. Without memory for all of them there is none. */
 static void begin_reply(struct url_request *self, int status)
 {
+	self->status = status;
 	if (self->fields.err)
 		http_conn_abort(self->conn);
 	http_stream_begin(self->conn,
