@@ -411,6 +411,7 @@ class Warden:
         self.home.chmod(0o755)
         self.data = pathlib.Path(data or self.home / "data")
         self.log_path = self.home / "log"
+        self.program = BUILD / "mayfly-warden"
         self.tls = settings.pop("tls", ())  # paths, as serve would have read them
         self.packs, self.settings = packs, settings
         self.port = settings.pop("port", 0) or daemon.free_port()
@@ -463,7 +464,7 @@ class Warden:
 
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [str(BUILD / "mayfly-warden")],
+                [str(self.program)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
