@@ -1,11 +1,11 @@
 #pragma once
 /*
- * The seccomp programs: which system calls a sandbox, and an unpacker, may make. Compiled
- * once at start; installing one is a single system call in the child.
+ * The seccomp programs: which system calls a sandbox, its process 1, and an unpacker may make.
+ * Compiled once at start; installing one is a single system call in the child.
  */
 #include <linux/filter.h>
 
-enum filter_kind { FILTER_SANDBOX, FILTER_UNPACK, FILTER_KINDS };
+enum filter_kind { FILTER_SANDBOX, FILTER_UNPACK, FILTER_INIT, FILTER_KINDS };
 
 enum { FILTER_LEN_MAX = 2048 };
 

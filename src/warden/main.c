@@ -136,9 +136,10 @@ static int start_programs(struct warden *w)
 
 static int start_filters(struct warden *w)
 {
-	int r = filter_compile(FILTER_SANDBOX, &w->filters[FILTER_SANDBOX]);
-	if (r == 0)
-		r = filter_compile(FILTER_UNPACK, &w->filters[FILTER_UNPACK]);
+	int r = 0;
+
+	for (int kind = 0; r == 0 && kind < FILTER_KINDS; kind++)
+		r = filter_compile((enum filter_kind)kind, &w->filters[kind]);
 	if (r == 0)
 		r = zygotes_init(w);
 	return err_pass(r);

@@ -414,7 +414,7 @@ static _Noreturn void sandbox_become_init(
 		.uid = w->boot->sandbox_uid + sb->slot,
 		.parent = w->self,
 		.joins = sb->cell.leaf.joins,
-		.filter = &w->filters[FILTER_SANDBOX],
+		.filter = &w->filters[FILTER_INIT],
 		.null = w->null,
 		.report = report,
 		.data_dir = w->boot->data_dir,
