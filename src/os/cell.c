@@ -1,6 +1,9 @@
 /*
  * A cgroup may say EBUSY for some microseconds after its last process was collected: such
  * leaves wait in a list and are tried again every other millisecond.
+ *
+ * One that is kept waits for the next start of the same cell. The kernel takes longer to make and to
+ * remove a cgroup, in four trees perhaps, than for most of what else a start is.
  */
 #include "os/cell.h"
 
@@ -22,10 +25,23 @@ void cell_init(struct cell *cell)
 	list_init(&cell->link);
 }
 
-/* True when its cgroup is no more, and so is the cell. */
+/* 0 when its cgroup is removed, or as new; -EBUSY while anything lives in it; or a fault. */
+static int cell_leave_cgroup(struct cell *cell)
+{
+	int r = CGROUP_USED;
+
+	if (cell->is_kept && !cell->is_marked && !cell->was_oom)
+		r = cgroup_clean(cell->cells->cgroups, cell->name);
+	cell->has_cgroup = r == CGROUP_CLEAN;
+	if (r == CGROUP_CLEAN || r == -EBUSY)
+		return r;
+	return cgroup_remove(cell->cells->cgroups, cell->name);
+}
+
+/* True when nothing lives in its cgroup any more: then the cell is no more. */
 static bool cell_finish(void *context, struct cell *cell)
 {
-	int r = cgroup_remove(cell->cells->cgroups, cell->name);
+	int r = cell_leave_cgroup(cell);
 	if (r == -EBUSY)
 		return false;
 	if (r < 0)
@@ -36,6 +52,16 @@ static bool cell_finish(void *context, struct cell *cell)
 	cell->gone(context, cell);
 	fd_close(&memory_fd);
 	return true;
+}
+
+/*
+ * Kernels from 6.14 on take who is born into a cgroup that was ever killed as a whole for one that
+ * escaped its killing, and kill it: it cannot be used again.
+ */
+static void cell_kill_cgroup(struct cell *cell)
+{
+	cell->is_marked = true;
+	cgroup_kill(cell->cells->cgroups, cell->name);
 }
 
 static void cell_on_death(void *context, struct source *process)
@@ -51,22 +77,41 @@ static void cell_on_death(void *context, struct source *process)
 	source_close(cells->epoll, process);
 	cell->memory_peak = cgroup_read_u64(cell->memory_fd);
 	cell->was_oom = cgroup_was_oom(cells->cgroups, cell->name);
-	cgroup_kill(cells->cgroups, cell->name); /* children that outlived it */
-	if (!cell_finish(context, cell))
-		list_push_back(&cells->busy, &cell->link);
+	if (cell_finish(context, cell))
+		return;
+	cell_kill_cgroup(cell); /* children that outlived it */
+	list_push_back(&cells->busy, &cell->link);
+}
+
+/* A new one, or the one that it had. */
+static int cell_enter_cgroup(struct cell *cell, bool can_have_limits)
+{
+	const struct cgroups *cgroups = cell->cells->cgroups;
+
+	if (cell->has_cgroup) {
+		cell->has_cgroup = false;
+		if (cgroup_reopen(cgroups, cell->name, &cell->leaf) == 0)
+			return 0;
+		(void)cgroup_remove(cgroups, cell->name); /* somebody on the host was at it */
+	}
+	return err_pass(cgroup_make(cgroups, cell->name, can_have_limits, &cell->leaf));
 }
 
 int cell_start(struct cells *cells, struct cell *cell, const struct cell_how *how)
 {
 	struct cgroup_leaf *leaf = &cell->leaf;
+	const bool has_cgroup = cell->has_cgroup;
 	int pidfd;
 
 	assert(cell->process.fd < 0 && !list_linked(&cell->link));
+	assert(!how->is_kept || (how->is_entered_later && !how->limits));
 	cell_init(cell);
+	cell->has_cgroup = has_cgroup;
+	cell->is_kept = how->is_kept;
 	cell->cells = cells;
 	cell->gone = how->gone;
 	(void)snprintf(cell->name, sizeof(cell->name), "%s", how->cgroup);
-	int r = cgroup_make(cells->cgroups, cell->name, how->limits || how->is_entered_later, leaf);
+	int r = cell_enter_cgroup(cell, how->limits || how->is_entered_later);
 	if (r < 0)
 		return err_pass(r);
 	if (how->limits)
@@ -91,10 +136,12 @@ int cell_start(struct cells *cells, struct cell *cell, const struct cell_how *ho
 	return 1;
 }
 
-void cell_kill(const struct cell *cell)
+void cell_kill(struct cell *cell)
 {
-	if (cell->process.fd >= 0 || list_linked(&cell->link))
-		cgroup_kill(cell->cells->cgroups, cell->name);
+	if (cell->is_kept && cell->process.fd >= 0) /* it is process 1 of all that lives there */
+		child_kill(cell->process.fd);
+	else if (cell->process.fd >= 0 || list_linked(&cell->link))
+		cell_kill_cgroup(cell);
 }
 
 uint64_t cells_tick(struct cells *cells, void *context, uint64_t now_ms)

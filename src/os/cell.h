@@ -1,7 +1,7 @@
 #pragma once
 /*
- * Processes that are kept in a cgroup of their own. A cell's end is told once, when its process is dead and everything else in its
- * cgroup too, and the cgroup is removed.
+ * Processes that are kept in a cgroup of their own. A cell's end is told once, when its process is
+ * dead and everything else in its cgroup too, and the cgroup is removed, or as new.
  */
 #include "base/list.h"
 #include "os/cgroup.h"
@@ -28,6 +28,10 @@ struct cell {
 	cell_fn *gone;
 	struct list link; /* in cells->busy */
 
+	bool is_kept;	 /* see struct cell_how */
+	bool is_marked;	 /* by whose it is: its cgroup must not be used again */
+	bool has_cgroup; /* nothing lives in it, and the next one takes it */
+
 	/* Of its end, valid in gone(). */
 	int status; /* of its process, as of wait(2) */
 	bool was_oom;
@@ -42,8 +46,15 @@ struct cell_how {
 	const char *cgroup;
 	const struct cgroup_limits *limits; /* NULL: none, for now */
 	bool is_entered_later;		    /* keep `leaf`; it can have limits */
-	uint64_t namespaces;		    /* CLONE_NEW… */
-	const char *process;		    /* its name for ps */
+	/*
+	 * Its cgroup is used again by the next start of this cell, under the same name, if it is as new
+	 * then (cgroup_clean()): making and removing one is a good part of a start. With
+	 * is_entered_later; and its process has to be the first of a pid namespace that nobody in the
+	 * cgroup is outside of, whose end is the end of all.
+	 */
+	bool is_kept;
+	uint64_t namespaces; /* CLONE_NEW… */
+	const char *process; /* its name for ps */
 	cell_fn *gone;
 };
 
@@ -57,7 +68,7 @@ void cell_init(struct cell *cell);
 [[nodiscard]] int cell_start(struct cells *cells, struct cell *cell, const struct cell_how *how);
 
 /* SIGKILL all of it; gone() follows. Nothing when it is not running. */
-void cell_kill(const struct cell *cell);
+void cell_kill(struct cell *cell);
 
 /* Try to remove the busy leaves again. When to call next: ms, or UINT64_MAX. */
 uint64_t cells_tick(struct cells *cells, void *context, uint64_t now_ms);

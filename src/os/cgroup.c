@@ -26,6 +26,12 @@ enum {
 	CPU_PERIOD_US = 100'000,
 	CPU_QUOTA_US_MIN = 1000, /* the kernel's */
 	SWEEP_MS_MAX = 5000,
+	/*
+	 * Counted to a leaf in which nothing lives any more: what each CPU has charged ahead (64 pages),
+	 * which the next one there uses up, and what the kernel frees a moment later. It is less than any
+	 * function needs, and than the unit in which they are told what they used.
+	 */
+	CLEAN_BYTES_MAX = 1 << 20,
 	DIR_OPEN = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
 };
 
@@ -61,7 +67,9 @@ struct cgroup_driver {
 	struct cgroup_row rows[9];
 	enum cgroup_tree memory;     /* the tree that has the memory files */
 	const char *memory_peaks[3]; /* the first that exists */
-	const char *oom_file;	     /* has a line `oom_kill N` */
+	const char *memory_now;
+	bool is_peak_by_file; /* what is written to it begins it again for this open file alone */
+	const char *oom_file; /* has a line `oom_kill N` */
 };
 
 const struct cgroup_driver cgroup_v2 = {
@@ -76,6 +84,8 @@ const struct cgroup_driver cgroup_v2 = {
 	},
 	.memory = CGROUP_UNIFIED,
 	.memory_peaks = { "memory.peak", "memory.current" }, /* the peak came with Linux 5.19 */
+	.memory_now = "memory.current",
+	.is_peak_by_file = true,
 	.oom_file = "memory.events",
 };
 
@@ -95,6 +105,7 @@ const struct cgroup_driver cgroup_hybrid = {
 	},
 	.memory = CGROUP_MEMORY,
 	.memory_peaks = { "memory.max_usage_in_bytes" },
+	.memory_now = "memory.usage_in_bytes",
 	.oom_file = "memory.oom_control",
 };
 
@@ -145,14 +156,20 @@ static int cgroup_limit_dirs(
 	return 0;
 }
 
+static int cgroup_make_dirs(const struct cgroups *cg, const char *name, int trees)
+{
+	for (int tree = 0; tree < trees; tree++)
+		if (cg->bases[tree] >= 0 && mkdirat(cg->bases[tree], name, 0755) < 0)
+			return err_raise(-errno);
+	return 0;
+}
+
 /* Directories in all trees, or in the v2 tree alone. */
-static int cgroup_make_dirs(const struct cgroups *cg, const char *name, int trees, int dirs[])
+static int cgroup_open_dirs(const struct cgroups *cg, const char *name, int trees, int dirs[])
 {
 	for (int tree = 0; tree < trees; tree++) {
 		if (cg->bases[tree] < 0)
 			continue;
-		if (mkdirat(cg->bases[tree], name, 0755) < 0)
-			return err_raise(-errno);
 		dirs[tree] = openat(cg->bases[tree], name, DIR_OPEN);
 		if (dirs[tree] < 0)
 			return err_raise(-errno);
@@ -180,6 +197,20 @@ static int cgroup_open_leaf(const struct cgroups *cg, const int dirs[], struct c
 	return 0;
 }
 
+/* The peak of a leaf that was used before. By file: who has the file can begin it again, too. */
+static int cgroup_open_peak_again(const struct cgroups *cg, const int dirs[], int *ret_peak)
+{
+	const int flags = cg->driver->is_peak_by_file ? O_RDWR : O_WRONLY;
+	scoped_fd peak = openat(
+		dirs[cg->driver->memory], cg->driver->memory_peaks[0], flags | O_CLOEXEC);
+
+	if (peak < 0 || write(peak, "0", 1) < 0)
+		return err_raise(-errno);
+	if (cg->driver->is_peak_by_file)
+		*ret_peak = fd_take(&peak);
+	return 0;
+}
+
 static void cgroup_close_dirs(int dirs[])
 {
 	for (int tree = 0; tree < CGROUP_TREES; tree++)
@@ -192,7 +223,10 @@ int cgroup_make(
 	int dirs[CGROUP_TREES] = { -1, -1, -1, -1 };
 	struct cgroup_leaf leaf = { -1, { -1, -1, -1, -1 }, -1, -1 };
 
-	int r = cgroup_make_dirs(cg, name, has_limits ? CGROUP_TREES : CGROUP_MEMORY, dirs);
+	const int trees = has_limits ? CGROUP_TREES : CGROUP_MEMORY;
+	int r = cgroup_make_dirs(cg, name, trees);
+	if (r == 0)
+		r = cgroup_open_dirs(cg, name, trees, dirs);
 	if (r == 0 && has_limits)
 		r = cgroup_open_leaf(cg, dirs, &leaf);
 	leaf.unified = fd_take(&dirs[CGROUP_UNIFIED]);
@@ -206,17 +240,31 @@ int cgroup_make(
 	return 0;
 }
 
+int cgroup_reopen(const struct cgroups *cg, const char *name, struct cgroup_leaf *ret_leaf)
+{
+	int dirs[CGROUP_TREES] = { -1, -1, -1, -1 };
+	struct cgroup_leaf leaf = { -1, { -1, -1, -1, -1 }, -1, -1 };
+
+	int r = cgroup_open_dirs(cg, name, CGROUP_TREES, dirs);
+	if (r == 0)
+		r = cgroup_open_peak_again(cg, dirs, &leaf.memory_peak);
+	if (r == 0)
+		r = cgroup_open_leaf(cg, dirs, &leaf);
+	leaf.unified = fd_take(&dirs[CGROUP_UNIFIED]);
+	cgroup_close_dirs(dirs);
+	if (r < 0) {
+		cgroup_leaf_close(&leaf);
+		return err_pass(r);
+	}
+	*ret_leaf = leaf;
+	return 0;
+}
+
 int cgroup_limit(const struct cgroups *cg, const char *name, const struct cgroup_limits *limits)
 {
 	int dirs[CGROUP_TREES] = { -1, -1, -1, -1 };
-	int r = 0;
 
-	for (int tree = 0; tree < CGROUP_TREES && r == 0; tree++) {
-		if (cg->bases[tree] < 0)
-			continue;
-		dirs[tree] = openat(cg->bases[tree], name, DIR_OPEN);
-		r = dirs[tree] < 0 ? err_raise(-errno) : 0;
-	}
+	int r = cgroup_open_dirs(cg, name, CGROUP_TREES, dirs);
 	if (r == 0)
 		r = cgroup_limit_dirs(cg, dirs, limits);
 	cgroup_close_dirs(dirs);
@@ -289,6 +337,27 @@ uint64_t cgroup_read_u64(int fd)
 		return 0;
 	str number = { text, len - (len && text[len - 1] == '\n') };
 	return str_to_u64(number, UINT64_MAX, &value) == 0 ? value : 0;
+}
+
+int cgroup_clean(const struct cgroups *cg, const char *name)
+{
+	scoped_fd unified = openat(cg->bases[CGROUP_UNIFIED], name, DIR_OPEN);
+	scoped_fd memory = openat(cg->bases[cg->driver->memory], name, DIR_OPEN);
+	if (unified < 0 || memory < 0)
+		return err_raise(-errno);
+	scoped_fd events = openat(unified, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	scoped_fd now = openat(memory, cg->driver->memory_now, O_RDONLY | O_CLOEXEC);
+	if (events < 0 || now < 0)
+		return err_raise(-errno);
+
+	if (cgroup_read_key(events, S("populated")) != 0)
+		return -EBUSY;
+	if (cgroup_read_u64(now) > CLEAN_BYTES_MAX)
+		return CGROUP_USED;
+	/* Not every kernel can: an attempt shows it. */
+	bool is_bound = cg->driver->is_peak_by_file &&
+		cgroup_put(cg, memory, cg->driver->memory_peaks[0], "0") < 0;
+	return is_bound ? CGROUP_USED : CGROUP_CLEAN;
 }
 
 int cgroup_remove(const struct cgroups *cg, const char *name)

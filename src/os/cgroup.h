@@ -33,7 +33,7 @@ struct cgroups {
 struct cgroup_leaf {
 	int unified;		 /* the directory, for CLONE_INTO_CGROUP */
 	int joins[CGROUP_TREES]; /* `tasks` of v1 leaves, the child writes "0"; or -1 */
-	int memory_peak;	 /* readable: the most memory ever used; or -1 */
+	int memory_peak;	 /* readable: the most memory used since then; or -1 */
 	int memory_stat;	 /* readable: what it is used for; or -1 */
 };
 
@@ -69,6 +69,26 @@ extern const struct cgroup_driver cgroup_hybrid; /* limits in three trees of cgr
  */
 [[nodiscard]] int cgroup_make(
 	const struct cgroups *cg, const char *name, bool has_limits, struct cgroup_leaf *ret_leaf);
+
+/* What cgroup_clean() can answer. */
+enum cgroup_answer {
+	CGROUP_CLEAN = 0,
+	CGROUP_USED, /* something of who was in it would be left: remove it */
+};
+
+/*
+ * Make a leaf with limits ready for the next one: nothing lives in it, next to no memory is counted
+ * to it, and its peak can begin again (with cgroup v2 since Linux 6.12).
+ * Limits stay, for cgroup_limit() to set others. Of what is not looked at, whether it was frozen,
+ * held to a ceiling of CPU, or met the OOM killer, the caller knows, and then does not ask.
+ *
+ * Returns a cgroup_answer; -EBUSY while anything lives in it; or another fault.
+ */
+[[nodiscard]] int cgroup_clean(const struct cgroups *cg, const char *name);
+
+/* Open a clean leaf, as cgroup_make() would a new one; the peak begins. It stays there on a fault. */
+[[nodiscard]] int cgroup_reopen(
+	const struct cgroups *cg, const char *name, struct cgroup_leaf *ret_leaf);
 
 /* Set the limits of a leaf that may have some, whoever is in it. 0 or a fault. */
 [[nodiscard]] int cgroup_limit(

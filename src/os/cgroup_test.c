@@ -238,6 +238,55 @@ static void the_oom_killer_is_seen_in_either_version(void)
 	fake_done(&hybrid);
 }
 
+static void a_leaf_is_clean_when_nothing_lives_in_it_or_is_counted_to_it(void)
+{
+	static const struct {
+		const struct cgroup_driver *driver;
+		const char *now, *peak;
+	} rows[] = {
+		{ &cgroup_v2, "unified/s1/memory.current", "unified/s1/memory.peak" },
+		{ &cgroup_hybrid, "memory/s1/memory.usage_in_bytes",
+			"memory/s1/memory.max_usage_in_bytes" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct cgroups cg = fake(rows[i].driver);
+		struct cgroup_leaf leaf;
+		CHECK(make_limited(&cg, "s1", &weighted, &leaf) == 0);
+		cgroup_leaf_close(&leaf);
+		put_file(rows[i].now, "98304\n");
+		put_file(rows[i].peak, "5\n");
+		put_file("unified/s1/cgroup.events", "populated 1\nfrozen 0\n");
+		CHECK(cgroup_clean(&cg, "s1") == -EBUSY);
+		CHECK(file_is(rows[i].peak, "5\n"));
+		put_file("unified/s1/cgroup.events", "populated 0\nfrozen 0\n");
+		CHECK(cgroup_clean(&cg, "s1") == CGROUP_CLEAN);
+		CHECK(cgroup_reopen(&cg, "s1", &leaf) == 0);
+		CHECK(file_is(rows[i].peak, "0\n")); /* no file of a kernel keeps the line's end */
+		CHECK(leaf.unified >= 0 && leaf.memory_peak >= 0);
+		cgroup_leaf_close(&leaf);
+		put_file(rows[i].now, "1048577\n");
+		CHECK(cgroup_clean(&cg, "s1") == CGROUP_USED);
+		CHECK(cgroup_clean(&cg, "none") == -ENOENT);
+		CHECK(cgroup_reopen(&cg, "none", &leaf) == -ENOENT);
+		fake_done(&cg);
+	}
+}
+
+static void a_peak_that_cannot_begin_again_is_not_used_again(void)
+{
+	struct cgroups cg = fake(&cgroup_v2);
+	struct cgroup_leaf leaf;
+
+	CHECK(cgroup_make(&cg, "s1", true, &leaf) == 0);
+	cgroup_leaf_close(&leaf);
+	put_file("unified/s1/memory.current", "0\n");
+	put_file("unified/s1/cgroup.events", "populated 0\n");
+	cg.write_flags = O_WRONLY; /* there is no memory.peak */
+	CHECK(cgroup_clean(&cg, "s1") == CGROUP_USED);
+	fake_done(&cg);
+}
+
 static void the_peak_is_what_the_kernel_has(void)
 {
 	struct cgroups cg = fake(&cgroup_v2);
@@ -259,4 +308,7 @@ TESTS(TEST(v2_writes_memory_pids_and_a_weight), TEST(v2_strict_writes_a_ceiling_
 	TEST(a_missing_file_is_a_fault_unless_kernels_differ_in_it),
 	TEST(a_leaf_without_limits_is_in_the_v2_tree_alone), TEST(a_name_that_is_taken_is_refused),
 	TEST(killing_freezing_and_thawing_write_to_the_v2_leaf),
-	TEST(the_oom_killer_is_seen_in_either_version), TEST(the_peak_is_what_the_kernel_has))
+	TEST(the_oom_killer_is_seen_in_either_version),
+	TEST(a_leaf_is_clean_when_nothing_lives_in_it_or_is_counted_to_it),
+	TEST(a_peak_that_cannot_begin_again_is_not_used_again),
+	TEST(the_peak_is_what_the_kernel_has))

@@ -10,12 +10,15 @@
  *
  * Two processes are ours to collect: process 1 (the cell's) and the runtime. The runtime's end is
  * the end of the sandbox; the kernel lets a pid namespace's first process go only when all others
- * are gone. Only after its cgroup is removed too (cell.c) is FRAME_EXITED told and the slot, with
+ * are gone. Only after its cgroup is empty too (cell.c) is FRAME_EXITED told and the slot, with
  * its identity on the host, free for another.
  *
  * A network namespace takes the kernel longer to make and to remove than all else together: it is
  * kept for the next sandbox, emptied. All processes in it are dead by then, and shutdown() on the
  * listeners, of which the router has copies, ends them for everybody.
+ *
+ * Its cgroup is kept for the slot's next sandbox, too, but when it was frozen, held to a ceiling, or
+ * met the OOM killer, or memory is still counted to it: see cgroup_clean().
  *
  * A stale handle is no offence: a sandbox may end while the router asks to kill it. One that
  * was never given is.
@@ -123,6 +126,8 @@ void sandboxes_init(struct sandboxes *table, uint32_t count)
 static void sandbox_kill(struct warden *w, struct sandbox *sb)
 {
 	cell_kill(&sb->cell);
+	if (sb->runtime.fd >= 0) /* as the kernel does a moment later */
+		child_kill(sb->runtime.fd);
 	if (sb->state != SANDBOX_ENDING)
 		sandbox_enter(&w->sandboxes, sb, SANDBOX_ENDING);
 }
@@ -433,6 +438,7 @@ static int sandbox_prepare(struct warden *w, struct sandbox *sb)
 	char name[CGROUP_NAME_MAX];
 	const struct cell_how how = { .cgroup = name,
 		.is_entered_later = true,
+		.is_kept = true,
 		.namespaces = CLONE_NEWPID,
 		.process = "mayfly-jail",
 		.gone = sandbox_on_gone };
@@ -716,6 +722,8 @@ const char *sandbox_ask(struct warden *w, const union frame *frame, [[maybe_unus
 		child_terminate(sb->runtime.fd);
 		return NULL;
 	}
+	/* What is frozen, or has a ceiling, may still be so when the next one comes. */
+	sb->cell.is_marked |= frame->head.op == FRAME_FREEZE || sb->ask.function.cpu_strict;
 	int r = frame->head.op == FRAME_HOLD
 		? sandbox_limit(w, sb, true)
 		: cgroup_freeze(&w->cgroups, sb->cell.name, frame->head.op == FRAME_FREEZE);

@@ -192,7 +192,10 @@ def census(daemon):
     for kind in victims.values():
         kinds[kind] = kinds.get(kind, 0) + 1
     routers = [pid for pid, kind in victims.items() if kind == "router"]
-    groups = {folder.name for top in cgroups(cgroup_name(daemon.data)) for folder in pathlib.Path(top).iterdir() if folder.is_dir()}
+    folders = [folder for top in cgroups(cgroup_name(daemon.data)) for folder in pathlib.Path(top).iterdir() if folder.is_dir()]
+    # those of sandboxes are kept for the next ones, too
+    kept = {folder.name for folder in folders if folder.name[0] == "s" and "populated 0" in _read(folder / "cgroup.events")}
+    groups = {folder.name for folder in folders} - kept
     spaces = {_link(f"/proc/{pid}/ns/net") for pid in [warden, *victims]} - {""}
     return {
         "processes": kinds,

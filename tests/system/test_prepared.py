@@ -34,7 +34,8 @@ def spares(warden):
 
 
 def leaves_of(warden):
-    return {leaf.name for base in warden.cgroups() for leaf in base.iterdir() if leaf.is_dir()}
+    """Those in which something lives."""
+    return {leaf.name for base in warden.cgroups() for leaf in base.iterdir() if leaf.is_dir() and not warden.is_empty(leaf.name)}
 
 
 def expect_exit(warden, asked, status):

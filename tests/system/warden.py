@@ -516,12 +516,13 @@ class Warden:
 
     def leaves(self, seconds=5):
         """
-        Cgroups that are in use: without zygotes, and without sandboxes that are prepared for whatever comes, of which
-        there are as many as were asked for as soon as the warden has caught up.
+        Cgroups that are in use: without zygotes, without those that wait for their slot's next sandbox, and without sandboxes
+        that are prepared for whatever comes, of which there are as many as were asked for as soon as the warden has caught up.
         """
         deadline = time.monotonic() + seconds
         while True:
             names = {leaf.name for base in self.cgroups() for leaf in base.iterdir() if leaf.is_dir() and leaf.name[0] != "z"}
+            names -= {name for name in names if name[0] == "s" and self.is_empty(name)}
             spare = {name for name in names if name[0] == "s" and self.is_spare(name)}
             slots = self.value("sandboxes_max") - len([name for name in names - spare if name[0] == "s"])
             if len(spare) == min(self.value("prepared"), slots) or time.monotonic() > deadline:
@@ -530,6 +531,15 @@ class Warden:
 
     def value(self, name):
         return getattr(WardenBoot.from_buffer_copy(self.boot()), name)
+
+    def is_empty(self, leaf):
+        """Does nothing live in it, as the kernel says it?"""
+        for base in self.cgroups():
+            try:
+                return "populated 0" in (base / leaf / "cgroup.events").read_text()
+            except OSError:
+                continue
+        return False
 
     def is_spare(self, leaf):
         """Does process 1 alone live in it?"""
