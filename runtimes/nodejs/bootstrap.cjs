@@ -317,7 +317,7 @@ function watchErrors(api) {
 
 async function main() {
 	const api = process.env.MAYFLY_STEM
-		? await require('./stem.cjs').become({ RuntimeApi, context, serialize, Invocation })
+		? await require('./stem.cjs').become({ RuntimeApi, context, serialize, Invocation, log, watchErrors })
 		: new RuntimeApi(process.env.AWS_LAMBDA_RUNTIME_API);
 	modern = isModern();
 	log.patchConsole(modern);

@@ -37,11 +37,30 @@ function exchange(RuntimeApi) {
 	});
 }
 
-async function rehearse({ RuntimeApi, context, serialize, Invocation }) {
+/* What become() and bootstrap.cjs do with a function's environment, with our own. */
+function rehearseEnvironment({ log, watchErrors }) {
+	const nothing = () => {};
+	const own = Object.entries(process.env);
+	for (let i = 0; i < REHEARSALS; i++) {
+		replaceEnvironment([...own, ['MAYFLY_REHEARSAL', i]].map((entry) => entry.join('=')).join('\0'));
+		setPaths(process.env);
+	}
+	replaceEnvironment(own.map((entry) => entry.join('=')).join('\0'));
+	process.chdir(process.cwd());
+	log.patchConsole(false); // it is patched again
+	watchErrors(null);
+	process.on('beforeExit', nothing);
+	for (const event of ['beforeExit', 'uncaughtException', 'unhandledRejection'])
+		process.removeAllListeners(event);
+}
+
+async function rehearse(parts) {
+	const { RuntimeApi, context, serialize, Invocation } = parts;
 	for (const name of PRELOADED)
 		require(name);
-	await import('data:text/javascript,'); // the loader of ES modules
 	await exchange(RuntimeApi);
+	rehearseEnvironment(parts);
+	await load(__dirname, 'rehearsal_module.handler', true); // the loader of ES modules, and its threads
 	const handler = await load(__dirname, 'rehearsal.handler', true);
 	const api = new RuntimeApi(DEFAULT_API);
 	const fields = {
@@ -58,6 +77,9 @@ async function rehearse({ RuntimeApi, context, serialize, Invocation }) {
 	}
 	delete require.cache[path.join(__dirname, 'rehearsal.cjs')];
 	delete globalThis.awslambda;
+	// What is young is looked at again and again: what stays is old after two collections, and the next is far.
+	for (let i = 0; i < 2; i++)
+		globalThis.gc?.({ type: 'minor' });
 }
 
 /* ---- when there is one ---- */
