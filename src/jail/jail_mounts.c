@@ -156,7 +156,7 @@ static int root_make(const struct jail *jail, const struct root_row *row)
 	case LINK:
 		return symlinkat(row->from, jail->root, row->path + 1) < 0 ? -errno : 0;
 	case COVER:
-		return mount_bind(jail->root, row->from + 1, jail->root, row->path + 1, PROC_ATTRS);
+		return mount_cover(row->from + 1, row->path + 1, PROC_ATTRS); /* we are there */
 	}
 	return -EINVAL;
 }
@@ -238,9 +238,9 @@ int jail_name_user(struct jail *jail)
 	if (r == 0)
 		r = make_users(jail, "run/passwd", "run/group");
 	if (r == 0)
-		r = mount_bind(jail->root, "run/passwd", jail->root, "etc/passwd", READ_ONLY);
+		r = mount_cover("/run/passwd", "/etc/passwd", READ_ONLY);
 	if (r == 0)
-		r = mount_bind(jail->root, "run/group", jail->root, "etc/group", READ_ONLY);
+		r = mount_cover("/run/group", "/etc/group", READ_ONLY);
 	if (r == 0 && umount2("/run", MNT_DETACH) < 0)
 		r = -errno;
 	return r;
@@ -386,7 +386,9 @@ int jail_make_proc(struct jail *jail)
 	const char *to = jail->kind == JAIL_INIT ? "proc" : "root/proc";
 
 	int r = mount_new(jail, "proc", to, MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
-	return r < 0 ? r : root_make_all(jail, proc_rows, ARRAY_LEN(proc_rows));
+	if (r < 0 || fchdir(jail->root) < 0)
+		return r < 0 ? r : -errno;
+	return root_make_all(jail, proc_rows, ARRAY_LEN(proc_rows));
 }
 
 int jail_bind_out(struct jail *jail)

@@ -1,7 +1,7 @@
 /*
  * The newer calls (open_tree and its kin) work on descriptors and on mounts that have no place
  * yet: a bind gets its flags first and its place then, so there is no moment in which one is
- * visible and writable.
+ * visible and writable. Where nobody is who could look, the older one is half as many calls.
  */
 #include "os/mount.h"
 
@@ -61,6 +61,16 @@ int mount_bind(int from_dir, const char *from, int to_dir, const char *to, uint6
 
 	int r = mount_detached(from_dir, from, attributes, &tree);
 	return r < 0 ? r : mount_attach(tree, to_dir, to);
+}
+
+int mount_cover(const char *from, const char *to, uint64_t attributes)
+{
+	struct mount_attr attr = { .attr_set = attributes };
+
+	if (mount(from, to, NULL, MS_BIND, NULL) < 0 ||
+		mount_setattr(AT_FDCWD, to, 0, &attr, sizeof(attr)) < 0)
+		return -errno;
+	return 0;
 }
 
 int mount_change(int dir, uint64_t set, uint64_t cleared)

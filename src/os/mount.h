@@ -11,6 +11,12 @@
 	int from_dir, const char *from, int to_dir, const char *to, uint64_t attributes);
 
 /*
+ * Put a copy of the mount at the path `from` at the path `to`, and give it these flags: half as many
+ * calls, for who is alone there, and does not mind the moment between the two.
+ */
+[[nodiscard]] int mount_cover(const char *from, const char *to, uint64_t attributes);
+
+/*
  * A copy of the mount tree at `from` in `from_dir`, as mount_bind() takes them, which is nowhere yet:
  * *ret_tree (the caller's) can be sent to a process of another mount namespace and put there. What is
  * mounted in the one or the other later stays there.
