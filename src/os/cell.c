@@ -97,11 +97,9 @@ static int cell_enter_cgroup(struct cell *cell, bool can_have_limits)
 	return err_pass(cgroup_make(cgroups, cell->name, can_have_limits, &cell->leaf));
 }
 
-int cell_start(struct cells *cells, struct cell *cell, const struct cell_how *how)
+int cell_make(struct cells *cells, struct cell *cell, const struct cell_how *how)
 {
-	struct cgroup_leaf *leaf = &cell->leaf;
 	const bool has_cgroup = cell->has_cgroup;
-	int pidfd;
 
 	assert(cell->process.fd < 0 && !list_linked(&cell->link));
 	assert(!how->is_kept || (how->is_entered_later && !how->limits));
@@ -111,14 +109,23 @@ int cell_start(struct cells *cells, struct cell *cell, const struct cell_how *ho
 	cell->cells = cells;
 	cell->gone = how->gone;
 	(void)snprintf(cell->name, sizeof(cell->name), "%s", how->cgroup);
-	int r = cell_enter_cgroup(cell, how->limits || how->is_entered_later);
-	if (r < 0)
-		return err_pass(r);
+	return err_pass(cell_enter_cgroup(cell, how->limits || how->is_entered_later));
+}
+
+int cell_bear(struct cell *cell, const struct cell_how *how)
+{
+	struct cells *cells = cell->cells;
+	struct cgroup_leaf *leaf = &cell->leaf;
+	const struct child_how child = { .namespaces = how->namespaces,
+		.cgroup = leaf->unified,
+		.name = how->process,
+		.files_below = how->files_below };
+	int pidfd, r = 0;
+
 	if (how->limits)
 		r = cgroup_limit(cells->cgroups, cell->name, how->limits);
 	if (r == 0)
-		r = child_start(&(struct child_how){ how->namespaces, leaf->unified, how->process },
-			&pidfd);
+		r = child_start(&child, &pidfd);
 	if (r == 0)
 		return 0;
 	cell->memory_fd = fd_take(&leaf->memory_peak);
@@ -134,6 +141,13 @@ int cell_start(struct cells *cells, struct cell *cell, const struct cell_how *ho
 		return err_pass(r);
 	}
 	return 1;
+}
+
+int cell_start(struct cells *cells, struct cell *cell, const struct cell_how *how)
+{
+	int r = cell_make(cells, cell, how);
+
+	return r < 0 ? err_pass(r) : cell_bear(cell, how);
 }
 
 void cell_kill(struct cell *cell)

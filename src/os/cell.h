@@ -53,13 +53,23 @@ struct cell_how {
 	 * cgroup is outside of, whose end is the end of all.
 	 */
 	bool is_kept;
-	uint64_t namespaces; /* CLONE_NEW… */
-	const char *process; /* its name for ps */
+	uint64_t namespaces;  /* CLONE_NEW… */
+	const char *process;  /* its name for ps */
+	unsigned files_below; /* see struct child_how */
 	cell_fn *gone;
 };
 
 /* An unused cell. */
 void cell_init(struct cell *cell);
+
+/*
+ * The first half of cell_start(): the leaf. 0 or a fault, with nothing left. The second half, with
+ * the same `how`, must follow.
+ */
+[[nodiscard]] int cell_make(struct cells *cells, struct cell *cell, const struct cell_how *how);
+
+/* The second half, what cell_start() answers. */
+[[nodiscard]] int cell_bear(struct cell *cell, const struct cell_how *how);
 
 /*
  * Start a process in a new leaf. 0 in the child, which has yet to enter the other trees (leaf.joins);

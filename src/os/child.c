@@ -59,6 +59,7 @@ int child_start(const struct child_how *how, int *ret_pidfd)
 		.flags = how->namespaces | CLONE_PIDFD |
 			(how->cgroup >= 0 ? CLONE_INTO_CGROUP : 0) |
 			(how->is_sibling ? CLONE_PARENT : 0) |
+			(how->files_below ? CLONE_FILES : 0) |
 			(tid_place ? CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID : 0),
 		.pidfd = (uintptr_t)&pidfd,
 		.child_tid = tid_place,
@@ -73,6 +74,9 @@ int child_start(const struct child_how *how, int *ret_pidfd)
 		*ret_pidfd = pidfd;
 		return 1;
 	}
+	/* Of a table that is shared, the kernel copies only what is not closed. */
+	if (how->files_below && close_range(how->files_below, ~0U, CLOSE_RANGE_UNSHARE) < 0)
+		_exit(127);
 	if (!how->is_sibling) /* it goes on as what it was */
 		child_reset_signals();
 	(void)setsid(); /* a Ctrl-C in the terminal is for the warden alone */

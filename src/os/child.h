@@ -14,6 +14,11 @@ struct child_how {
 	 * after a plain fork().
 	 */
 	bool is_sibling;
+	/*
+	 * Not 0: of the caller's descriptors it has only those below, and those above cost nothing. Until
+	 * it has taken them it has the caller's very table: then they must stay what they are.
+	 */
+	unsigned files_below;
 };
 
 /*

@@ -180,7 +180,10 @@ static int start_cgroups(struct warden *w)
 
 static int start_mould(struct warden *w)
 {
-	return err_pass(jail_make_mould(w->boot, w->self, w->null, &w->mould));
+	int r = jail_make_mould(w->boot, w->self, w->null, &w->mould);
+	if (r == 0)
+		cradles_init(&w->cradles, w->null);
+	return err_pass(r);
 }
 
 /* First everything that can be wrong. The router is due when the loop begins. */

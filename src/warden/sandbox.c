@@ -115,6 +115,7 @@ void sandboxes_init(struct sandboxes *table, uint32_t count)
 			.mounter.fd = -1,
 			.listeners = { -1, -1 },
 			.network = -1,
+			.cradle = -1,
 			.env = -1,
 			.log = -1,
 			.image = -1 };
@@ -227,6 +228,7 @@ static void sandbox_on_gone(void *context, struct cell *cell)
 	source_close(w->epoll, &sb->report);
 	source_close(w->epoll, &sb->runtime);
 	source_close(w->epoll, &sb->mounter);
+	cradle_empty(&w->cradles, &sb->cradle);
 	sandbox_leave_network(&w->sandboxes, sb, sb->state == SANDBOX_ENDING);
 	if (sandbox_begin_again(w, sb))
 		return;
@@ -341,6 +343,7 @@ static void sandbox_on_live(struct warden *w, struct sandbox *sb)
 static void sandbox_on_note(struct warden *w, struct sandbox *sb, struct note *note, int fds[])
 {
 	note->step[sizeof(note->step) - 1] = '\0';
+	cradle_empty(&w->cradles, &sb->cradle); /* who speaks has been born */
 	switch (note->kind) {
 	case NOTE_LISTENERS:
 		for (size_t i = 0; i < SANDBOX_LISTENERS; i++) {
@@ -411,37 +414,65 @@ static void sandbox_on_report(void *context, struct source *report)
 
 /* ---- the beginning: what all have in common ---- */
 
+/* What process 1 needs of what is the sandbox's. */
+enum { BIRTH_REPORT, BIRTH_NETWORK, BIRTH_JOINS, BIRTH_FDS = BIRTH_JOINS + CGROUP_TREES - 1 };
+static_assert((int)BIRTH_FDS == (int)CRADLE_FDS && CGROUP_UNIFIED == 0);
+
 static _Noreturn void sandbox_become_init(
-	const struct warden *w, const struct sandbox *sb, int report)
+	const struct warden *w, const struct sandbox *sb, const int fds[static BIRTH_FDS])
 {
+	int joins[CGROUP_TREES] = { -1, -1, -1, -1 };
 	struct jail jail = {
 		.kind = JAIL_INIT,
 		.uid = w->boot->sandbox_uid + sb->slot,
 		.parent = w->self,
-		.joins = sb->cell.leaf.joins,
+		.joins = joins,
 		.filter = &w->filters[FILTER_INIT],
 		.null = w->null,
-		.report = report,
+		.report = fds[BIRTH_REPORT],
 		.data_dir = w->boot->data_dir,
-		.network = sb->network,
+		.network = fds[BIRTH_NETWORK],
 		.mould = w->mould,
 	};
 
+	for (int tree = CGROUP_MEMORY; tree < CGROUP_TREES; tree++)
+		joins[tree] = fds[BIRTH_JOINS + tree - 1];
 	if (jail_enter(&jail) < 0)
 		_exit(127);
 	init_run(jail.report);
 }
 
-/* Begin a life in a free slot; has_ask says whether somebody waits for it. */
-static int sandbox_prepare(struct warden *w, struct sandbox *sb)
+/* Its cgroup, and process 1 in it: 0 or a fault. */
+static int sandbox_bear(struct warden *w, struct sandbox *sb, int report)
 {
 	char name[CGROUP_NAME_MAX];
-	const struct cell_how how = { .cgroup = name,
+	struct cell_how how = { .cgroup = name,
 		.is_entered_later = true,
 		.is_kept = true,
 		.namespaces = CLONE_NEWPID,
 		.process = "mayfly-jail",
 		.gone = sandbox_on_gone };
+
+	(void)snprintf(name, sizeof(name), "s%u", sb->slot);
+	int r = cell_make(&w->cells, &sb->cell, &how);
+	if (r < 0)
+		return err_pass(r);
+	int fds[BIRTH_FDS] = { [BIRTH_REPORT] = report, [BIRTH_NETWORK] = sb->network };
+	for (int tree = CGROUP_MEMORY; tree < CGROUP_TREES; tree++)
+		fds[BIRTH_JOINS + tree - 1] = sb->cell.leaf.joins[tree];
+	sb->cradle = cradle_lay(&w->cradles, fds, fds);
+	how.files_below = sb->cradle < 0 ? 0 : CRADLES_END;
+	r = cell_bear(&sb->cell, &how);
+	if (r == 0)
+		sandbox_become_init(w, sb, fds);
+	if (r < 0)
+		cradle_empty(&w->cradles, &sb->cradle);
+	return r < 0 ? err_pass(r) : 0;
+}
+
+/* Begin a life in a free slot; has_ask says whether somebody waits for it. */
+static int sandbox_prepare(struct warden *w, struct sandbox *sb)
+{
 	scoped_fd ours = -1, theirs = -1;
 
 	sb->network = sb->is_again ? -1 : network_take(&w->sandboxes);
@@ -449,15 +480,11 @@ static int sandbox_prepare(struct warden *w, struct sandbox *sb)
 	sb->tries++;
 	sb->was_live = sb->was_killed = sb->is_forgotten = false;
 	sandbox_blame(sb, "", 0);
-	(void)snprintf(name, sizeof(name), "s%u", sb->slot);
 	int r = child_channel(&ours, &theirs);
 	if (r == 0)
 		r = source_open(w->epoll, &sb->report, fd_take(&ours), sandbox_on_report);
-	if (r == 0) {
-		r = cell_start(&w->cells, &sb->cell, &how);
-		if (r == 0)
-			sandbox_become_init(w, sb, theirs);
-	}
+	if (r == 0)
+		r = sandbox_bear(w, sb, theirs);
 	if (r < 0) {
 		source_close(w->epoll, &sb->report);
 		fd_close(&sb->network);

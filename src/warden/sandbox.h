@@ -35,6 +35,7 @@ struct sandbox {
 	struct source mounter; /* pidfd of who puts its code there, while it does */
 	int listeners[SANDBOX_LISTENERS];
 	int network;	   /* its namespace */
+	int cradle;	   /* what process 1 needs to be born, until it speaks; -1: none */
 	uint64_t since_ms; /* in this state */
 
 	bool has_ask; /* somebody asked for it */

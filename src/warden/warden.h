@@ -5,6 +5,7 @@
  */
 #include "os/cell.h"
 #include "os/cgroup.h"
+#include "os/cradles.h"
 #include "os/outbox.h"
 #include "warden/code.h"
 #include "warden/gate.h"
@@ -43,6 +44,7 @@ struct warden {
 	struct zygotes zygotes;
 	struct jobs jobs;
 	struct cells cells;
+	struct cradles cradles;
 
 	bool is_draining;
 	bool is_replaced; /* at the end become the next version */
