@@ -71,7 +71,7 @@ static const unsigned may_follow[SANDBOX_STATES] = {
 static struct list *sandbox_list(struct sandboxes *table, const struct sandbox *sb)
 {
 	if (sb->state == SANDBOX_FREE)
-		return &table->free;
+		return sb->cell.has_cgroup ? &table->rested : &table->free;
 	if (sb->state == SANDBOX_LIVE || sb->state == SANDBOX_ENDING)
 		return NULL;
 	return sb->has_ask ? &table->booting : &table->spare;
@@ -105,6 +105,7 @@ void sandboxes_init(struct sandboxes *table, uint32_t count)
 {
 	assert(count > 0 && count <= SANDBOX_SLOTS_MAX);
 	list_init(&table->free);
+	list_init(&table->rested);
 	list_init(&table->spare);
 	list_init(&table->booting);
 	for (uint32_t i = 0; i < count; i++) {
@@ -671,13 +672,21 @@ static void spawn_refuse(struct warden *w, const union frame *ask, const char *s
 	gate_tell(w, &frame, sizeof(frame), NULL, 0);
 }
 
+/* The free slot that is prepared soonest, of several the one that rested longest; or NULL. */
+static struct list *sandboxes_free(struct sandboxes *table)
+{
+	struct list *link = list_first(&table->rested);
+
+	return link ? link : list_first(&table->free);
+}
+
 /* One that is ready, or will be soonest; NULL when there is none. */
 static struct sandbox *sandbox_take(struct warden *w)
 {
 	struct list *link = list_first(&w->sandboxes.spare);
 
 	if (!link)
-		link = list_first(&w->sandboxes.free);
+		link = sandboxes_free(&w->sandboxes);
 	return link ? list_entry(link, struct sandbox, link) : NULL;
 }
 
@@ -841,7 +850,7 @@ static uint64_t booting_tick(struct warden *w, struct list *list, uint64_t now_m
 static uint64_t prepare_tick(struct warden *w, uint64_t now_ms)
 {
 	struct sandboxes *table = &w->sandboxes;
-	struct list *link = list_first(&table->free);
+	struct list *link = sandboxes_free(table);
 
 	if (table->spare_count >= w->boot->prepared || !link || w->is_draining)
 		return UINT64_MAX;
