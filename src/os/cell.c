@@ -94,17 +94,20 @@ static int cell_enter_cgroup(struct cell *cell, bool can_have_limits)
 			return 0;
 		(void)cgroup_remove(cgroups, cell->name); /* somebody on the host was at it */
 	}
+	cell->has_limits = false;
 	return err_pass(cgroup_make(cgroups, cell->name, can_have_limits, &cell->leaf));
 }
 
 int cell_make(struct cells *cells, struct cell *cell, const struct cell_how *how)
 {
-	const bool has_cgroup = cell->has_cgroup;
+	const struct cell before = *cell;
 
 	assert(cell->process.fd < 0 && !list_linked(&cell->link));
 	assert(!how->is_kept || (how->is_entered_later && !how->limits));
 	cell_init(cell);
-	cell->has_cgroup = has_cgroup;
+	cell->has_cgroup = before.has_cgroup;
+	cell->has_limits = before.has_cgroup && before.has_limits;
+	cell->limits = before.limits;
 	cell->is_kept = how->is_kept;
 	cell->cells = cells;
 	cell->gone = how->gone;
@@ -148,6 +151,22 @@ int cell_start(struct cells *cells, struct cell *cell, const struct cell_how *ho
 	int r = cell_make(cells, cell, how);
 
 	return r < 0 ? err_pass(r) : cell_bear(cell, how);
+}
+
+/* Half a dozen files, and most functions are alike. */
+int cell_limit(struct cell *cell, const struct cgroup_limits *limits)
+{
+	const struct cgroup_limits *has = &cell->limits;
+
+	if (cell->has_limits && has->memory_bytes == limits->memory_bytes &&
+		has->pids_max == limits->pids_max && has->cpu_mb == limits->cpu_mb &&
+		has->is_cpu_strict == limits->is_cpu_strict)
+		return 0;
+	cell->has_limits = false;
+	int r = cgroup_limit(cell->cells->cgroups, cell->name, limits);
+	cell->has_limits = r == 0;
+	cell->limits = *limits;
+	return err_pass(r);
 }
 
 void cell_kill(struct cell *cell)

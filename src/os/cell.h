@@ -31,6 +31,8 @@ struct cell {
 	bool is_kept;	 /* see struct cell_how */
 	bool is_marked;	 /* by whose it is: its cgroup must not be used again */
 	bool has_cgroup; /* nothing lives in it, and the next one takes it */
+	bool has_limits; /* these: */
+	struct cgroup_limits limits;
 
 	/* Of its end, valid in gone(). */
 	int status; /* of its process, as of wait(2) */
@@ -76,6 +78,9 @@ void cell_init(struct cell *cell);
  * positive in the parent; negative a fault, in the parent, with nothing left.
  */
 [[nodiscard]] int cell_start(struct cells *cells, struct cell *cell, const struct cell_how *how);
+
+/* Limit one that is_entered_later, if these are not the limits that it has. 0 or a fault. */
+[[nodiscard]] int cell_limit(struct cell *cell, const struct cgroup_limits *limits);
 
 /* SIGKILL all of it; gone() follows. Nothing when it is not running. */
 void cell_kill(struct cell *cell);

@@ -12,6 +12,7 @@
 #include "os/clock.h"
 #include "os/fd.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -132,16 +133,28 @@ static void cgroup_write_texts(const struct cgroup_limits *limits, struct cgroup
 	(void)snprintf(texts->of[NONE], sizeof(texts->of[NONE]), "-1");
 }
 
-static int cgroup_put(const struct cgroups *cg, int dir, const char *file, const char *text)
+/* A file of a leaf: a descriptor (the caller's) or -errno, raised by who knows whether it matters. */
+static int cgroup_open(const struct cgroups *cg, enum cgroup_tree tree, const char *name,
+	const char *file, int flags)
 {
-	scoped_fd fd = openat(dir, file, cg->write_flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+	char path[CGROUP_NAME_MAX + 64];
+
+	int len = snprintf(path, sizeof(path), "%s/%s", name, file);
+	assert(len > 0 && (size_t)len < sizeof(path));
+	int fd = openat(cg->bases[tree], path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return fd < 0 ? -errno : fd;
+}
+
+static int cgroup_put(const struct cgroups *cg, enum cgroup_tree tree, const char *name,
+	const char *file, const char *text)
+{
+	scoped_fd fd = cgroup_open(cg, tree, name, file, cg->write_flags);
 	if (fd < 0)
-		return -errno; /* raised by who knows whether it matters */
+		return fd;
 	return write(fd, text, strlen(text)) < 0 ? -errno : 0;
 }
 
-static int cgroup_limit_dirs(
-	const struct cgroups *cg, const int dirs[], const struct cgroup_limits *limits)
+int cgroup_limit(const struct cgroups *cg, const char *name, const struct cgroup_limits *limits)
 {
 	struct cgroup_texts texts;
 
@@ -149,13 +162,14 @@ static int cgroup_limit_dirs(
 	for (const struct cgroup_row *row = cg->driver->rows; row->file; row++) {
 		if (!(row->when & (limits->is_cpu_strict ? STRICT : WEIGHTED)))
 			continue;
-		int r = cgroup_put(cg, dirs[row->tree], row->file, texts.of[row->value]);
+		int r = cgroup_put(cg, row->tree, name, row->file, texts.of[row->value]);
 		if (r < 0 && !(r == -ENOENT && (row->when & IF_THERE)))
 			return err_raise(r);
 	}
 	return 0;
 }
 
+/* Directories in all trees, or in the v2 tree alone. */
 static int cgroup_make_dirs(const struct cgroups *cg, const char *name, int trees)
 {
 	for (int tree = 0; tree < trees; tree++)
@@ -164,73 +178,61 @@ static int cgroup_make_dirs(const struct cgroups *cg, const char *name, int tree
 	return 0;
 }
 
-/* Directories in all trees, or in the v2 tree alone. */
-static int cgroup_open_dirs(const struct cgroups *cg, const char *name, int trees, int dirs[])
+static int cgroup_open_unified(const struct cgroups *cg, const char *name, struct cgroup_leaf *leaf)
 {
-	for (int tree = 0; tree < trees; tree++) {
-		if (cg->bases[tree] < 0)
-			continue;
-		dirs[tree] = openat(cg->bases[tree], name, DIR_OPEN);
-		if (dirs[tree] < 0)
-			return err_raise(-errno);
-	}
-	return 0;
+	leaf->unified = openat(cg->bases[CGROUP_UNIFIED], name, DIR_OPEN);
+	return leaf->unified < 0 ? err_raise(-errno) : 0;
 }
 
-static int cgroup_open_leaf(const struct cgroups *cg, const int dirs[], struct cgroup_leaf *leaf)
+static int cgroup_open_leaf(const struct cgroups *cg, const char *name, struct cgroup_leaf *leaf)
 {
+	const enum cgroup_tree memory = cg->driver->memory;
+
 	for (int tree = CGROUP_MEMORY; tree < CGROUP_TREES; tree++) {
-		if (dirs[tree] < 0)
+		if (cg->bases[tree] < 0)
 			continue;
 		/*
 		 * `tasks`: a single thread that moves itself spares the kernel the lock over all
 		 * threads of the machine that moving whole processes takes.
 		 */
-		leaf->joins[tree] = openat(dirs[tree], "tasks", cg->write_flags | O_CLOEXEC, 0600);
-		if (leaf->joins[tree] < 0)
-			return err_raise(-errno);
+		int fd = cgroup_open(cg, (enum cgroup_tree)tree, name, "tasks", cg->write_flags);
+		if (fd < 0)
+			return err_raise(fd);
+		leaf->joins[tree] = fd;
 	}
 	for (const char *const *file = cg->driver->memory_peaks; *file && leaf->memory_peak < 0;
 		file++)
-		leaf->memory_peak = openat(dirs[cg->driver->memory], *file, O_RDONLY | O_CLOEXEC);
-	leaf->memory_stat = openat(dirs[cg->driver->memory], "memory.stat", O_RDONLY | O_CLOEXEC);
+		leaf->memory_peak = cgroup_open(cg, memory, name, *file, O_RDONLY);
+	leaf->memory_stat = cgroup_open(cg, memory, name, "memory.stat", O_RDONLY);
 	return 0;
 }
 
 /* The peak of a leaf that was used before. By file: who has the file can begin it again, too. */
-static int cgroup_open_peak_again(const struct cgroups *cg, const int dirs[], int *ret_peak)
+static int cgroup_open_peak_again(const struct cgroups *cg, const char *name, int *ret_peak)
 {
-	const int flags = cg->driver->is_peak_by_file ? O_RDWR : O_WRONLY;
-	scoped_fd peak = openat(
-		dirs[cg->driver->memory], cg->driver->memory_peaks[0], flags | O_CLOEXEC);
+	const struct cgroup_driver *driver = cg->driver;
+	const int flags = driver->is_peak_by_file ? O_RDWR : O_WRONLY;
 
-	if (peak < 0 || write(peak, "0", 1) < 0)
+	scoped_fd peak = cgroup_open(cg, driver->memory, name, driver->memory_peaks[0], flags);
+	if (peak < 0)
+		return err_raise(peak);
+	if (write(peak, "0", 1) < 0)
 		return err_raise(-errno);
-	if (cg->driver->is_peak_by_file)
+	if (driver->is_peak_by_file)
 		*ret_peak = fd_take(&peak);
 	return 0;
-}
-
-static void cgroup_close_dirs(int dirs[])
-{
-	for (int tree = 0; tree < CGROUP_TREES; tree++)
-		fd_close(&dirs[tree]);
 }
 
 int cgroup_make(
 	const struct cgroups *cg, const char *name, bool has_limits, struct cgroup_leaf *ret_leaf)
 {
-	int dirs[CGROUP_TREES] = { -1, -1, -1, -1 };
 	struct cgroup_leaf leaf = { -1, { -1, -1, -1, -1 }, -1, -1 };
 
-	const int trees = has_limits ? CGROUP_TREES : CGROUP_MEMORY;
-	int r = cgroup_make_dirs(cg, name, trees);
+	int r = cgroup_make_dirs(cg, name, has_limits ? CGROUP_TREES : CGROUP_MEMORY);
 	if (r == 0)
-		r = cgroup_open_dirs(cg, name, trees, dirs);
+		r = cgroup_open_unified(cg, name, &leaf);
 	if (r == 0 && has_limits)
-		r = cgroup_open_leaf(cg, dirs, &leaf);
-	leaf.unified = fd_take(&dirs[CGROUP_UNIFIED]);
-	cgroup_close_dirs(dirs);
+		r = cgroup_open_leaf(cg, name, &leaf);
 	if (r < 0) {
 		cgroup_leaf_close(&leaf);
 		(void)cgroup_remove(cg, name); /* nobody was ever in it */
@@ -242,33 +244,19 @@ int cgroup_make(
 
 int cgroup_reopen(const struct cgroups *cg, const char *name, struct cgroup_leaf *ret_leaf)
 {
-	int dirs[CGROUP_TREES] = { -1, -1, -1, -1 };
 	struct cgroup_leaf leaf = { -1, { -1, -1, -1, -1 }, -1, -1 };
 
-	int r = cgroup_open_dirs(cg, name, CGROUP_TREES, dirs);
+	int r = cgroup_open_unified(cg, name, &leaf);
 	if (r == 0)
-		r = cgroup_open_peak_again(cg, dirs, &leaf.memory_peak);
+		r = cgroup_open_peak_again(cg, name, &leaf.memory_peak);
 	if (r == 0)
-		r = cgroup_open_leaf(cg, dirs, &leaf);
-	leaf.unified = fd_take(&dirs[CGROUP_UNIFIED]);
-	cgroup_close_dirs(dirs);
+		r = cgroup_open_leaf(cg, name, &leaf);
 	if (r < 0) {
 		cgroup_leaf_close(&leaf);
 		return err_pass(r);
 	}
 	*ret_leaf = leaf;
 	return 0;
-}
-
-int cgroup_limit(const struct cgroups *cg, const char *name, const struct cgroup_limits *limits)
-{
-	int dirs[CGROUP_TREES] = { -1, -1, -1, -1 };
-
-	int r = cgroup_open_dirs(cg, name, CGROUP_TREES, dirs);
-	if (r == 0)
-		r = cgroup_limit_dirs(cg, dirs, limits);
-	cgroup_close_dirs(dirs);
-	return err_pass(r);
 }
 
 void cgroup_leaf_close(struct cgroup_leaf *leaf)
@@ -280,24 +268,16 @@ void cgroup_leaf_close(struct cgroup_leaf *leaf)
 	fd_close(&leaf->memory_stat);
 }
 
-static int cgroup_put_in(
-	const struct cgroups *cg, const char *name, const char *file, const char *text)
-{
-	scoped_fd dir = openat(cg->bases[CGROUP_UNIFIED], name, DIR_OPEN);
-
-	return dir < 0 ? -errno : cgroup_put(cg, dir, file, text);
-}
-
 void cgroup_kill(const struct cgroups *cg, const char *name)
 {
-	int r = cgroup_put_in(cg, name, "cgroup.kill", "1");
+	int r = cgroup_put(cg, CGROUP_UNIFIED, name, "cgroup.kill", "1");
 	if (r < 0 && r != -ENOENT && r != -ENODEV) /* it is gone */
 		err_log(err_raise(r), "killing a cgroup");
 }
 
 int cgroup_freeze(const struct cgroups *cg, const char *name, bool is_frozen)
 {
-	int r = cgroup_put_in(cg, name, "cgroup.freeze", is_frozen ? "1" : "0");
+	int r = cgroup_put(cg, CGROUP_UNIFIED, name, "cgroup.freeze", is_frozen ? "1" : "0");
 	return r < 0 ? err_raise(r) : 0;
 }
 
@@ -320,10 +300,7 @@ static uint64_t cgroup_read_key(int fd, str key)
 
 bool cgroup_was_oom(const struct cgroups *cg, const char *name)
 {
-	scoped_fd dir = openat(cg->bases[cg->driver->memory], name, DIR_OPEN);
-	if (dir < 0)
-		return false;
-	scoped_fd file = openat(dir, cg->driver->oom_file, O_RDONLY | O_CLOEXEC);
+	scoped_fd file = cgroup_open(cg, cg->driver->memory, name, cg->driver->oom_file, O_RDONLY);
 	return cgroup_read_key(file, S("oom_kill")) > 0;
 }
 
@@ -341,22 +318,19 @@ uint64_t cgroup_read_u64(int fd)
 
 int cgroup_clean(const struct cgroups *cg, const char *name)
 {
-	scoped_fd unified = openat(cg->bases[CGROUP_UNIFIED], name, DIR_OPEN);
-	scoped_fd memory = openat(cg->bases[cg->driver->memory], name, DIR_OPEN);
-	if (unified < 0 || memory < 0)
-		return err_raise(-errno);
-	scoped_fd events = openat(unified, "cgroup.events", O_RDONLY | O_CLOEXEC);
-	scoped_fd now = openat(memory, cg->driver->memory_now, O_RDONLY | O_CLOEXEC);
+	const struct cgroup_driver *driver = cg->driver;
+	scoped_fd events = cgroup_open(cg, CGROUP_UNIFIED, name, "cgroup.events", O_RDONLY);
+	scoped_fd now = cgroup_open(cg, driver->memory, name, driver->memory_now, O_RDONLY);
 	if (events < 0 || now < 0)
-		return err_raise(-errno);
+		return err_raise(events < 0 ? events : now);
 
 	if (cgroup_read_key(events, S("populated")) != 0)
 		return -EBUSY;
 	if (cgroup_read_u64(now) > CLEAN_BYTES_MAX)
 		return CGROUP_USED;
-	/* Not every kernel can: an attempt shows it. */
-	bool is_bound = cg->driver->is_peak_by_file &&
-		cgroup_put(cg, memory, cg->driver->memory_peaks[0], "0") < 0;
+	/* Not every kernel can begin a peak again: an attempt shows it. */
+	bool is_bound = driver->is_peak_by_file &&
+		cgroup_put(cg, driver->memory, name, driver->memory_peaks[0], "0") < 0;
 	return is_bound ? CGROUP_USED : CGROUP_CLEAN;
 }
 
@@ -399,7 +373,9 @@ static void cgroup_sweep_tree(const struct cgroups *cg, enum cgroup_tree tree)
 	if (base < 0)
 		return;
 	if (tree == CGROUP_UNIFIED) {
-		(void)cgroup_put(cg, base, "cgroup.kill", "1");
+		scoped_fd all = openat(base, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+		if (all >= 0)
+			(void)!write(all, "1", 1);
 		cgroup_wait_empty(base);
 	}
 	DIR *leaves = fdopendir(base); /* owns `base` */

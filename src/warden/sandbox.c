@@ -499,7 +499,7 @@ static int sandbox_prepare(struct warden *w, struct sandbox *sb)
 /* ---- the beginning: what makes it a function's ---- */
 
 /* The limits of its cgroup. Initialisation has what CPU there is. */
-static int sandbox_limit(struct warden *w, const struct sandbox *sb, bool is_held)
+static int sandbox_limit(struct sandbox *sb, bool is_held)
 {
 	const struct spawn_function *function = &sb->ask.function;
 	const struct cgroup_limits limits = {
@@ -509,7 +509,7 @@ static int sandbox_limit(struct warden *w, const struct sandbox *sb, bool is_hel
 		.is_cpu_strict = is_held && function->cpu_strict,
 	};
 
-	return err_pass(cgroup_limit(&w->cgroups, sb->cell.name, &limits));
+	return err_pass(cell_limit(&sb->cell, &limits));
 }
 
 /* Ask a zygote to send somebody into the sandbox, whose notes we read from *ret_report. */
@@ -561,7 +561,7 @@ static int sandbox_send(struct warden *w, struct sandbox *sb, enum zygote_work w
 	const struct pack_spec *pack = &w->boot->packs[sb->ask.pack];
 	int report = -1;
 
-	int r = sandbox_limit(w, sb, false);
+	int r = sandbox_limit(sb, false);
 	if (r < 0)
 		return err_pass(r);
 	r = grafts_make(w, &sb->ask.function, work == ZYGOTE_MOUNTER ? NULL : pack, &grafts);
@@ -761,7 +761,7 @@ const char *sandbox_ask(struct warden *w, const union frame *frame, [[maybe_unus
 	/* What is frozen, or has a ceiling, may still be so when the next one comes. */
 	sb->cell.is_marked |= frame->head.op == FRAME_FREEZE || sb->ask.function.cpu_strict;
 	int r = frame->head.op == FRAME_HOLD
-		? sandbox_limit(w, sb, true)
+		? sandbox_limit(sb, true)
 		: cgroup_freeze(&w->cgroups, sb->cell.name, frame->head.op == FRAME_FREEZE);
 	if (r < 0)
 		err_log(r, "freezing, thawing or holding a sandbox");
