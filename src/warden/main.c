@@ -180,10 +180,8 @@ static int start_cgroups(struct warden *w)
 
 static int start_mould(struct warden *w)
 {
-	int r = jail_make_mould(w->boot, w->self, w->null, &w->mould);
-	if (r == 0)
-		cradles_init(&w->cradles, w->null);
-	return err_pass(r);
+	cradles_init(&w->cradles, w->null);
+	return err_pass(jail_make_mould(w->boot, w->self, w->null, &w->mould));
 }
 
 /* First everything that can be wrong. The router is due when the loop begins. */

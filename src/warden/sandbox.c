@@ -17,8 +17,7 @@
  * kept for the next sandbox, emptied. All processes in it are dead by then, and shutdown() on the
  * listeners, of which the router has copies, ends them for everybody.
  *
- * Its cgroup is kept for the slot's next sandbox, too, but when it was frozen, held to a ceiling, or
- * met the OOM killer, or memory is still counted to it: see cgroup_clean().
+ * Its cgroup is kept for the slot's next sandbox, too, if it is as new: see cgroup_clean().
  *
  * A stale handle is no offence: a sandbox may end while the router asks to kill it. One that
  * was never given is.
@@ -34,11 +33,11 @@
 #include "os/fd.h"
 #include "warden/grafts.h"
 #include "warden/warden.h"
+#include "zygote/birth.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -128,8 +127,6 @@ void sandboxes_init(struct sandboxes *table, uint32_t count)
 static void sandbox_kill(struct warden *w, struct sandbox *sb)
 {
 	cell_kill(&sb->cell);
-	if (sb->runtime.fd >= 0) /* as the kernel does a moment later */
-		child_kill(sb->runtime.fd);
 	if (sb->state != SANDBOX_ENDING)
 		sandbox_enter(&w->sandboxes, sb, SANDBOX_ENDING);
 }
@@ -415,77 +412,31 @@ static void sandbox_on_report(void *context, struct source *report)
 
 /* ---- the beginning: what all have in common ---- */
 
-/* What process 1 needs of what is the sandbox's. */
-enum { BIRTH_REPORT, BIRTH_NETWORK, BIRTH_JOINS, BIRTH_FDS = BIRTH_JOINS + CGROUP_TREES - 1 };
-static_assert((int)BIRTH_FDS == (int)CRADLE_FDS && CGROUP_UNIFIED == 0);
-
-static _Noreturn void sandbox_become_init(
-	const struct warden *w, const struct sandbox *sb, const int fds[static BIRTH_FDS])
-{
-	int joins[CGROUP_TREES] = { -1, -1, -1, -1 };
-	struct jail jail = {
-		.kind = JAIL_INIT,
-		.uid = w->boot->sandbox_uid + sb->slot,
-		.parent = w->self,
-		.joins = joins,
-		.filter = &w->filters[FILTER_INIT],
-		.null = w->null,
-		.report = fds[BIRTH_REPORT],
-		.data_dir = w->boot->data_dir,
-		.network = fds[BIRTH_NETWORK],
-		.mould = w->mould,
-	};
-
-	for (int tree = CGROUP_MEMORY; tree < CGROUP_TREES; tree++)
-		joins[tree] = fds[BIRTH_JOINS + tree - 1];
-	if (jail_enter(&jail) < 0)
-		_exit(127);
-	init_run(jail.report);
-}
-
-/* Its cgroup, and process 1 in it: 0 or a fault. */
-static int sandbox_bear(struct warden *w, struct sandbox *sb, int report)
-{
-	char name[CGROUP_NAME_MAX];
-	struct cell_how how = { .cgroup = name,
-		.is_entered_later = true,
-		.is_kept = true,
-		.namespaces = CLONE_NEWPID,
-		.process = "mayfly-jail",
-		.gone = sandbox_on_gone };
-
-	(void)snprintf(name, sizeof(name), "s%u", sb->slot);
-	int r = cell_make(&w->cells, &sb->cell, &how);
-	if (r < 0)
-		return err_pass(r);
-	int fds[BIRTH_FDS] = { [BIRTH_REPORT] = report, [BIRTH_NETWORK] = sb->network };
-	for (int tree = CGROUP_MEMORY; tree < CGROUP_TREES; tree++)
-		fds[BIRTH_JOINS + tree - 1] = sb->cell.leaf.joins[tree];
-	sb->cradle = cradle_lay(&w->cradles, fds, fds);
-	how.files_below = sb->cradle < 0 ? 0 : CRADLES_END;
-	r = cell_bear(&sb->cell, &how);
-	if (r == 0)
-		sandbox_become_init(w, sb, fds);
-	if (r < 0)
-		cradle_empty(&w->cradles, &sb->cradle);
-	return r < 0 ? err_pass(r) : 0;
-}
-
 /* Begin a life in a free slot; has_ask says whether somebody waits for it. */
 static int sandbox_prepare(struct warden *w, struct sandbox *sb)
 {
 	scoped_fd ours = -1, theirs = -1;
+	struct birth birth = { &w->cells, &sb->cell, sandbox_on_gone, "", &w->cradles,
+		{ .kind = JAIL_INIT,
+			.uid = w->boot->sandbox_uid + sb->slot,
+			.parent = w->self,
+			.filter = &w->filters[FILTER_INIT],
+			.null = w->null,
+			.data_dir = w->boot->data_dir,
+			.mould = w->mould } };
 
-	sb->network = sb->is_again ? -1 : network_take(&w->sandboxes);
+	sb->network = birth.jail.network = sb->is_again ? -1 : network_take(&w->sandboxes);
 	sb->is_started = sb->is_again = sb->has_status = false;
 	sb->tries++;
 	sb->was_live = sb->was_killed = sb->is_forgotten = false;
 	sandbox_blame(sb, "", 0);
+	(void)snprintf(birth.cgroup, sizeof(birth.cgroup), "s%u", sb->slot);
 	int r = child_channel(&ours, &theirs);
 	if (r == 0)
 		r = source_open(w->epoll, &sb->report, fd_take(&ours), sandbox_on_report);
+	birth.jail.report = theirs;
 	if (r == 0)
-		r = sandbox_bear(w, sb, theirs);
+		r = birth_begin(&birth, &sb->cradle);
 	if (r < 0) {
 		source_close(w->epoll, &sb->report);
 		fd_close(&sb->network);
@@ -675,9 +626,7 @@ static void spawn_refuse(struct warden *w, const union frame *ask, const char *s
 /* The free slot that is prepared soonest, of several the one that rested longest; or NULL. */
 static struct list *sandboxes_free(struct sandboxes *table)
 {
-	struct list *link = list_first(&table->rested);
-
-	return link ? link : list_first(&table->free);
+	return list_first(list_empty(&table->rested) ? &table->free : &table->rested);
 }
 
 /* One that is ready, or will be soonest; NULL when there is none. */

@@ -60,8 +60,7 @@ struct sandbox {
 struct sandboxes {
 	struct sandbox slots[SANDBOX_SLOTS_MAX];
 	struct list free;
-	struct list
-		rested; /* free, too, and their cgroups wait for the next: these are taken first */
+	struct list rested;  /* free, and a cgroup waits for the next: these come first */
 	struct list spare;   /* for nobody yet: those that are ready, then those that will be */
 	struct list booting; /* asked for and not live, the oldest first */
 	uint32_t spare_count;
