@@ -296,7 +296,8 @@ def test_snapshots_are_not_for_functions_with_extensions(functions, made, log):
 
 
 def test_the_log_in_json(functions, made, log):
-    name = made(LoggingConfig={"LogFormat": "JSON", "SystemLogLevel": "INFO"})
+    todo = {"INVOKE": "sleep=0.3"}  # longer than the function: only then is there an overhead
+    name = made(todo, LoggingConfig={"LogFormat": "JSON", "SystemLogLevel": "INFO"})
     functions.call(name, {})
     text = log.wait(name, "platform.report")
     (extension,) = [json.loads(line) for line in text.splitlines() if '"platform.extension"' in line]
