@@ -207,12 +207,13 @@ def test_the_router_has_no_rights(new_warden):
     assert "PATH=" in environment and not any(name in environment for name in ("HOME=", "PWD=", "AWS_", "MAYFLY_"))
 
 
-def test_the_router_is_born_with_six_descriptors(new_warden):
+def test_the_router_is_born_with_eight_descriptors(new_warden):
     warden = new_warden(drain_ms_max=0).serving()
     folder = pathlib.Path(f"/proc/{warden.router.pid}/fd")
     fds = {int(fd.name): os.readlink(fd) for fd in folder.iterdir()}
     control = max(fds)  # fake_router's own, to the test
-    assert set(fds) - {control} == {0, 1, 2, 3, 4, 5}
+    assert set(fds) - {control} == {0, 1, 2, 3, 4, 5, 6, 7}
+    assert fds[6] == fds[7] == "/dev/null"  # certificate and key, where there are some
     assert fds[0] == "/dev/null" and fds[1] == fds[2] == str(warden.log_path)
     assert fds[3].startswith("socket:") and fds[4].startswith("socket:") and fds[5].startswith("/memfd:")
     inode = fds[4].removeprefix("socket:[").rstrip("]")
