@@ -100,3 +100,31 @@ def test_where_the_x_ray_daemon_is(functions):
     assert functions.call(functions.make(source), {}) == told
     own = {"AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:3000"}
     assert functions.call(functions.make(source, Environment={"Variables": own}), {}) == told | own
+
+
+KEPT = """
+import ctypes, os, subprocess
+get = ctypes.CDLL(None).getenv
+get.restype = ctypes.c_void_p
+def handler(event, context):
+    child = subprocess.run(["/bin/sh", "-c", "echo $_X_AMZN_TRACE_ID$LD_PRELOAD"], capture_output=True, text=True).stdout
+    return os.environ["_X_AMZN_TRACE_ID"], child.strip(), get(b"_X_AMZN_TRACE_ID")
+"""
+KEPT_NODE = """
+const child = require("node:child_process"), fs = require("node:fs");
+exports.handler = async () => [
+  process.env._X_AMZN_TRACE_ID,
+  child.execSync("echo $_X_AMZN_TRACE_ID$LD_PRELOAD", { shell: "/bin/sh", encoding: "utf8" }).trim(),
+  /mayfly-runtime.so/.test(fs.readFileSync("/proc/self/maps", "utf8")),
+];
+"""
+
+
+@pytest.mark.parametrize("runtime, source", [("python3.12", KEPT), (NODE, KEPT_NODE)])
+def test_its_values_do_not_pile_up_in_an_environment(functions, runtime, source):
+    """The C library keeps all that setenv() was ever given: at thousands of invocations a second that is memory."""
+    name = functions.make(source, runtime=runtime, Timeout=30)
+    answers = [functions.invoke(name, {})[1] for _ in range(3)]
+    assert len({trace for trace, _, _ in answers}) == 3, answers
+    assert all(trace == child for trace, child, _ in answers)
+    assert len({place for _, _, place in answers}) == 1 and answers[0][2]
