@@ -4,6 +4,8 @@
  * into, killed and frozen; memory, processes and CPU are limited there too, or, on hosts that
  * mount these controllers as cgroup v1, in leaves of the same name in those trees.
  */
+#include "base/str.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -49,6 +51,13 @@ struct cgroup_mounts {
 
 /* The controller of a tree, as both versions call it. */
 const char *cgroup_controller(enum cgroup_tree tree);
+
+/*
+ * The cgroup where ours belong beside, out of what /proc/self/cgroup says: a path below the v2 mount,
+ * "" the mount itself, borrowed. That is the one that we live in; but where a start has moved us to a
+ * leaf for ourselves (*ret_is_moved), the one around the leaf.
+ */
+str cgroup_home(str membership, bool *ret_is_moved);
 
 /* The two ways to limit. */
 extern const struct cgroup_driver cgroup_v2;	 /* one tree does everything */

@@ -7,6 +7,8 @@
  *   our cgroup holds us alone                we move to a leaf of it, base beside the leaf:
  *                                            a service of its own with Delegate=yes
  *   the mount's root is a container's        as above, with all other processes of it
+ *   we are in such a leaf already            base beside it: we were replaced (SIGUSR2), or start
+ *                                            again in a container
  *
  * Nothing is ever mounted here: that would be a mount in the warden's own namespace.
  */
@@ -107,17 +109,30 @@ int cgroups_look(struct cgroup_mounts *ret_mounts, int *ret_v2)
 	return 0;
 }
 
-/* Our own cgroup in the v2 tree, or the mount itself where the path cannot be seen. */
-static int find_own(int mount, int *ret_dir)
+str cgroup_home(str membership, bool *ret_is_moved)
 {
-	char text[8192];
-	str rest = find_read(AT_FDCWD, "/proc/self/cgroup", text, sizeof(text)), line;
+	str line, path = {};
 
-	while (str_next(&rest, '\n', &line)) {
-		char path[4096];
-		if (!str_starts(line, S("0::/")) ||
-			str_to_array(str_from(line, 4), path, sizeof(path)) < 0)
-			continue;
+	while (str_next(&membership, '\n', &line))
+		if (str_starts(line, S("0::/")))
+			path = str_from(line, 4);
+	size_t leaf_len = sizeof(own_leaf) - 1;
+	bool is_moved = str_ends(path, str_of(own_leaf)) &&
+		(path.len == leaf_len || path.at[path.len - leaf_len - 1] == '/');
+	if (is_moved)
+		path.len -= MIN(path.len, leaf_len + 1);
+	*ret_is_moved = is_moved;
+	return path;
+}
+
+/* Our home in the v2 tree, or the mount itself where the path cannot be seen. */
+static int find_home(int mount, bool *ret_is_moved, int *ret_dir)
+{
+	char text[8192], path[4096];
+
+	str home = cgroup_home(
+		find_read(AT_FDCWD, "/proc/self/cgroup", text, sizeof(text)), ret_is_moved);
+	if (str_to_array(home, path, sizeof(path)) == 0) {
 		int dir = openat(mount, path[0] ? path : ".", FIND_OPEN);
 		if (dir >= 0) {
 			*ret_dir = dir;
@@ -127,6 +142,7 @@ static int find_own(int mount, int *ret_dir)
 	int dir = fcntl(mount, F_DUPFD_CLOEXEC, 0);
 	if (dir < 0)
 		return err_raise(-errno);
+	*ret_is_moved = false;
 	*ret_dir = dir;
 	return 0;
 }
@@ -174,12 +190,17 @@ static int find_move_all(int dir)
 static int find_v2_parent(int mount, int *ret_parent)
 {
 	scoped_fd own = -1;
+	bool is_moved;
 
 	/* Every cgroup but the machine's root has this file. */
 	bool is_machine_root = faccessat(mount, "cgroup.type", F_OK, 0) < 0;
-	int r = find_own(mount, &own);
+	int r = find_home(mount, &is_moved, &own);
 	if (r < 0)
 		return err_pass(r);
+	if (is_moved && !is_same_dir(own, mount)) {
+		*ret_parent = fd_take(&own);
+		return 0;
+	}
 	if (is_alone(own) && !(is_machine_root && is_same_dir(own, mount))) {
 		r = find_move_all(own);
 		*ret_parent = fd_take(&own);

@@ -287,6 +287,32 @@ static void a_peak_that_cannot_begin_again_is_not_used_again(void)
 	fake_done(&cg);
 }
 
+static void home_is_around_the_leaf_that_an_earlier_start_moved_to(void)
+{
+	static const struct {
+		const char *membership, *home;
+		bool is_moved;
+	} rows[] = {
+		{ "0::/\n", "", false },
+		{ "0::/system.slice/mayfly.service\n", "system.slice/mayfly.service", false },
+		{ "0::/system.slice/mayfly.service/mayfly-warden\n", "system.slice/mayfly.service",
+			true },
+		{ "0::/mayfly-warden\n", "", true }, /* in a container */
+		{ "0::/mayfly-warden/else\n", "mayfly-warden/else", false },
+		{ "0::/not-mayfly-warden\n", "not-mayfly-warden", false },
+		{ "9:memory:/a/mayfly-warden\n0::/b\n", "b", false }, /* hybrid */
+		{ "9:memory:/a\n", "", false },
+		{ "", "", false },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		bool is_moved = !rows[i].is_moved;
+		str home = cgroup_home(str_of(rows[i].membership), &is_moved);
+		CHECK(str_eq(home, str_of(rows[i].home)));
+		CHECK(is_moved == rows[i].is_moved);
+	}
+}
+
 static void the_peak_is_what_the_kernel_has(void)
 {
 	struct cgroups cg = fake(&cgroup_v2);
@@ -311,4 +337,5 @@ TESTS(TEST(v2_writes_memory_pids_and_a_weight), TEST(v2_strict_writes_a_ceiling_
 	TEST(the_oom_killer_is_seen_in_either_version),
 	TEST(a_leaf_is_clean_when_nothing_lives_in_it_or_is_counted_to_it),
 	TEST(a_peak_that_cannot_begin_again_is_not_used_again),
-	TEST(the_peak_is_what_the_kernel_has))
+	TEST(the_peak_is_what_the_kernel_has),
+	TEST(home_is_around_the_leaf_that_an_earlier_start_moved_to))

@@ -108,6 +108,13 @@ def cgroups(name):
     return sorted(found)
 
 
+def unified_tree():
+    """Where cgroup v2 is mounted, and whether it is all there is: every controller is in it."""
+    with open("/proc/self/mounts") as table:
+        top = next(pathlib.Path(line.split()[1]) for line in table if line.split()[2] == "cgroup2")
+    return top, {"memory", "pids", "cpu"} <= set((top / "cgroup.controllers").read_text().split())
+
+
 def cgroup_name(data):
     """What the daemon of this data directory calls its control groups: FNV-1a of the path."""
     value = 0xCBF29CE484222325
@@ -131,7 +138,7 @@ class Daemon:
 
     running = set()  # pids: what they start meanwhile is nothing that another one left behind
 
-    def __init__(self, *flags, account=None, test_controls=True, data=None, env=None):
+    def __init__(self, *flags, account=None, test_controls=True, data=None, env=None, cgroup=None):
         self.port = free_port()
         self.data = pathlib.Path(data or tempfile.mkdtemp(prefix=os.environ.get("MAYFLY_TEST_TMP", "/tmp/mayfly-test-")))
         self.log_path = self.data.with_name(self.data.name + ".log")
@@ -141,9 +148,15 @@ class Daemon:
         if account:
             self.flags += ["--account", account]
         self.env = env or {}
+        self.cgroup = cgroup  # a folder that it is started in
         self.process = None
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.children_before = set()
+
+    def before_exec(self):
+        die_with_the_tests()
+        if self.cgroup:
+            (self.cgroup / "cgroup.procs").write_text("0")
 
     def start(self):
         become_subreaper()
@@ -163,7 +176,7 @@ class Daemon:
                     **self.env,
                 },
                 start_new_session=True,
-                preexec_fn=die_with_the_tests,
+                preexec_fn=self.before_exec,
             )
         Daemon.running.add(self.process.pid)
         deadline = time.monotonic() + START_SECONDS

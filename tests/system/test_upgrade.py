@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from harness.daemon import Daemon, binary, cgroup_name, cgroups, descendants, free_port
+from harness.daemon import Daemon, binary, cgroup_name, cgroups, descendants, free_port, unified_tree
 from harness.sdk import SIGNED
 
 SLEEPER = """
@@ -260,6 +260,41 @@ def test_nothing_of_the_one_before_is_left_with_the_next(started, aws_of, eventu
         functions.invoke(name, {})
         replace(one, eventually)
     assert census() == first
+
+
+@pytest.fixture
+def service_cgroup():
+    """A cgroup as a service with Delegate=yes has it, and whether limits are set in it or in trees of cgroup v1."""
+    top, has_controllers = unified_tree()
+    if has_controllers:
+        (top / "cgroup.subtree_control").write_text("+memory +pids +cpu")
+    folder = top / f"mayfly-test-{os.getpid()}.service"
+    folder.mkdir()
+    yield folder, has_controllers
+    for inner in sorted(folder.rglob("*/"), reverse=True):
+        inner.rmdir()
+    folder.rmdir()
+
+
+def test_a_service_that_is_replaced_stays_where_it_is_in_its_cgroup(service_cgroup, daemon_binary, aws_of, eventually):
+    folder, has_controllers = service_cgroup
+    one = Daemon(cgroup=folder).start()
+
+    def places():
+        return sorted(str(path.relative_to(folder)) for path in folder.rglob("mayfly-*/"))
+
+    places_expected = sorted(["mayfly-warden", cgroup_name(one.data)]) if has_controllers else []
+    try:
+        assert places() == places_expected
+        for _ in range(2):
+            replace(one, eventually)
+            assert places() == places_expected
+        functions = aws_of(one).functions()
+        assert functions.call(functions.create()["FunctionName"], {"a": 1}) == {"a": 1}
+    finally:
+        assert one.stop() == 0
+    assert not any(one.leftovers().values())
+    one.forget()
 
 
 def test_sigterm_while_it_is_being_replaced_ends_it(started, aws_of):
