@@ -29,7 +29,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FIND_OPEN = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
+enum { FIND_OPEN = O_RDONLY | O_DIRECTORY | O_CLOEXEC, MOVE_ROUNDS_MAX = 100 };
 
 static const char own_leaf[] = "mayfly-warden";
 
@@ -164,7 +164,10 @@ static bool is_alone(int dir)
 	return str_eq(find_read(dir, "cgroup.procs", text, sizeof(text)), str_of(mine));
 }
 
-/* Move all processes of a cgroup into its leaf `mayfly-warden`, one write each. */
+/*
+ * Move all processes of a cgroup into its leaf `mayfly-warden`, one write each. Who is not moved yet may
+ * have children meanwhile: looked for again, until there are none.
+ */
 static int find_move_all(int dir)
 {
 	char text[65536];
@@ -178,11 +181,15 @@ static int find_move_all(int dir)
 	scoped_fd procs = openat(leaf, "cgroup.procs", O_WRONLY | O_CLOEXEC);
 	if (procs < 0)
 		return err_raise(-errno);
-	str rest = find_read(dir, "cgroup.procs", text, sizeof(text));
-	while (rest.len && str_next(&rest, '\n', &item))
-		if (write(procs, item.at, item.len) < 0 &&
-			errno != ESRCH) /* it has ended meanwhile */
-			return err_raise(-errno);
+	for (int left = MOVE_ROUNDS_MAX; left > 0; left--) {
+		str rest = find_read(dir, "cgroup.procs", text, sizeof(text));
+		if (!rest.len)
+			break;
+		while (rest.len && str_next(&rest, '\n', &item))
+			if (write(procs, item.at, item.len) < 0 &&
+				errno != ESRCH) /* it has ended meanwhile */
+				return err_raise(-errno);
+	}
 	return 0;
 }
 

@@ -297,6 +297,30 @@ def test_a_service_that_is_replaced_stays_where_it_is_in_its_cgroup(service_cgro
     one.forget()
 
 
+def test_in_a_container_the_others_make_room_however_busy_they_are(service_cgroup, daemon_binary, tmp_path):
+    """Its root may limit nothing while processes live in it, and one that is to be moved has children until then."""
+    folder, has_controllers = service_cgroup
+    if not has_controllers:
+        pytest.skip("this host has trees of cgroup v1, where that makes no difference")
+    mount = f"umount -l {folder.parent}; mount -t cgroup2 cgroup2 {folder.parent}; mount --make-rshared /"
+    script = f'{mount}; (while :; do /bin/true; done) & exec "$@"'
+    listen = f"127.0.0.1:{free_port()}"
+    process = subprocess.Popen(
+        ["unshare", "-m", "-C", "sh", "-c", script, "sh", daemon_binary, "serve", "--listen", listen, "--data", tmp_path / "data"],
+        stdout=subprocess.PIPE,
+        preexec_fn=lambda: (folder / "cgroup.procs").write_text("0"),
+    )
+    try:
+        assert process.stdout.readline().decode() == f"Ready. http://{listen}\n"
+        process.terminate()
+        assert process.wait(30) == 0
+    finally:
+        (folder / "cgroup.kill").write_text("1")
+        process.wait(30)
+    while "populated 1" in (folder / "cgroup.events").read_text():
+        time.sleep(0.01)
+
+
 def test_sigterm_while_it_is_being_replaced_ends_it(started, aws_of):
     one = started()
     functions = aws_of(one).functions()
