@@ -23,13 +23,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mntent.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FIND_OPEN = O_RDONLY | O_DIRECTORY | O_CLOEXEC, MOVE_ROUNDS_MAX = 100 };
+enum { FIND_OPEN = O_RDONLY | O_DIRECTORY | O_CLOEXEC, MOVE_ROUNDS_MAX = 100, BUSY_MS_MAX = 200 };
 
 static const char own_leaf[] = "mayfly-warden";
 
@@ -219,6 +220,19 @@ static int find_v2_parent(int mount, int *ret_parent)
 	return *ret_parent < 0 ? err_raise(-errno) : err_pass(r);
 }
 
+/*
+ * Who is about to end is in no list any more and keeps the cgroup busy for a moment more. 0 or -errno.
+ */
+static int find_write_patiently(int fd, const char *text)
+{
+	for (int left = BUSY_MS_MAX; write(fd, text, strlen(text)) < 0; left--) {
+		if (errno != EBUSY || left == 0)
+			return -errno;
+		(void)poll(NULL, 0, 1);
+	}
+	return 0;
+}
+
 /* Let the children of `dir` have the controllers. */
 static int find_enable_controllers(int dir)
 {
@@ -228,8 +242,8 @@ static int find_enable_controllers(int dir)
 		if (fd < 0)
 			return err_raise(-errno);
 		(void)snprintf(text, sizeof(text), "+%s", controllers[tree]);
-		if (write(fd, text, strlen(text)) < 0) {
-			int fault = -errno;
+		int fault = find_write_patiently(fd, text);
+		if (fault < 0) {
 			log_error("cgroup_controller_refused",
 				LOG_TEXT("controller", controllers[tree]),
 				LOG_ERRNO("error", fault),
