@@ -107,10 +107,10 @@ class RuntimeApi:
     def close(self):
         """Be gone: a client that waits sees its connection closed."""
         if self.listener.fileno() >= 0:
+            self.listener.shutdown(socket.SHUT_RDWR)
+            self.listener.close()  # first: who is hung up on comes again at once
             self.events.put(None)
             self.stems.put(None)
-            self.listener.shutdown(socket.SHUT_RDWR)
-            self.listener.close()
 
     def __exit__(self, *_):
         self.close()

@@ -80,7 +80,7 @@ def test_after_10_seconds_it_begins_again_on_the_time_of_the_invocation(world):
     (first,) = re.findall(r"Init Duration: (\d+)\.", lines[2])
     assert 9_990 <= int(first) < 12_000  # timers count whole milliseconds from when their turn of the loop began
     (duration,) = re.findall(r"\tDuration: (\d+)\.", lines[-1])
-    assert 11_000 <= int(duration) < 20_000
+    assert 10_900 <= int(duration) < 20_000  # counted from when the router hears of the sandbox
 
 
 def test_a_second_init_that_takes_too_long_is_a_time_out(hasty):
