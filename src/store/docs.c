@@ -221,8 +221,9 @@ static int docs_transact(
 	return r == DOCS_DONE ? err_pass(sql_commit(sql)) : err_pass(r);
 }
 
-int docs_write(
-	struct docs *docs, const struct docs_write *writes, size_t count, uint64_t *ret_revision)
+/* On a connection of its own; one that does not wait for the disk is given back waiting again. */
+static int docs_apply(struct docs *docs, const struct docs_write *writes, size_t count, bool waits,
+	uint64_t *ret_revision)
 {
 	struct sql *sql;
 	uint64_t revision = 0;
@@ -233,34 +234,28 @@ int docs_write(
 		r = sql_lease(docs->pool, &sql);
 	if (r < 0)
 		return err_pass(r);
-	r = docs_transact(sql, writes, count, &revision);
-	r = sql_return(docs->pool, sql, r); /* not committed: rolled back */
+	if (!waits)
+		r = sql_set_waiting(sql, false);
+	if (r == 0)
+		r = docs_transact(sql, writes, count, &revision);
+	sql_rollback(sql); /* what is not committed */
+	int back = waits ? 0 : sql_set_waiting(sql, true);
+	r = sql_return(docs->pool, sql, back < 0 ? back : r);
 	if (r == DOCS_DONE && ret_revision)
 		*ret_revision = revision;
 	return err_pass(r);
 }
 
+int docs_write(
+	struct docs *docs, const struct docs_write *writes, size_t count, uint64_t *ret_revision)
+{
+	return err_pass(docs_apply(docs, writes, count, true, ret_revision));
+}
+
 int docs_write_soon(
 	struct docs *docs, const struct docs_write *writes, size_t count, uint64_t *ret_revision)
 {
-	struct sql *sql;
-	uint64_t revision = 0;
-
-	assert(docs && (writes || count == 0));
-	int r = docs_check_sizes(writes, count);
-	if (r == 0)
-		r = sql_lease(docs->pool, &sql);
-	if (r < 0)
-		return err_pass(r);
-	r = sql_set_waiting(sql, false);
-	if (r == 0)
-		r = docs_transact(sql, writes, count, &revision);
-	sql_rollback(sql);
-	int waiting = sql_set_waiting(sql, true);
-	r = sql_return(docs->pool, sql, waiting < 0 ? waiting : r);
-	if (r == DOCS_DONE && ret_revision)
-		*ret_revision = revision;
-	return err_pass(r);
+	return err_pass(docs_apply(docs, writes, count, false, ret_revision));
 }
 
 static int docs_list_rows(
