@@ -24,7 +24,7 @@ static bool place_take(const char *value)
 
 	if (len >= PLACE_SIZE - VALUE_AT)
 		return false;
-	memcpy(place + VALUE_AT, value, len + 1);
+	memmove(place + VALUE_AT, value, len + 1); /* it may be a part of what is there */
 	return getenv(NAME) == place + VALUE_AT || putenv(place) == 0;
 }
 

@@ -18,6 +18,8 @@ static void test_each_value_takes_the_place_of_the_last(void)
 		first = first ? first : getenv(NAME);
 		CHECK(getenv(NAME) == first && strcmp(first, value) == 0);
 	}
+	CHECK(setenv(NAME, "abcdef", 1) == 0 && setenv(NAME, getenv(NAME) + 2, 1) == 0);
+	CHECK(strcmp(getenv(NAME), "cdef") == 0);
 	CHECK(unsetenv(NAME) == 0 && !getenv(NAME));
 	CHECK(setenv(NAME, "", 1) == 0 && getenv(NAME) == first);
 }
