@@ -178,15 +178,21 @@ void tls_received(struct tls_stream *stream, size_t len)
 	stream->is_dry = stream->is_dry && len == 0;
 }
 
+/* Nothing of the peer's is left: the next bytes are told by a readiness. */
+static void stream_dry(struct tls_stream *self)
+{
+	assert(self->in_at == self->in.len);
+	self->is_dry = true;
+	buf_done(&self->in);
+	self->in_at = 0;
+}
+
 /* What the library's refusal to go on means. */
 static enum tls_answer stream_answer(struct tls_stream *self, int result)
 {
 	switch (SSL_get_error(self->ssl, result)) {
 	case SSL_ERROR_WANT_READ:
-		assert(self->in_at == self->in.len);
-		self->is_dry = true;
-		buf_done(&self->in);
-		self->in_at = 0;
+		stream_dry(self);
 		return TLS_MORE;
 	case SSL_ERROR_ZERO_RETURN:
 		return TLS_END;
@@ -207,6 +213,8 @@ int tls_handshake(struct tls_stream *stream)
 	if (result != 1)
 		return (int)stream_answer(stream, result);
 	stream->is_open = true;
+	if (stream->in_at == stream->in.len && !SSL_has_pending(stream->ssl))
+		stream_dry(stream); /* most clients wait for our word before they ask */
 	return TLS_DONE;
 }
 
