@@ -303,8 +303,10 @@ static int serve_check(const struct settings *settings, struct buf *error)
 
 	if (!ca[0] || (ca[0] == '/' && access(ca, R_OK) == 0))
 		return 0;
-	buf_putf(error, "destinations-ca: %s %s", ca,
-		ca[0] == '/' ? "cannot be read" : "is no absolute path");
+	if (ca[0] == '/')
+		buf_putf(error, "destinations-ca: %s cannot be read: %s", ca, strerror(errno));
+	else
+		buf_putf(error, "destinations-ca: %s is no absolute path: write it from / on", ca);
 	return SETTINGS_BAD;
 }
 
@@ -359,6 +361,8 @@ static int serve_run(
 {
 	int r = serve_settings(settings, start->argc, start->argv, error);
 	if (r == 0)
+		r = serve_check(settings, error);
+	if (r == 0)
 		r = serve_tls(settings, start->tls, error);
 	if (r || is_check)
 		return r < 0 ? err_pass(r) : r;
@@ -369,9 +373,7 @@ static int serve_run(
 		return SETTINGS_BAD;
 	}
 	log_setup(LOG_INFO, settings_is(settings, SET_LOG_FORMAT, S("json")), "serve");
-	r = serve_check(settings, error);
-	if (r == 0)
-		r = serve_listener(settings, start, error);
+	r = serve_listener(settings, start, error);
 	if (r == 0)
 		r = serve_start(settings, start, error);
 	return r < 0 ? err_pass(r) : r;

@@ -98,7 +98,8 @@ enum setting_when { SETTING_AT_START, SETTING_LIVE };
 	X(DESTINATIONS_KEY, "destinations-key", SETTING_TEXT, "", 0, 0, SETTING_AT_START,          \
 		"id:secret", "the credentials that requests to it are signed with")                \
 	X(DESTINATIONS_CA, "destinations-ca", SETTING_TEXT, "", 0, 0, SETTING_AT_START, "file",    \
-		"certificates (PEM) of whom an https endpoint is believed; empty: the system's")   \
+		"certificates (PEM) of whom an https endpoint is believed, by absolute path, "     \
+		"readable by router-uid; empty: the system's")                                     \
 	X(LIMITS, "limits", SETTING_CHOICE, "strict", 0, 0, SETTING_AT_START, "strict|relaxed",    \
 		"relaxed: functions tagged mayfly:limits = relaxed have the next four limits, "    \
 		"all others AWS's")                                                                \

@@ -57,7 +57,9 @@ static void curl_load_once(void)
 	if (is_whole)
 		return;
 	const char *why = dlerror();
-	log_error("libcurl_missing", LOG_TEXT("why", why ? why : "it does not begin"));
+	log_error("libcurl_missing", LOG_TEXT("why", why ? why : "it does not begin"),
+		LOG_TEXT("hint",
+			"install libcurl.so.4 (Debian: libcurl4): destinations and the command line need it"));
 }
 
 const struct curl_functions *curl_load(void)
