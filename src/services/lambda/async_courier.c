@@ -349,22 +349,25 @@ static bool flight_prepare(struct flight *flight, struct buf *why)
 	char random[UUID_LEN + 1];
 
 	random_uuid(random);
+	if (str_to_array(to->key.len ? to->key : S("mayfly:mayfly"), flight->credentials,
+		    sizeof(flight->credentials)) < 0) {
+		buf_put(why, S("the setting destinations-key is longer than 511 bytes"));
+		return false;
+	}
 	return delivery_request_make(
-		       &(struct delivery){
-			       .target = item->target,
-			       .endpoint = to->endpoint,
-			       .function = item->name,
-			       .region = item->region,
-			       .request_id = item->request_id,
-			       .code = item->code,
-			       .message = item->message,
-			       .body = item->body,
-			       .now_ms = clock_real_ms(),
-			       .random = str_of(random),
-		       },
-		       &flight->request, why) &&
-		str_to_array(to->key.len ? to->key : S("mayfly:mayfly"), flight->credentials,
-			sizeof(flight->credentials)) == 0;
+		&(struct delivery){
+			.target = item->target,
+			.endpoint = to->endpoint,
+			.function = item->name,
+			.region = item->region,
+			.request_id = item->request_id,
+			.code = item->code,
+			.message = item->message,
+			.body = item->body,
+			.now_ms = clock_real_ms(),
+			.random = str_of(random),
+		},
+		&flight->request, why);
 }
 
 /* Not begun: why it cannot be, or could not this time. */

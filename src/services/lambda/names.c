@@ -77,13 +77,13 @@ static bool lambda_is_shared(const struct call *call)
 /* Another account's function is reached if its policy says so; otherwise nobody learns whether it is there. */
 static int lambda_check_owner(struct call *call, const struct lambda_ref *ref)
 {
-	str arn = lambda_arn(&ref->scope, ref->name, ref->qualifier);
-	str action = lambda_action(call);
 	struct lambda_caller caller;
 	bool is_allowed = false;
 
 	if (str_eq(ref->scope.account, call->account))
 		return 0;
+	str arn = lambda_arn(&ref->scope, ref->name, ref->qualifier);
+	str action = lambda_action(call);
 	lambda_caller_init_of(&caller, call);
 	if (lambda_is_shared(call)) {
 		int r = lambda_caller_may(
