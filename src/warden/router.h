@@ -28,8 +28,7 @@ struct router {
 	bool was_reread;   /* the file counts more than what serve said: each new router gets it */
 	bool is_rereading; /* FRAME_REREAD_DONE is still to come */
 	bool is_reread_due;
-	int offered
-		[TLS_FILES]; /* until FRAME_RENEWED says whether they are taken; -1: nothing is */
+	int offered[TLS_FILES]; /* until FRAME_RENEWED tells if they are taken; -1: nothing is */
 	bool is_renew_due;
 };
 

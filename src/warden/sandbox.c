@@ -416,8 +416,11 @@ static void sandbox_on_report(void *context, struct source *report)
 static int sandbox_prepare(struct warden *w, struct sandbox *sb)
 {
 	scoped_fd ours = -1, theirs = -1;
-	struct birth birth = { &w->cells, &sb->cell, sandbox_on_gone, "", &w->cradles,
-		{ .kind = JAIL_INIT,
+	struct birth birth = { .cells = &w->cells,
+		.cell = &sb->cell,
+		.gone = sandbox_on_gone,
+		.cradles = &w->cradles,
+		.jail = { .kind = JAIL_INIT,
 			.uid = w->boot->sandbox_uid + sb->slot,
 			.parent = w->self,
 			.filter = &w->filters[FILTER_INIT],

@@ -1,3 +1,7 @@
+/*
+ * The child begins with the parent's own table of descriptors and copies its low end only, where what it needs lies in a
+ * cradle (os/cradles.h); when all of these are taken it is an ordinary fork, with copies of everything: slower, and as right.
+ */
 #include "zygote/birth.h"
 
 #include "base/err.h"
