@@ -36,7 +36,7 @@ def allow(lambda_, arn, principal, action=INVOKE, **more):
     lambda_.add_permission(**statement, **more)
 
 
-def session_of(aws, account, **config):
+def session_of(aws, account):
     """Lambda's client with the credentials of a role's session, and the ARNs of role and session."""
     name = unique("role")
     role = aws.client("iam", access_key=account).create_role(

@@ -1,14 +1,15 @@
 """Records and dead letters over the wire: queues, topics, buses and buckets, each request as AWS's own signer signs it."""
 
 import json
+import pathlib
 import re
-import shutil
 import socket
 import subprocess
+import tempfile
 
 import pytest
 
-from harness import certificates
+from harness.pki import Authority
 from harness.targets import KEY, SECRET, Targets
 
 SAY = "def handler(event, context):\n    return 'x' * event.get('len', 1)\n"
@@ -161,30 +162,40 @@ def a_name():
         return "localhost"
 
 
-def test_an_endpoint_over_tls_by_its_name(daemon_binary, another_daemon, aws_of, eventually):
-    name = a_name()
-    authority, *certificate = certificates.make(name)
-    targets = Targets(name, certificate).start()
+@pytest.fixture
+def safe_targets():
+    """safe_targets(host): targets with a certificate for it, and their authority's, which every user may read."""
+    with tempfile.TemporaryDirectory(prefix="mayfly-test-ca-") as folder:
+        pathlib.Path(folder).chmod(0o755)
+        made = []
+
+        def start(host):
+            authority = Authority(folder)
+            made.append(Targets(host, authority.issue("host", names=f"DNS:{host}")).start())
+            return made[-1], authority.path
+
+        yield start
+        for targets in made:
+            targets.stop()
+
+
+def test_an_endpoint_over_tls_by_its_name(safe_targets, another_daemon, aws_of, eventually):
+    targets, authority = safe_targets(a_name())
     daemon = another_daemon("--destinations", targets.endpoint, "--destinations-ca", str(authority), *FLAGS)
     post = Post(daemon, aws_of(daemon), targets)
     post.send(post.make(OnSuccess="arn:aws:sqs:us-east-1:000000000000:safe"), {})
     eventually(lambda: targets.requests(b"/safe"))
     assert targets.problems == []
-    targets.stop()
-    shutil.rmtree(authority.parent)
 
 
-def test_who_has_another_authority_is_not_believed(another_daemon, aws_of, eventually):
-    authority, *certificate = certificates.make("localhost")
-    targets = Targets("localhost", certificate).start()
+def test_who_has_another_authority_is_not_believed(safe_targets, another_daemon, aws_of, eventually):
+    targets, _ = safe_targets("localhost")
     daemon = another_daemon("--destinations", targets.endpoint, *FLAGS)
     post = Post(daemon, aws_of(daemon), targets)
     post.send(post.make(OnSuccess="arn:aws:sqs:us-east-1:000000000000:safe"), {})
     eventually(lambda: "delivery_retried" in daemon.log())
     assert "could not be reached: SSL certificate problem" in daemon.log()
     assert targets.taken == []
-    targets.stop()
-    shutil.rmtree(authority.parent)
 
 
 @pytest.mark.parametrize("path, why", [("/none/ca.pem", "cannot be read"), ("ca.pem", "is no absolute path")])

@@ -23,13 +23,13 @@ class Authority:
     def _new_key(path):
         return ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", path]
 
-    def issue(self, name, days=10):
+    def issue(self, name, days=10, names=NAMES):
         """The paths of a certificate (with its issuer behind it) and of its key, which root alone may read."""
-        cert, key, asked, names = (self.folder / f"{name}.{kind}" for kind in ("pem", "key", "csr", "names"))
-        names.write_text(f"subjectAltName={NAMES}\n")
+        cert, key, asked, said = (self.folder / f"{name}.{kind}" for kind in ("pem", "key", "csr", "names"))
+        said.write_text(f"subjectAltName={names}\n")
         openssl("req", *self._new_key(key), "-subj", f"/CN={name}", "-out", asked)
         openssl("x509", "-req", "-in", asked, "-CA", self.path, "-CAkey", self.key, "-CAcreateserial", "-days", days,
-                "-extfile", names, "-out", cert)
+                "-extfile", said, "-out", cert)
         cert.write_bytes(cert.read_bytes() + self.path.read_bytes())
         key.chmod(0o600)
         return cert, key
